@@ -1,0 +1,20 @@
+.PHONY: install demo test lint check clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+ROOMS := search architectures datasets studies
+
+# uv installs in half the time; pip alone does the same where uv cannot be had.
+# PIP_FIND_LINKS is pip's own setting for wheels on disk; uv reads another name.
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml constraints.txt Makefile
+	python3 -m venv $(VENV)
+	@if $(BIN)/pip install --quiet --disable-pip-version-check uv; then \
+		UV_FIND_LINKS="$$PIP_FIND_LINKS" $(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt --editable . --group dev; \
+	else \
+		$(BIN)/pip install --upgrade --quiet "pip>=25.1" && $(BIN)/pip install --constraint constraints.txt --editable . --group dev; \
+	fi
+	mkdir -p $(VENV)/view/optrack
+	for room in $(ROOMS); do ln -sfn ../../../$$room $(VENV)/view/optrack/$$room; done
+	touch $@
