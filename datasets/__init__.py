@@ -1,4 +1,48 @@
-"""(to be written)."""
+"""Image data for searches: found, checked, decoded once, split by class, shared by all workers.
+
+`prepare` does the slow part once and leaves it in a cache; the small value that it returns travels to the workers,
+which map the cached images into memory with `open_prepared`. No test image can be reached from either.
+"""
 
 if __name__ != "optrack.datasets":
     raise ImportError("import optrack.datasets, not datasets: a second copy of the package would be loaded")
+
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING
+
+from .errors import DataError
+from .values import DatasetInfo, Prepared, Progress, SearchData
+
+if TYPE_CHECKING:
+    from .preparation import open_prepared, prepare
+    from .registry import dataset_infos, download, locate
+
+__all__ = [
+    "DataError",
+    "DatasetInfo",
+    "Prepared",
+    "Progress",
+    "SearchData",
+    "dataset_infos",
+    "download",
+    "locate",
+    "open_prepared",
+    "prepare",
+]
+
+# NumPy alone takes 0.15 s to import: commands that only need the names above should not wait for it.
+_LAZY = {
+    "dataset_infos": "registry",
+    "download": "registry",
+    "locate": "registry",
+    "open_prepared": "preparation",
+    "prepare": "preparation",
+}
+
+if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any misspelt name
+
+    def __getattr__(name: str) -> object:
+        """Import the functions of this face when they are first used."""
+        if name not in _LAZY:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return resolve_name(f"{__name__}.{_LAZY[name]}:{name}")

@@ -1,0 +1,179 @@
+"""What an architecture is made of: layers, parameters, multiply-adds. Nothing is allocated and no number computed."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from .registry import ARCHITECTURES, architecture
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterCount:
+    """Numbers of parameters.
+
+    Attributes:
+        total: All of them.
+        trainable: Those that take a gradient.
+    """
+
+    total: int
+    trainable: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """One module of a model: a leaf of the module tree, or a module with parameters of its own.
+
+    Attributes:
+        name: Its dotted path in the model.
+        type: The name of its class.
+        output_shape: Without the batch dimension, at its first use; None when it is not used or gives no single tensor.
+        parameters: How many it holds itself, its children's left out. One that layers share counts in each of them.
+        trainable: How many of these take a gradient.
+    """
+
+    name: str
+    type: str
+    output_shape: Shape | None
+    parameters: int
+    trainable: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """What a model is made of.
+
+    Attributes:
+        architecture: The registered name, or the name of a class that is not registered.
+        input: Channels, height, width.
+        classes: Number of classes.
+        parameters: Of the whole model; one that layers share counts once.
+        multiply_adds: Multiply-adds of matrix products and convolutions for one image, forward; biases, batch norm,
+            pooling and activations do not count.
+        layers: In order of first use; those that are not used come last.
+    """
+
+    architecture: str
+    input: tuple[int, int, int]
+    classes: int
+    parameters: ParameterCount
+    multiply_adds: int
+    layers: tuple[Layer, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the same as dicts, lists, numbers and text, ready for `json.dumps`."""
+        return {
+            "architecture": self.architecture,
+            "input": list(self.input),
+            "classes": self.classes,
+            "parameters": {"total": self.parameters.total, "trainable": self.parameters.trainable},
+            "multiply_adds": self.multiply_adds,
+            "layers": [
+                {
+                    "name": layer.name,
+                    "type": layer.type,
+                    "output_shape": None if layer.output_shape is None else list(layer.output_shape),
+                    "parameters": layer.parameters,
+                    "trainable": layer.trainable,
+                }
+                for layer in self.layers
+            ],
+        }
+
+
+def describe(
+    model: str | type[nn.Module], /, input_shape: tuple[int, int, int], classes: int, **hyperparameters: Any
+) -> Description:
+    """Describe an architecture: build it on the meta device and send one image of shapes alone through it.
+
+    Args:
+        model: A registered name, or a class that keeps to the contract of architectures.
+        input_shape: Channels, height, width; the last two in pixels.
+        classes: Number of classes.
+        **hyperparameters: For the constructor; the others keep their defaults.
+
+    Returns:
+        Parameters, multiply-adds and layers.
+
+    Raises:
+        UnknownArchitectureError: The name is not registered.
+        ValueError: The image is too small for the architecture.
+
+    >>> describe("lenet", (3, 30, 30), 43).parameters.total
+    47531
+    """
+    model_class = architecture(model) if isinstance(model, str) else model
+    with torch.device("meta"):
+        instance = model_class(input_shape, classes, **hyperparameters).eval()
+        image = torch.empty(1, *input_shape)
+    layers = _layers_of(instance)
+    shapes, multiply_adds = _send_through(instance, layers, image)
+    unused = (name for name in layers if name not in shapes)
+    return Description(
+        architecture=_name_of(model_class),
+        input=input_shape,
+        classes=classes,
+        parameters=_count(instance.parameters()),
+        multiply_adds=multiply_adds,
+        layers=tuple(_layer(name, layers[name], shapes.get(name)) for name in (*shapes, *unused)),
+    )
+
+
+def _layers_of(model: nn.Module) -> dict[str, nn.Module]:
+    modules = cast("Iterable[tuple[str, nn.Module]]", model.named_modules())  # torch leaves its type open
+    return {name: module for name, module in modules if _is_layer(module)}
+
+
+def _send_through(model: nn.Module, layers: dict[str, nn.Module], image: Tensor) -> tuple[dict[str, Shape | None], int]:
+    """Run the model once; give the output shape of each layer used, in order of first use, and the multiply-adds."""
+    shapes: dict[str, Shape | None] = {}
+
+    def note(name: str, _module: nn.Module, _inputs: object, output: object) -> None:
+        shapes.setdefault(name, tuple(output.shape[1:]) if isinstance(output, Tensor) else None)
+
+    for name, module in layers.items():
+        module.register_forward_hook(partial(note, name))
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        model(image)
+    return shapes, counter.get_total_flops() // 2  # it counts a multiply-add as two operations
+
+
+def _layer(name: str, module: nn.Module, output_shape: Shape | None) -> Layer:
+    own = _count(module.parameters(recurse=False))
+    return Layer(
+        name=name,
+        type=type(module).__name__,
+        output_shape=output_shape,
+        parameters=own.total,
+        trainable=own.trainable,
+    )
+
+
+def _is_layer(module: nn.Module) -> bool:
+    is_leaf = next(module.children(), None) is None
+    has_own_parameters = next(module.parameters(recurse=False), None) is not None
+    return is_leaf or has_own_parameters
+
+
+def _count(parameters: Iterable[nn.Parameter]) -> ParameterCount:
+    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in parameters]
+    return ParameterCount(
+        total=sum(size for size, _ in sizes), trainable=sum(size for size, trainable in sizes if trainable)
+    )
+
+
+def _name_of(model_class: type[nn.Module]) -> str:
+    """Give the registered name of a class, or its own; compares text, so that no other architecture is imported."""
+    specification = f"{model_class.__module__}:{model_class.__qualname__}"
+    for name, target in ARCHITECTURES.items():
+        if specification == f"{__package__}.{target}":
+            return name
+    return model_class.__name__

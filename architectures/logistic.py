@@ -1,0 +1,40 @@
+"""Multinomial logistic regression on pixels."""
+
+import math
+from collections import OrderedDict
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from .blocks import check_image_size
+from .hyperparameters import Dropout
+
+
+class Logistic(nn.Module):
+    """One linear layer from pixels to logits: the floor that every other architecture has to beat.
+
+    Source: C. M. Bishop, Pattern Recognition and Machine Learning, 2006, section 4.3.4.
+
+    Args:
+        input_shape: Channels, height, width.
+        classes: Number of classes.
+        dropout: On the pixels.
+
+    Raises:
+        ValueError: The image is empty.
+    """
+
+    minimum_image_size: ClassVar[int] = 1
+
+    def __init__(self, input_shape: tuple[int, int, int], classes: int, *, dropout: Dropout = 0.0) -> None:
+        super().__init__()
+        check_image_size("logistic", input_shape, self.minimum_image_size)
+        layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
+        if dropout > 0:
+            layers["dropout"] = nn.Dropout(dropout)
+        layers["fc"] = nn.Linear(math.prod(input_shape), classes)
+        self.layers = nn.Sequential(layers)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map normalised images, float32 [B, C, H, W], to logits [B, classes]."""
+        return self.layers(images)

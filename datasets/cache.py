@@ -1,0 +1,269 @@
+"""The cache: decoded images as one array on disk, which all processes of a machine map into memory.
+
+    CACHE_DIR/NAME-SIZE-STAMP.lock          held while the folder is made
+    CACHE_DIR/NAME-SIZE-STAMP/images.npy    uint8 [N, C, H, W]
+                              labels.npy    int64 [N]
+                              meta.json     what `Meta` says, with a checksum of its own
+                              split-*.npz   indices of both parts, mean and standard deviation
+
+A folder appears under its name all at once, or not at all. What was changed afterwards by anyone is made anew.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import zipfile
+import zlib
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from filelock import FileLock
+
+from .errors import DataError
+from .split import Split
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+    from typing import BinaryIO, TextIO
+
+    from numpy.typing import NDArray
+
+    from .contents import Contents, Source
+    from .values import Layout, Progress
+
+_VERSION = 1  # to be raised when the same files would give other arrays, or when the form of a folder changes
+_ARRAYS = ("images.npy", "labels.npy")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meta:
+    """What a cache folder holds.
+
+    Attributes:
+        version: Of the form of a cache folder.
+        stamp: Of the files that it was made from.
+        layout: In which they were found.
+        classes: Names of the classes.
+        shape: [N, C, H, W] of the images.
+        validation_start: Images from here on are the official validation part; None where there is none.
+        digest: SHA-256 over class names, images and labels.
+        files: Size in bytes and time of the last change in nanoseconds, of every array's file.
+    """
+
+    version: int
+    stamp: str
+    layout: "Layout"
+    classes: tuple[str, ...]
+    shape: tuple[int, int, int, int]
+    validation_start: int | None
+    digest: str
+    files: tuple[tuple[int, int], ...]
+
+
+def stamp_files(root: Path, files: "Iterable[Path]") -> str:
+    """A stamp that changes when one of the files does: SHA-256 over paths, sizes and times.
+
+    The time of the last change of the inode is among them: files of equal size that come out of an archive may have
+    the same time of modification.
+
+    Args:
+        root: The folder that the data set lies in.
+        files: Files below it.
+
+    Raises:
+        OSError: A file cannot be looked at.
+    """
+    sha = hashlib.sha256(f"{_VERSION}\0".encode() + os.fsencode(root.resolve()))
+    for file in files:
+        status = file.stat()
+        sha.update(b"\0" + os.fsencode(file.relative_to(root)))
+        sha.update(f"\0{status.st_size},{status.st_mtime_ns},{status.st_ctime_ns}".encode())
+    return sha.hexdigest()
+
+
+def folder_of(source: "Source", *, image_size: int | None, cache_dir: Path) -> Path:
+    """The cache folder of a data set at a size; absolute, because workers may run elsewhere."""
+    return cache_dir.absolute() / f"{source.cache_name}-{image_size or 'native'}-{source.stamp[:16]}"
+
+
+def read_meta(folder: Path) -> Meta | None:
+    """What a cache folder holds, or None if it is not there, damaged, or was written by another version."""
+    # meta.json is checked as a whole by its checksum, so that its fields need no further checks of their own.
+    try:
+        sealed = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        fields: dict[str, Any] = sealed["meta"]
+        if sealed["sha256"] != _checksum(fields) or fields["version"] != _VERSION:
+            return None
+        fields["classes"], fields["shape"] = tuple(fields["classes"]), tuple(fields["shape"])
+        fields["files"] = tuple((size, time) for size, time in fields["files"])
+        meta = Meta(**fields)
+        return meta if meta.files == _file_states(folder) else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def read_arrays(folder: Path) -> "tuple[NDArray[np.uint8], NDArray[np.int64]]":
+    """Images, mapped into memory, and labels of a folder with good `read_meta`; both read-only."""
+    images = np.load(folder / "images.npy", mmap_mode="r")
+    labels = np.load(folder / "labels.npy")
+    labels.setflags(write=False)
+    return images, labels
+
+
+def ensure_folder(
+    folder: Path, source: "Source", contents: "Contents", *, image_size: int | None, progress: "Progress | None"
+) -> Meta:
+    """Make a cache folder unless another process has made it meanwhile.
+
+    Raises:
+        DataError: Images cannot be read, or the folder cannot be written. Nothing is left behind then.
+    """
+    try:
+        with _locked(folder):
+            meta = read_meta(folder)
+            if meta is None:
+                meta = _make_folder(folder, source, contents, image_size, progress)
+            return meta
+    except OSError as error:
+        raise DataError(f"the cache folder {str(folder)!r} cannot be written: {error}") from error
+
+
+def read_split(file: Path, meta: Meta) -> Split | None:
+    """The split in a file, or None if it is not there or damaged."""
+    try:
+        with np.load(file, allow_pickle=False) as arrays:  # a zip file: it checks every array's checksum
+            split = Split(**{name: arrays[name] for name in ("train", "validation", "mean", "std")})
+            if str(arrays["digest"]) != split.digest:
+                return None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError):
+        return None
+    if len(split.train) + len(split.validation) != meta.shape[0] or split.mean.shape != (meta.shape[1],):
+        return None
+    split.train.setflags(write=False)
+    split.validation.setflags(write=False)
+    return split
+
+
+def write_split(file: Path, split: Split) -> None:
+    """Write a split all at once; two processes that do it at once write the same.
+
+    Raises:
+        DataError: It cannot be written.
+    """
+    temporary = _temporary(file)
+    try:
+        with temporary.open("wb") as stream:
+            np.savez(
+                stream,
+                train=split.train,
+                validation=split.validation,
+                mean=split.mean,
+                std=split.std,
+                digest=np.array(split.digest),
+            )
+            _settle(stream)
+        temporary.replace(file)
+    except OSError as error:
+        raise DataError(f"the split {str(file)!r} cannot be written: {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _make_folder(
+    folder: Path, source: "Source", contents: "Contents", image_size: int | None, progress: "Progress | None"
+) -> Meta:
+    for leftover in folder.parent.glob(f".{folder.name}-*.tmp"):  # of a process that was killed: we hold the lock
+        shutil.rmtree(leftover, ignore_errors=True)
+    temporary = _temporary(folder)
+    temporary.mkdir()
+    try:
+        meta = _write_contents(temporary, source, contents, image_size, progress)
+        if folder.exists():  # damaged, or of another version; who has it mapped keeps it
+            folder.rename(_temporary(folder))
+        temporary.rename(folder)
+    finally:
+        for leftover in folder.parent.glob(f".{folder.name}-*.tmp"):
+            shutil.rmtree(leftover, ignore_errors=True)
+    return meta
+
+
+def _write_contents(
+    folder: Path, source: "Source", contents: "Contents", image_size: int | None, progress: "Progress | None"
+) -> Meta:
+    shape = (len(contents.labels), *contents.shape(image_size))
+    labels = contents.labels.astype("<i8")
+    sha = hashlib.sha256(json.dumps([contents.classes, shape]).encode())
+    # Written in order instead of mapped: a full disk is then an error that can be caught, and the digest is free.
+    with (folder / "images.npy").open("wb") as stream:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(stream, header)
+        for block in contents.blocks(image_size, progress):
+            pixels = np.ascontiguousarray(block).data
+            stream.write(pixels)
+            sha.update(pixels)
+        _settle(stream)
+    sha.update(labels.tobytes())
+    with (folder / "labels.npy").open("wb") as stream:
+        np.save(stream, labels)
+        _settle(stream)
+    meta = Meta(
+        version=_VERSION,
+        stamp=source.stamp,
+        layout=source.layout,
+        classes=contents.classes,
+        shape=shape,
+        validation_start=contents.validation_start,
+        digest=sha.hexdigest(),
+        files=_file_states(folder),
+    )
+    fields = asdict(meta)
+    with (folder / "meta.json").open("w", encoding="utf-8") as stream:
+        json.dump({"meta": fields, "sha256": _checksum(fields)}, stream, indent=1)
+        _settle(stream)
+    return meta
+
+
+@contextmanager
+def _locked(folder: Path) -> "Generator[None]":
+    """Hold the lock of a cache folder; on an error remove the lock, and the folders that had to be made for it."""
+    cache_dir = folder.parent
+    made = [directory for directory in (cache_dir, *cache_dir.parents) if not directory.exists()]
+    lock = cache_dir / f"{folder.name}.lock"
+    try:
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        with FileLock(lock):
+            try:
+                yield
+            except BaseException:
+                lock.unlink(missing_ok=True)  # while it is held, so that it is nobody else's
+                raise
+    except BaseException:
+        with suppress(OSError):
+            for directory in made:
+                directory.rmdir()
+        raise
+
+
+def _temporary(path: Path) -> Path:
+    """A hidden name beside a path that no other process uses."""
+    return path.with_name(f".{path.name}-{secrets.token_hex(8)}.tmp")
+
+
+def _file_states(folder: Path) -> tuple[tuple[int, int], ...]:
+    states = [(folder / name).stat() for name in _ARRAYS]
+    return tuple((state.st_size, state.st_mtime_ns) for state in states)
+
+
+def _checksum(fields: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
+def _settle(stream: "BinaryIO | TextIO") -> None:
+    """Have the disk hold what was written before anything is renamed: power may fail."""
+    stream.flush()
+    os.fsync(stream.fileno())

@@ -1,0 +1,99 @@
+"""The values that this room gives to the others."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Layout = Literal["embedded", "torchvision", "class folders"]
+"""How the files of a data set lie: inside a package, as torchvision unpacks them, or one folder per class."""
+
+Progress = Callable[[int, int], None]
+"""Told how many images are done, and of how many; called in the thread that called `prepare`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetInfo:
+    """What is known about a data set without reading it; None where only the files can tell.
+
+    Attributes:
+        name: What to write in a study, for example `fashion_mnist` or `image_folder:PATH`.
+        summary: One line for people.
+        channels: 1 for grey, 3 for RGB.
+        image_size: Width and height of the images as published, in pixels.
+        classes: How many classes there are.
+        source: Paper or address.
+        embedded: It comes with an installed package and needs no data folder.
+        downloadable: `download` can fetch it.
+    """
+
+    name: str
+    summary: str
+    channels: int | None
+    image_size: int | None
+    classes: int | None
+    source: str
+    embedded: bool
+    downloadable: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A data set that lies decoded and split in the cache: small, picklable, what travels to workers.
+
+    Attributes:
+        name: As it was asked for.
+        layout: Which of the possible layouts its files were found in.
+        classes: Names of the classes; a label is an index into them.
+        input_shape: (C, H, W) of every image.
+        train_images: How many images there are to train on.
+        validation_images: How many images there are to validate on.
+        digest: SHA-256 over class names, images and labels, in hexadecimal.
+        split_digest: SHA-256 over the indices of both parts, in hexadecimal.
+        folder: The cache folder with images and labels.
+        split: The file in it with the indices of both parts.
+    """
+
+    name: str
+    layout: Layout
+    classes: tuple[str, ...]
+    input_shape: tuple[int, int, int]
+    train_images: int
+    validation_images: int
+    digest: str
+    split_digest: str
+    folder: Path
+    split: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SearchData:
+    """All that a search may see of a data set; images of the test part are not among it.
+
+    Every array is read-only.
+
+    Attributes:
+        images: uint8 [N, C, H, W], mapped into memory from the cache and so shared by all processes of a machine.
+        labels: int64 [N], indices into `classes`.
+        train: int64 [n_train], sorted indices into `images`.
+        validation: int64 [n_validation], sorted indices into `images`, disjoint from `train`.
+        classes: Names of the classes.
+        mean: Per channel, in [0, 1], over the training images alone.
+        std: Per channel, in [0, 0.5], over the training images alone; 0 for a channel that never changes.
+        digest: SHA-256 over class names, images and labels, in hexadecimal.
+        split_digest: SHA-256 over the indices of both parts, in hexadecimal.
+    """
+
+    images: "NDArray[np.uint8]"
+    labels: "NDArray[np.int64]"
+    train: "NDArray[np.int64]"
+    validation: "NDArray[np.int64]"
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    digest: str
+    split_digest: str

@@ -1,0 +1,104 @@
+"""Whether a study can be trained: every name, key and value against what samplers, training and architectures take."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..architectures import UnknownArchitectureError, architecture
+from ..datasets import dataset_infos
+from .errors import StudyError, unknown
+from .parameters import Parameter, keyword_parameters
+from .sampling import check_strategies
+from .space import Choice
+from .study import Data, Family, Study
+from .training import TrainingConfig
+
+
+def check_study(study: Study) -> None:
+    """Check all that can be checked before any image is read.
+
+    Raises:
+        StudyError: an unknown data set, architecture, hyperparameter, sampler or pruner, a value that is not taken, or
+            images that an architecture cannot take.
+    """
+    check_strategies(study)
+    shape = _known_shape(study.data)
+    for family in study.families:
+        _check_values(family)
+        if shape is not None:
+            check_models(family, *shape)
+
+
+def check_models(family: Family, input_shape: tuple[int, int, int], classes: int) -> None:
+    """Build the family's network, without memory, at every corner of its space.
+
+    Args:
+        family: whose values are known to be taken one by one.
+        input_shape: channels, height, width.
+        classes: number of classes.
+
+    Raises:
+        StudyError: the network cannot be built, e.g. because the images are too small for it.
+    """
+    import torch
+
+    build = architecture(family.architecture)
+    training = keyword_parameters(TrainingConfig)
+    for settings in _corners(family):
+        model = {name: value for name, value in settings.items() if name not in training}
+        try:
+            with torch.device("meta"):
+                build(input_shape, classes, **model)
+        except (ValueError, RuntimeError) as error:
+            raise StudyError(f"family {family.name!r}: {error}") from None
+
+
+def hyperparameters(name: str) -> dict[str, Parameter]:
+    """All that a family of this architecture may fix or search: what training takes, then what the architecture takes.
+
+    Raises:
+        StudyError: no such architecture.
+    """
+    try:
+        return {**keyword_parameters(TrainingConfig), **keyword_parameters(architecture(name))}
+    except UnknownArchitectureError as error:
+        raise StudyError(str(error)) from None
+
+
+def _known_shape(data: Data) -> tuple[tuple[int, int, int], int] | None:
+    """Input shape and number of classes, where they are known without reading the images.
+
+    Raises:
+        StudyError: unknown data set.
+    """
+    infos = {info.name.split(":")[0]: info for info in dataset_infos()}
+    key = data.name.split(":")[0]
+    if key not in infos:
+        raise StudyError(unknown("data set", key, [info.name for info in infos.values()]))
+    info = infos[key]
+    side = data.image_size or info.image_size
+    if side is None:
+        return None
+    # Any number of channels and classes shows whether the size fits.
+    return (info.channels or 3, side, side), info.classes or 2
+
+
+def _check_values(family: Family) -> None:
+    known = hyperparameters(family.architecture)
+    for name in [*family.options, *family.space]:
+        if name not in known:
+            raise StudyError(f"family {family.name!r}: {unknown('hyperparameter', name, known)}")
+    try:
+        for settings in _corners(family):
+            for name, value in settings.items():
+                known[name].check(value)
+    except StudyError as error:
+        raise StudyError(f"family {family.name!r}: {error}") from None
+
+
+def _corners(family: Family) -> list[Mapping[str, Any]]:
+    """Configurations that stand for all: the start ones, and each hyperparameter at each of its corners."""
+    fixed: dict[str, Choice] = family.options
+    single = [
+        {**fixed, name: value} for name, distribution in family.space.items() for value in distribution.corners()
+    ]
+    return [fixed, *({**fixed, **start} for start in family.start), *single]

@@ -1,0 +1,310 @@
+"""The loop that owns a study: ask for a configuration, dispatch it, record each epoch, prune, tell."""
+
+import math
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import optuna
+from optuna.trial import TrialState
+
+from ..datasets import Prepared, open_prepared
+from .comparable import data_record
+from .family_search import FamilySearch, RunningTrial
+from .launchers import EpochEnded, Event, JobEnded, JobFailed, Launcher
+from .parameters import keyword_parameters
+from .sampling import pruner, seed_of, suggest
+from .storage import DATA_ATTRIBUTE, STUDY_ATTRIBUTE, StoredFamily, open_family, queue_again
+from .study import Family, Study
+from .tracking import State, Tracker
+from .training import EpochResult, Job, TrainingConfig, improves
+
+# How often the loop looks whether it was asked to stop while all workers are busy.
+POLL_SECONDS = 0.2
+
+OPTUNA_STATE: dict[State, TrialState] = {
+    "finished": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
+
+
+class Observer(Protocol):
+    """Who watches a study: a progress display, lines of text, a test."""
+
+    def study_opened(self, searches: Mapping[str, FamilySearch]) -> None:
+        """All families are open; nothing has been trained yet."""
+        ...
+
+    def trial_started(self, running: RunningTrial) -> None:
+        """A job has gone to a worker."""
+        ...
+
+    def epoch_ended(self, running: RunningTrial) -> None:
+        """An epoch is recorded."""
+        ...
+
+    def trial_ended(self, running: RunningTrial, state: State) -> None:
+        """A trial is recorded with its end state."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a run of a study ended.
+
+    Args:
+        interrupted: it was asked to stop.
+        timed_out: its budget of seconds was spent.
+        failed: trials that failed in this run.
+    """
+
+    interrupted: bool
+    timed_out: bool
+    failed: int
+
+
+class Coordinator:
+    """Owns a study while it runs, and alone writes both stores.
+
+    Args:
+        study: what to search; checked, and owned by this process.
+        storage: Optuna's.
+        tracker: MLflow's side.
+        launcher: carries jobs to workers.
+        data: the prepared images.
+        weights: folder for weights under way, emptied at the end.
+        observer: who watches.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        *,
+        storage: optuna.storages.RDBStorage,
+        tracker: Tracker,
+        launcher: Launcher,
+        data: Prepared,
+        weights: Path,
+        observer: Observer,
+    ) -> None:
+        self._study = study
+        self._storage = storage
+        self._tracker = tracker
+        self._launcher = launcher
+        self._data = data
+        self._weights = weights
+        self._observer = observer
+        self._pruner = pruner(study.pruner, study.budget)
+        self._running: dict[tuple[str, int], RunningTrial] = {}
+        self._stop_requested = False
+        self._failed = 0
+
+    def stop(self) -> None:
+        """Ask no more and interrupt what runs; `run` returns soon. Safe to call from a signal handler."""
+        self._stop_requested = True
+
+    def run(self) -> Outcome:
+        """Search until every family's budget is spent, or `stop` is called.
+
+        Raises:
+            OptrackError: a store does not answer; trials under way are queued again as far as it can be told.
+        """
+        searches = [self._open_family(family) for family in self._study.families]
+        self._observer.study_opened({search.family.name: search for search in searches})
+        timeout = self._study.budget.timeout_seconds
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        complete = False
+        try:
+            while not self._stop_requested and time.monotonic() < deadline:
+                self._fill(searches)
+                if not self._running:
+                    complete = True
+                    break
+                event = self._launcher.next_event(POLL_SECONDS)
+                if event is not None:
+                    self._handle(event)
+        finally:
+            self._close(searches, complete=complete)
+        return Outcome(
+            interrupted=self._stop_requested, timed_out=not complete and not self._stop_requested, failed=self._failed
+        )
+
+    def _open_family(self, family: Family) -> FamilySearch:
+        opened = open_family(self._storage, self._study, family)
+        opened.set_user_attr(STUDY_ATTRIBUTE, self._study.to_json())
+        opened.set_user_attr(DATA_ATTRIBUTE, data_record(self._data))
+        opened.pruner = self._pruner
+        run_id = self._tracker.open_family(family)
+        self._tracker.log_text(run_id, self._study.to_json(), "study.json")
+        stored = StoredFamily(family.name, opened, self._study, tuple(opened.get_trials(deepcopy=False)))
+        return FamilySearch.of(stored, self._study, family, run_id)
+
+    def _fill(self, searches: list[FamilySearch]) -> None:
+        """Give every free worker a trial, of the family that is furthest behind."""
+        while len(self._running) < len(self._launcher.devices) and not self._stop_requested:
+            wanting = [search for search in searches if search.wants_trial]
+            if not wanting:
+                return
+            self._start(min(wanting, key=lambda search: search.started))
+
+    def _start(self, search: FamilySearch) -> None:
+        trial = search.ask()
+        values = suggest(trial, search.family.space, search.family.options)
+        job = self._job(search, trial, values)
+        known_run: str | None = trial.user_attrs.get("mlflow_run")
+        run_id = self._tracker.open_trial(
+            search.run_id,
+            search.family,
+            trial.number,
+            known_run=known_run,
+            params={"architecture": search.family.architecture, **search.family.options, **values},
+            tags={"optrack.seed": str(job.seed), "optrack.device": job.device, "optrack.threads": str(job.threads)},
+        )
+        record = {"mlflow_run": run_id, "seed": job.seed, "device": job.device, "threads": job.threads}
+        for name, value in record.items():
+            trial.set_user_attr(name, value)
+        stored = search.optuna_study.get_trials(deepcopy=False)[trial.number].intermediate_values
+        running = RunningTrial(
+            search=search,
+            trial=trial,
+            values=values,
+            job=job,
+            run_id=run_id,
+            reported=max(stored, default=0),
+            logged=self._tracker.logged_epochs(run_id) if known_run else 0,
+            granted=max(stored, default=0),
+        )
+        search.running += 1
+        if not running.reported:
+            search.grant_epoch(running)
+        self._running[job.key] = running
+        self._launcher.submit(job)
+        self._observer.trial_started(running)
+
+    def _job(self, search: FamilySearch, trial: optuna.Trial, values: Mapping[str, Any]) -> Job:
+        settings = {**search.family.options, **values}
+        fields = keyword_parameters(TrainingConfig)
+        free = list(self._launcher.devices)
+        for running in self._running.values():
+            free.remove(running.job.device)
+        return Job(
+            family=search.family.name,
+            trial=trial.number,
+            architecture=search.family.architecture,
+            model={name: value for name, value in settings.items() if name not in fields},
+            training=TrainingConfig(**{name: value for name, value in settings.items() if name in fields}),
+            data=self._data,
+            epochs=self._study.budget.epochs,
+            patience=self._study.budget.patience,
+            metric=self._study.metric,
+            seed=seed_of(self._study.seed, search.family.name, trial.number),
+            device=free[0],
+            # As in an attempt before, for the same numbers: another number of threads rounds differently.
+            threads=trial.user_attrs.get("threads", self._launcher.threads),
+            weights=self._weights / search.family.name / f"{trial.number}.safetensors",
+        )
+
+    def _handle(self, event: Event) -> None:
+        running = self._running[event.job.key]
+        match event:
+            case EpochEnded():
+                self._record_epoch(running, event.result)
+            case JobEnded():
+                self._end(running, "pruned" if running.reason else "finished", running.reason)
+            case JobFailed():
+                self._failed += 1
+                self._tracker.log_text(running.run_id, event.details, "failure.txt")
+                self._end(running, "failed", event.reason)
+
+    def _record_epoch(self, running: RunningTrial, result: EpochResult) -> None:
+        running.epochs.append(result)
+        if result.epoch > running.reported:
+            running.trial.report(running.value(result), result.epoch)
+        if result.epoch >= running.reported:
+            running.reason = self._reason_to_stop(running, result)
+        # The worker goes on while MLflow writes.
+        self._launcher.answer(running.job, go_on=running.reason is None)
+        if result.epoch > running.logged:
+            self._tracker.log_epoch(running.run_id, result.epoch, result.metrics())
+        self._observer.epoch_ended(running)
+
+    def _reason_to_stop(self, running: RunningTrial, result: EpochResult) -> str | None:
+        """Why a trial is stopped after an epoch; None when it goes on, or ends by itself."""
+        if not (math.isfinite(result.train_loss) and math.isfinite(result.val_loss)):
+            return f"diverged in epoch {result.epoch}: the loss is no finite number"
+        if result.epoch == running.job.epochs:
+            return None
+        if running.trial.should_prune():
+            return f"pruned after epoch {result.epoch} by {self._study.pruner.name}"
+        if running.search.epochs_spent:
+            return f"the family's {self._study.budget.total_epochs} epochs are spent"
+        running.search.grant_epoch(running)
+        return None
+
+    def _end(self, running: RunningTrial, state: State, reason: str | None) -> None:
+        search, best = running.search, running.best_epoch
+        del self._running[running.job.key]
+        self._store_end(running, state, reason)
+        search.running -= 1
+        search.settle(running)
+        setattr(search, state, getattr(search, state) + 1)
+        is_best = state == "finished" and best is not None
+        if is_best and improves(self._study.metric, running.value(best), search.best_value):
+            search.best_value, search.best_trial = running.value(best), running.trial.number
+            self._log_best(running, best)
+        if running.job.weights is not None:
+            running.job.weights.unlink(missing_ok=True)
+        metrics = {} if best is None else {**best.metrics(), "epoch": best.epoch}
+        self._tracker.close_run(running.run_id, state, metrics=metrics, reason=reason)
+        self._observer.trial_ended(running, state)
+
+    def _store_end(self, running: RunningTrial, state: State, reason: str | None) -> None:
+        """Optuna gets all that is needed to rebuild MLflow's side, then the state."""
+        best = running.best_epoch
+        record = {"epochs": [asdict(result) for result in running.epochs], "best_epoch": best and best.epoch}
+        if reason:
+            record["reason"] = reason
+        for name, value in record.items():
+            running.trial.set_user_attr(name, value)
+        value = running.value(best) if state == "finished" and best is not None else None
+        running.search.optuna_study.tell(running.trial, value, state=OPTUNA_STATE[state])
+
+    def _log_best(self, running: RunningTrial, best: EpochResult) -> None:
+        job, images = running.job, open_prepared(self._data)
+        configuration = {
+            "study": self._study.name,
+            "family": job.family,
+            "trial": job.trial,
+            "metric": job.metric,
+            "value": running.value(best),
+            "epoch": best.epoch,
+            "architecture": job.architecture,
+            "model": dict(job.model),
+            "training": asdict(job.training),
+            "seed": job.seed,
+            "threads": job.threads,
+            "input": list(self._data.input_shape),
+            "classes": list(self._data.classes),
+            "mean": list(images.mean),
+            "std": list(images.std),
+            "data": {"name": self._data.name, **data_record(self._data)},
+        }
+        metrics = {**best.metrics(), "epoch": best.epoch}
+        self._tracker.log_best(
+            running.search.run_id, weights=job.weights, configuration=configuration, metrics=metrics
+        )
+
+    def _close(self, searches: list[FamilySearch], *, complete: bool) -> None:
+        """Workers end, trials under way wait for the next run, and no run of MLflow is left running."""
+        self._launcher.close()
+        for running in self._running.values():
+            queue_again(self._storage, running.trial)
+        for running in self._running.values():
+            self._tracker.close_run(running.run_id, "interrupted")
+        for search in searches:
+            self._tracker.close_run(search.run_id, "finished" if complete else "interrupted")
+        shutil.rmtree(self._weights, ignore_errors=True)

@@ -1,0 +1,50 @@
+"""One job at a time, in this process: for debugging, notebooks and tests."""
+
+import traceback
+from collections.abc import Iterator
+
+from ..training import EpochResult, Job, train
+from .base import EpochEnded, Event, JobEnded, JobFailed
+
+
+class InlineLauncher:
+    """Runs each job in the calling process.
+
+    Args:
+        device: torch device of all jobs.
+        threads: torch threads on the CPU.
+    """
+
+    def __init__(self, *, device: str = "cpu", threads: int = 1) -> None:
+        self.devices = (device,)
+        self.threads = threads
+        self._job: Job | None = None
+        self._epochs: Iterator[EpochResult] = iter(())
+
+    def submit(self, job: Job) -> None:
+        """Start a job; the one before must have ended."""
+        assert self._job is None, "one job at a time"
+        self._job, self._epochs = job, train(job)
+
+    def next_event(self, timeout_seconds: float) -> Event | None:  # noqa: ARG002 - an epoch cannot be interrupted from its own process
+        """Train the running job for one epoch."""
+        if self._job is None:
+            return None
+        job = self._job
+        try:
+            return EpochEnded(job=job, result=next(self._epochs))
+        except StopIteration:
+            self._job = None
+            return JobEnded(job=job)
+        except Exception as error:  # noqa: BLE001 - a failing trial must not end the study
+            self._job = None
+            return JobFailed(job=job, reason=f"{type(error).__name__}: {error}", details=traceback.format_exc())
+
+    def answer(self, job: Job, *, go_on: bool) -> None:
+        """A job that is to stop has no more epochs."""
+        if not go_on and self._job == job:
+            self._epochs = iter(())
+
+    def close(self) -> None:
+        """Forget the running job."""
+        self._job, self._epochs = None, iter(())

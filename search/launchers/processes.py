@@ -1,0 +1,146 @@
+"""Persistent worker processes on this machine, each with its share of the cores."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import traceback
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+
+from ..training import Job, train
+from .base import EpochEnded, Event, JobEnded, JobFailed
+
+# How long a worker that is told to end may take before it is killed.
+GRACE_SECONDS = 2.0
+
+
+@dataclass(slots=True)
+class _Worker:
+    """One process, the pipe to it, its device, and what it is busy with."""
+
+    process: BaseProcess
+    pipe: Connection
+    device: str
+    job: Job | None = None
+
+
+class ProcessLauncher:
+    """Runs jobs in worker processes that live as long as the launcher.
+
+    On the CPU the workers are forked from a server that has torch imported already, so that each starts within
+    milliseconds; with CUDA, which does not survive a fork, and where there is no forkserver, they are spawned.
+
+    Args:
+        devices: one torch device for each worker.
+        threads: torch threads of each worker.
+    """
+
+    def __init__(self, *, devices: tuple[str, ...], threads: int) -> None:
+        self.devices = devices
+        self.threads = threads
+        on_cpu = all(device == "cpu" for device in devices)
+        forks = on_cpu and "forkserver" in multiprocessing.get_all_start_methods()
+        self._context = multiprocessing.get_context("forkserver" if forks else "spawn")
+        if forks:
+            # torch._dynamo comes with the first optimizer and takes a second.
+            self._context.set_forkserver_preload(["optrack.search.training", "torch._dynamo"])
+        self._workers = [self._start(device) for device in devices]
+
+    def submit(self, job: Job) -> None:
+        """Start a job on a free worker of its device."""
+        worker = next(worker for worker in self._workers if worker.job is None and worker.device == job.device)
+        worker.job = job
+        worker.pipe.send(job)
+
+    def next_event(self, timeout_seconds: float) -> Event | None:
+        """What a worker says next, or that one died; None when nothing happens within the timeout."""
+        busy = [worker for worker in self._workers if worker.job is not None]
+        ready = wait([worker.pipe for worker in busy] + [worker.process.sentinel for worker in busy], timeout_seconds)
+        for worker in busy:
+            if worker.pipe in ready or worker.process.sentinel in ready:
+                return self._event(worker)
+        return None
+
+    def answer(self, job: Job, *, go_on: bool) -> None:
+        """Tell the job's worker whether to go on."""
+        for worker in self._workers:
+            if worker.job == job:
+                try:
+                    worker.pipe.send(go_on)
+                except OSError:  # it died meanwhile, which the next event will say
+                    return
+
+    def close(self) -> None:
+        """End all workers at once, whatever they do."""
+        for worker in self._workers:
+            worker.process.terminate()
+        for worker in self._workers:
+            worker.process.join(GRACE_SECONDS)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+            worker.pipe.close()
+
+    def _event(self, worker: _Worker) -> Event:
+        assert worker.job is not None
+        job = worker.job
+        try:
+            event: Event = worker.pipe.recv()
+        except (EOFError, OSError):
+            return self._replaced(worker, job)
+        if not isinstance(event, EpochEnded):
+            worker.job = None
+        return event
+
+    def _replaced(self, worker: _Worker, job: Job) -> JobFailed:
+        """A worker that died fails its job, and another one takes its place."""
+        worker.process.join()
+        code = worker.process.exitcode
+        name = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
+        worker.pipe.close()
+        self._workers[self._workers.index(worker)] = self._start(worker.device)
+        reason = f"its worker process ended with {name}"
+        return JobFailed(job=job, reason=reason, details=reason)
+
+    def _start(self, device: str) -> _Worker:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=work, args=(theirs,), daemon=True, name=f"optrack worker on {device}")
+        process.start()
+        theirs.close()
+        return _Worker(process=process, pipe=ours, device=device)
+
+
+def work(pipe: Connection) -> None:
+    """The life of a worker: take a job, send its epochs, wait for the answer to each, until the pipe is closed."""
+    # Ctrl-C reaches the whole group of processes; the coordinator decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        while True:
+            job: Job = pipe.recv()
+            pipe.send(_run(job, pipe))
+    except (EOFError, OSError):
+        return
+
+
+def _run(job: Job, pipe: Connection) -> JobEnded | JobFailed:
+    try:
+        for result in train(job):
+            pipe.send(EpochEnded(job=job, result=result))
+            if not pipe.recv():
+                break
+    except (EOFError, BrokenPipeError):
+        raise
+    except Exception as error:  # noqa: BLE001 - a failing trial must not end the worker
+        return JobFailed(job=job, reason=f"{type(error).__name__}: {error}", details=traceback.format_exc())
+    return JobEnded(job=job)
+
+
+def _end_with_parent() -> None:
+    """A worker whose coordinator was killed has nobody to train for."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)

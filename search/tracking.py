@@ -1,0 +1,337 @@
+"""MLflow's side of the record: an experiment per study, a parent run per family, a child run per trial.
+
+What is written here mirrors Optuna's storage, for people to look at; nothing is decided by what stands here.
+"""
+
+import json
+import logging
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import sqlalchemy
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.utils.git_utils import get_git_commit
+from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..datasets import Prepared
+from .errors import TrackingError
+from .study import Family, Study
+
+State = Literal["running", "finished", "pruned", "failed", "interrupted"]
+
+# A pruned trial did what it was meant to do; the tag tells it from one that ran to its end.
+MLFLOW_STATUS: dict[State, str] = {
+    "running": "RUNNING",
+    "finished": "FINISHED",
+    "pruned": "FINISHED",
+    "failed": "FAILED",
+    "interrupted": "KILLED",
+}
+
+RECORDED_PACKAGES = ("optrack", "torch", "torchvision", "optuna", "mlflow", "numpy")
+
+PARAM_LIMIT = 6000
+"""Characters that MLflow keeps of a parameter's value."""
+
+TRIALS_VIEW = "trials"
+FAMILIES_VIEW = "families"
+
+
+def check_address(uri: str) -> None:
+    """Whether MLflow can keep its records there; writes nothing.
+
+    Raises:
+        TrackingError: no tracking URI, a folder that is missing, or the remains of MLflow's old file store.
+    """
+    scheme = uri.split(":", 1)[0]
+    if scheme in {"http", "https", "databricks"}:
+        return
+    try:
+        parsed = sqlalchemy.make_url(uri)
+    except SQLAlchemyError:
+        raise TrackingError(
+            f"--tracking-uri must be a database URL such as sqlite:///mlflow.db or an MLflow server's, but got {uri!r}"
+        ) from None
+    if parsed.get_backend_name() not in {"sqlite", "postgresql", "mysql", "mssql"}:
+        raise TrackingError(
+            f"--tracking-uri must begin with sqlite, postgresql, mysql, mssql, http or https, but got {uri!r}"
+        )
+    if parsed.get_backend_name() == "sqlite" and parsed.database:
+        path = Path(parsed.database).absolute()
+        if path.is_dir() or not path.parent.is_dir():
+            raise TrackingError(f"tracking URI {uri}: {'a folder' if path.is_dir() else 'there is no folder'} {path.parent}")
+        if path.exists() and path.stat().st_size and not path.read_bytes()[:16].startswith(b"SQLite format 3"):
+            raise TrackingError(f"tracking URI {uri}: {path.name} is no SQLite database")
+        if any((path.parent / "mlruns").glob("*/meta.yaml")):
+            raise TrackingError(
+                f"{path.parent / 'mlruns'} holds an old MLflow file store, beside which MLflow refuses to work: "
+                "move it away, or convert it with `mlflow migrate-filestore`"
+            )
+
+
+@contextmanager
+def _named(uri: str) -> Iterator[None]:
+    """MLflow's errors as ours."""
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise TrackingError(f"MLflow at {uri} does not answer: {str(error).strip().splitlines()[0]}") from error
+
+
+class Tracker:
+    """Writes one study's runs.
+
+    Args:
+        uri: MLflow's tracking URI.
+        study: what is searched.
+        data: the prepared images, for digest and source.
+    """
+
+    def __init__(self, uri: str, study: Study, data: Prepared) -> None:
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        self.uri = uri
+        self._study = study
+        self._data = data
+        with _named(uri):
+            self._client = MlflowClient(tracking_uri=uri)
+            self.experiment_id = self._open_experiment()
+            self._describe_experiment()
+        self._tags = {
+            "optrack.study": study.name,
+            "optrack.versions": ", ".join(f"{name} {version(name)}" for name in RECORDED_PACKAGES),
+            "optrack.python": platform.python_version(),
+            **_git_tags(),
+        }
+
+    def open_family(self, family: Family) -> str:
+        """The family's run, made when there is none, running from now on; its run ID."""
+        with _named(self.uri):
+            found = self._family_run(family.name)
+            if found is not None:
+                self._client.update_run(found.info.run_id, status="RUNNING")
+                run_id = found.info.run_id
+            else:
+                run_id = self._create_run(family.name, {"optrack.stage": "family", "optrack.family": family.name})
+                self._client.log_param(run_id, "architecture", family.architecture)
+                self._client.log_inputs(run_id, [self._dataset_input()])
+            self._client.set_tag(run_id, "optrack.state", "running")
+            self._client.set_tag(run_id, "mlflow.note.content", _family_note(self._study, family))
+            return run_id
+
+    def open_trial(
+        self,
+        parent: str,
+        family: Family,
+        trial: int,
+        *,
+        known_run: str | None,
+        params: Mapping[str, object],
+        tags: Mapping[str, str],
+    ) -> str:
+        """A trial's run under its family's; an interrupted trial goes on in the run that it had.
+
+        Args:
+            parent: run ID of the family.
+            family: what the trial belongs to.
+            trial: its number.
+            known_run: run ID that was recorded when the trial was begun before.
+            params: its configuration.
+            tags: seed, device and so on.
+        """
+        with _named(self.uri):
+            run_id = known_run
+            if run_id is None:
+                own = {
+                    "mlflow.parentRunId": parent,
+                    "optrack.stage": "search",
+                    "optrack.family": family.name,
+                    "optrack.trial": str(trial),
+                }
+                run_id = self._create_run(f"{family.name} {trial}", own)
+                entries = [Param(name, str(value)[:PARAM_LIMIT]) for name, value in params.items()]
+                self._client.log_batch(run_id, params=entries)
+                self._client.log_inputs(run_id, [self._dataset_input()])
+            else:
+                self._client.update_run(run_id, status="RUNNING")
+            state = [RunTag("optrack.state", "running"), *(RunTag(name, value) for name, value in tags.items())]
+            self._client.log_batch(run_id, tags=state)
+            return run_id
+
+    def logged_epochs(self, run_id: str) -> int:
+        """How many epochs of a run are recorded already."""
+        with _named(self.uri):
+            return max((metric.step for metric in self._client.get_metric_history(run_id, "val_loss")), default=0)
+
+    def log_epoch(self, run_id: str, epoch: int, metrics: Mapping[str, float]) -> None:
+        """One epoch's metrics in one call, which returns when they are stored."""
+        with _named(self.uri):
+            self._client.log_batch(run_id, metrics=_metrics(metrics, step=epoch))
+
+    def close_run(
+        self, run_id: str, state: State, *, metrics: Mapping[str, float] | None = None, reason: str | None = None
+    ) -> None:
+        """End a run with its state.
+
+        Args:
+            run_id: of a trial or a family.
+            state: how it ended.
+            metrics: of the best epoch, so that MLflow's table, which shows last values, has the best ones.
+            reason: why, where that is not plain.
+        """
+        with _named(self.uri):
+            tags = [RunTag("optrack.state", state)]
+            if reason:
+                tags.append(RunTag("optrack.reason", reason[:PARAM_LIMIT]))
+            step = int((metrics or {}).get("epoch", 0))
+            best = {f"best/{name}": value for name, value in (metrics or {}).items()}
+            self._client.log_batch(run_id, metrics=_metrics(best, step=step), tags=tags)
+            self._client.set_terminated(run_id, MLFLOW_STATUS[state])
+
+    def log_text(self, run_id: str, text: str, file: str) -> None:
+        """A text as an artifact of a run."""
+        with _named(self.uri):
+            self._client.log_text(run_id, text, file)
+
+    def log_best(
+        self, family_run: str, *, weights: Path | None, configuration: Mapping[str, Any], metrics: Mapping[str, float]
+    ) -> None:
+        """The family's best trial so far: weights and configuration as artifacts, figures as metrics of its run."""
+        with _named(self.uri):
+            if weights is not None:
+                self._client.log_artifact(family_run, str(weights), "best")
+            text = json.dumps(configuration, indent=2)
+            self._client.log_text(family_run, text, "best/configuration.json")
+            entries = _metrics({f"best/{name}": value for name, value in metrics.items()}, step=0)
+            self._client.log_batch(
+                family_run, metrics=entries, tags=[RunTag("optrack.best_trial", str(configuration["trial"]))]
+            )
+
+    def _open_experiment(self) -> str:
+        found = self._client.get_experiment_by_name(self._study.name)
+        if found is None:
+            return self._client.create_experiment(self._study.name, artifact_location=self._artifact_location())
+        if found.lifecycle_stage != "active":
+            raise TrackingError(
+                f"MLflow's experiment {self._study.name!r} was deleted: restore it with "
+                f"`mlflow experiments restore --experiment-id {found.experiment_id}`, or rename the study"
+            )
+        return found.experiment_id
+
+    def _artifact_location(self) -> str | None:
+        """Beside a SQLite file, whatever the current folder; a server decides for itself."""
+        if not self.uri.startswith("sqlite"):
+            return None
+        database = sqlalchemy.make_url(self.uri).database
+        return str(Path(database or "").absolute().parent / "mlruns" / self._study.name)
+
+    def _describe_experiment(self) -> None:
+        """What MLflow's UI shows of the study: a note, and tables with the columns that matter (see `views`)."""
+        hyperparameters = dict.fromkeys(name for family in self._study.families for name in family.space)
+        tags = {
+            "mlflow.experimentKind": "custom_model_development",
+            "mlflow.note.content": _study_note(self._study, self._data),
+            "optrack.study_json": self._study.to_json(),
+            **{f"mlflow.sharedViewState.{key}": view for key, view in _views(self._study.metric, hyperparameters).items()},
+        }
+        for name, value in tags.items():
+            self._client.set_experiment_tag(self.experiment_id, name, value)
+
+    def _create_run(self, name: str, tags: Mapping[str, str]) -> str:
+        run = self._client.create_run(self.experiment_id, run_name=name, tags={**self._tags, **tags})
+        return run.info.run_id
+
+    def _family_run(self, family: str) -> Run | None:
+        query = f"tags.`optrack.stage` = 'family' and tags.`optrack.family` = '{family}'"
+        return next(iter(self._client.search_runs([self.experiment_id], query, max_results=1)), None)
+
+    def _dataset_input(self) -> DatasetInput:
+        channels, height, width = self._data.input_shape
+        dataset = Dataset(
+            name=self._data.name[:500],
+            digest=self._data.digest[:36],
+            source_type="local",
+            source=json.dumps({"layout": self._data.layout}),
+            schema=json.dumps({"input": [channels, height, width], "classes": list(self._data.classes)})[:60_000],
+        )
+        return DatasetInput(dataset, [InputTag("mlflow.data.context", "search")])
+
+
+def trials_link(address: str, experiment_id: str, view: str = TRIALS_VIEW) -> str:
+    """The page of MLflow's UI that shows a study with the columns of one of its views.
+
+    Args:
+        address: of the server, e.g. "http://127.0.0.1:5000".
+        experiment_id: of the study's experiment.
+        view: name of the view.
+    """
+    return f"{address}/#/experiments/{experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={view}"
+
+
+def _metrics(values: Mapping[str, float], *, step: int) -> list[Metric]:
+    now = time.time_ns() // 1_000_000
+    return [Metric(name, float(value), now, step) for name, value in values.items()]
+
+
+def _git_tags() -> dict[str, str]:
+    """The commit of the current folder; not the remote's address, which may hold a password."""
+    commit = get_git_commit(str(Path.cwd()))
+    return {MLFLOW_GIT_COMMIT: commit} if commit else {}
+
+
+def _views(metric: str, hyperparameters: Mapping[str, object]) -> dict[str, str]:
+    """MLflow's shared views: its table of runs opens with these columns, best first."""
+    best = f"metrics.`best/{metric}`"
+    trial_columns = [
+        "attributes.`Duration`",
+        best,
+        "metrics.`best/epoch`",
+        *(f"params.`{name}`" for name in hyperparameters),
+        "tags.`optrack.state`",
+    ]
+    common = {
+        "orderByKey": best,
+        "orderByAsc": metric == "val_loss",
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "datasetsFilter": [],
+        "modelVersionFilter": "All Runs",
+    }
+    family_columns = ["attributes.`Duration`", best, "params.`architecture`", "tags.`optrack.state`"]
+    views = {
+        TRIALS_VIEW: {"selectedColumns": trial_columns, "searchFilter": ""},
+        FAMILIES_VIEW: {"selectedColumns": family_columns, "searchFilter": "tags.`optrack.stage` = 'family'"},
+    }
+    return {key: json.dumps({**common, **view}) for key, view in views.items()}
+
+
+def _study_note(study: Study, data: Prepared) -> str:
+    channels, height, width = data.input_shape
+    families = "\n".join(f"- **{family.name}**: `{family.architecture}`, {_searched(family)}" for family in study.families)
+    return (
+        f"# {study.name}\n\n"
+        f"Search on **{data.name}** ({channels} x {height} x {width}, {len(data.classes)} classes, "
+        f"digest `{data.digest[:12]}`), by best `{study.metric}` on the validation images.\n\n{families}\n\n"
+        "One run per family, its trials nested in it. The tag `optrack.state` tells finished, pruned, failed and "
+        "interrupted trials apart; a family's best weights and configuration are artifacts of its run.\n"
+    )
+
+
+def _family_note(study: Study, family: Family) -> str:
+    fixed = ", ".join(f"{name} = {value}" for name, value in family.options.items()) or "nothing"
+    return (
+        f"Family **{family.name}** of study **{study.name}**: architecture `{family.architecture}`, {_searched(family)}. "
+        f"Fixed: {fixed}."
+    )
+
+
+def _searched(family: Family) -> str:
+    return "searched in " + (", ".join(f"`{name}`" for name in family.space) or "nothing")

@@ -1,0 +1,91 @@
+"""What travels to a worker and what comes back: values without Optuna or MLflow, small enough for any pipe."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...datasets import Prepared
+from ..study import Metric
+from .config import TrainingConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One trial's training.
+
+    Args:
+        family: name of the family, for messages.
+        trial: number of the trial in its family.
+        architecture: a registered name.
+        model: hyperparameters of the architecture.
+        training: how it is trained.
+        data: where the prepared images lie.
+        epochs: at most, and the length of the learning rate's schedule.
+        patience: epochs without improvement of the metric after which training ends; None for never.
+        metric: what the best epoch is chosen by.
+        seed: of initialisation, order of images and dropout; in [0, 2^63).
+        device: a torch device, e.g. "cpu" or "cuda:0".
+        threads: of torch on the CPU; another number gives other rounding.
+        weights: file for the best epoch's weights (safetensors), written when training ends; None for no file.
+    """
+
+    family: str
+    trial: int
+    architecture: str
+    model: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    data: Prepared
+    epochs: int
+    patience: int | None = None
+    metric: Metric = "val_accuracy"
+    seed: int
+    device: str = "cpu"
+    threads: int = 1
+    weights: Path | None = None
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Family and trial number, which tell the jobs of a study apart."""
+        return (self.family, self.trial)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochResult:
+    """One finished epoch.
+
+    Args:
+        epoch: from 1 on.
+        train_loss: mean cross-entropy over the epoch's steps, label smoothing included, as the weights changed.
+        train_accuracy: share of right answers over the same steps, in [0, 1].
+        val_loss: mean cross-entropy on the validation images after the epoch, without smoothing.
+        val_accuracy: share of right answers there, in [0, 1].
+        lr: learning rate of the epoch's last step.
+        seconds: wall-clock time of the epoch, validation included.
+    """
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    val_loss: float
+    val_accuracy: float
+    lr: float
+    seconds: float
+
+    def metrics(self) -> dict[str, float]:
+        """All but the epoch, by name."""
+        return {name: getattr(self, name) for name in METRICS}
+
+
+METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "seconds")
+
+
+def improves(metric: Metric, value: float, best: float | None) -> bool:
+    """Whether a value of the metric is better than the best so far; a value that is no number never is.
+
+    >>> improves("val_loss", 0.1, 0.2), improves("val_accuracy", 0.1, 0.2), improves("val_loss", float("nan"), None)
+    (True, False, False)
+    """
+    if value != value:  # noqa: PLR0124 - NaN alone differs from itself
+        return False
+    return best is None or (value > best if metric == "val_accuracy" else value < best)

@@ -1,0 +1,176 @@
+"""The training of one trial, epoch by epoch."""
+
+import math
+import time
+from collections.abc import Iterator
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ...architectures import architecture
+from ...datasets import open_prepared
+from .config import TrainingConfig
+from .images import ResidentImages, resident
+from .job import EpochResult, Job, improves
+from .randomness import Randomness
+from .schedules import learning_rate
+
+# Larger validation batches lose on the CPU: 2,048 images ran at half the speed of 1,024.
+VALIDATION_BATCH = 1024
+
+
+def train(job: Job) -> Iterator[EpochResult]:
+    """Train one trial and yield a result after each epoch.
+
+    On the CPU the same job gives the same numbers, bit for bit, whatever runs before, between or beside its epochs;
+    torch's global random state, thread count and determinism flag are the caller's again whenever a result is yielded.
+    Closing the generator ends the training without weights; when it ends by itself (all epochs, patience, or a loss that
+    is no number) the best epoch's weights are written to `job.weights`.
+
+    Raises:
+        DataError: the prepared images are gone.
+        ValueError: the architecture cannot take the images or its hyperparameters.
+    """
+    device = torch.device(job.device)
+    images = resident(open_prepared(job.data), device)
+    randomness = Randomness(job.seed, device, job.threads)
+    with randomness.active():
+        build = architecture(job.architecture)
+        model: nn.Module = build(images.input_shape, images.classes, **job.model)
+        model.to(device, memory_format=torch.channels_last)
+        optimizer = make_optimizer(job.training, model)
+    best_value, best_epoch, best_weights = None, 0, dict[str, Tensor]()
+    val_losses: list[float] = []
+
+    for epoch in range(1, job.epochs + 1):
+        with randomness.active():
+            result = run_epoch(job, epoch, model, optimizer, images, randomness.order, val_losses)
+            val_losses.append(result.val_loss)
+            value = result.metrics()[job.metric]
+            if improves(job.metric, value, best_value):
+                best_value, best_epoch = value, epoch
+                if job.weights is not None:
+                    best_weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+        yield result
+        if not math.isfinite(result.train_loss) or not math.isfinite(result.val_loss):
+            break
+        if job.patience is not None and epoch - best_epoch >= job.patience:
+            break
+
+    if job.weights is not None and best_weights:
+        job.weights.parent.mkdir(parents=True, exist_ok=True)
+        save_file({name: tensor.contiguous() for name, tensor in best_weights.items()}, job.weights)
+
+
+def run_epoch(
+    job: Job,
+    epoch: int,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    images: ResidentImages,
+    order: torch.Generator,
+    val_losses: list[float],
+) -> EpochResult:
+    """One pass over the training images and one over the validation images."""
+    started = time.perf_counter()
+    batches = shuffled_batches(images.train, job.training.batch_size, order)
+    model.train()
+    loss_sum = torch.zeros((), device=images.images.device)
+    correct = torch.zeros((), dtype=torch.int64, device=images.images.device)
+    for position, batch in enumerate(batches):
+        step = (epoch - 1) * len(batches) + position
+        lr = learning_rate(
+            job.training, step=step, steps_per_epoch=len(batches), epochs=job.epochs, val_losses=val_losses
+        )
+        loss, logits, labels = train_step(job.training, lr, model, optimizer, *images.batch(batch))
+        loss_sum += loss * len(batch)
+        correct += (logits.argmax(1) == labels).sum()
+    seen = sum(len(batch) for batch in batches)
+    val_loss, val_accuracy = evaluate(model, images)
+    return EpochResult(
+        epoch=epoch,
+        train_loss=float(loss_sum) / seen,
+        train_accuracy=float(correct) / seen,
+        val_loss=val_loss,
+        val_accuracy=val_accuracy,
+        lr=optimizer.param_groups[0]["lr"],
+        seconds=time.perf_counter() - started,
+    )
+
+
+def train_step(
+    config: TrainingConfig,
+    lr: float,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    images: Tensor,
+    labels: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """One step of the optimizer.
+
+    Args:
+        config: label smoothing and gradient clipping.
+        lr: learning rate of this step.
+        model: changed in place.
+        optimizer: of the model's parameters.
+        images: float32 [B, C, H, W].
+        labels: int64 [B].
+
+    Returns:
+        Mean loss [], logits [B, classes] and labels [B], all on the device, without gradient.
+    """
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+    optimizer.zero_grad(set_to_none=True)
+    logits = model(images)
+    loss = functional.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
+    loss.backward()
+    if config.gradient_clip:
+        nn.utils.clip_grad_norm_(model.parameters(), config.gradient_clip)
+    optimizer.step()
+    return loss.detach(), logits.detach(), labels
+
+
+def shuffled_batches(positions: Tensor, batch_size: int, order: torch.Generator) -> list[Tensor]:
+    """All positions in random order, cut into batches; a last batch of one image is left out.
+
+    The order is drawn on the CPU, so that it is the same on every device.
+    """
+    shuffled = positions[torch.randperm(len(positions), generator=order).to(positions.device)]
+    batches = list(shuffled.split(batch_size))
+    return batches[:-1] if len(batches) > 1 and len(batches[-1]) == 1 else batches
+
+
+@torch.inference_mode()
+def evaluate(model: nn.Module, images: ResidentImages) -> tuple[float, float]:
+    """Mean cross-entropy and accuracy on the validation images, in evaluation mode."""
+    model.eval()
+    loss_sum = torch.zeros((), device=images.images.device)
+    correct = torch.zeros((), dtype=torch.int64, device=images.images.device)
+    for batch in images.validation.split(VALIDATION_BATCH):
+        inputs, labels = images.batch(batch)
+        logits = model(inputs)
+        loss_sum += functional.cross_entropy(logits, labels, reduction="sum")
+        correct += (logits.argmax(1) == labels).sum()
+    count = len(images.validation)
+    return float(loss_sum) / count, float(correct) / count
+
+
+def make_optimizer(config: TrainingConfig, model: nn.Module) -> torch.optim.Optimizer:
+    """The optimizer of all parameters that are trained."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    match config.optimizer:
+        case "adam":
+            return torch.optim.Adam(parameters, lr=config.lr, weight_decay=config.weight_decay)
+        case "adamw":
+            return torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)
+        case "sgd":
+            return torch.optim.SGD(
+                parameters,
+                lr=config.lr,
+                momentum=config.momentum,
+                weight_decay=config.weight_decay,
+                nesterov=config.nesterov and config.momentum > 0,
+            )

@@ -1,0 +1,56 @@
+"""A trial's own random numbers and torch settings, kept apart from whatever runs beside it in the process."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+class Randomness:
+    """The streams of one training: initialisation and dropout from torch's global generators, order from one of its own.
+
+    Args:
+        seed: in [0, 2^63).
+        device: whose global generator dropout draws from.
+        threads: of torch on the CPU.
+    """
+
+    def __init__(self, seed: int, device: torch.device, threads: int) -> None:
+        self._device = device
+        self._threads = threads
+        self.order = torch.Generator().manual_seed(seed)
+        with self._callers_kept():
+            torch.manual_seed(seed)
+            self._states = self._read()
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Inside, torch's global state is the trial's; outside, it is the caller's again."""
+        with self._callers_kept():
+            torch.set_rng_state(self._states[0])
+            if len(self._states) > 1:
+                torch.cuda.set_rng_state(self._states[1], self._device)
+            yield
+            self._states = self._read()
+
+    def _read(self) -> tuple[torch.Tensor, ...]:
+        if self._device.type == "cuda":
+            return torch.get_rng_state(), torch.cuda.get_rng_state(self._device)
+        return (torch.get_rng_state(),)
+
+    @contextmanager
+    def _callers_kept(self) -> Iterator[None]:
+        threads = torch.get_num_threads()
+        deterministic = torch.are_deterministic_algorithms_enabled()
+        warns = torch.is_deterministic_algorithms_warn_only_enabled()
+        if threads != self._threads:
+            torch.set_num_threads(self._threads)
+        # Some CUDA kernels have no deterministic form; a search must not die of it.
+        torch.use_deterministic_algorithms(True, warn_only=self._device.type != "cpu")
+        try:
+            with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
+                yield
+        finally:
+            torch.use_deterministic_algorithms(deterministic, warn_only=warns)
+            if threads != self._threads:
+                torch.set_num_threads(threads)

@@ -1,0 +1,235 @@
+"""What every registered architecture keeps to; one that is entered in the registry is covered here without an edit."""
+
+# torch leaves parts of the types of manual_seed, backward and step open.
+# pyright: reportUnknownMemberType=false
+
+import inspect
+from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+
+import annotated_types
+import pytest
+import torch
+from optrack.architectures import ARCHITECTURES, architecture
+from torch import Tensor, nn
+from torch.nn import functional
+
+CLASSES = 4
+TRAINING_SETTINGS = {
+    *("lr", "batch_size", "weight_decay", "label_smoothing", "gradient_clip", "epochs", "patience", "seed"),
+    *("optimizer", "momentum", "nesterov", "beta1", "beta2"),
+    *("schedule", "warmup_epochs", "decay_epochs", "decay_factor", "decay_patience"),
+}
+
+
+def hyperparameters_of(name: str) -> dict[str, tuple[Any, Any]]:
+    """Read the hyperparameters of an architecture from its signature: name to annotation and default."""
+    constructor = architecture(name).__init__
+    hints = get_type_hints(constructor, include_extras=True)
+    parameters = inspect.signature(constructor).parameters.values()
+    return {
+        parameter.name: (hints.get(parameter.name), parameter.default)
+        for parameter in parameters
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+
+
+def variants_of(name: str) -> list[dict[str, Any]]:
+    """Give the defaults, then each switch turned over and each choice taken, one at a time."""
+    variants: list[dict[str, Any]] = [{}]
+    for key, (annotation, default) in hyperparameters_of(name).items():
+        values = [not default] if annotation is bool else get_args(annotation) if is_choice(annotation) else []
+        variants += [{key: value} for value in values if value != default]
+    return variants
+
+
+def is_choice(annotation: object) -> bool:
+    return get_origin(annotation) is Literal
+
+
+def accepts(constraint: object, value: Any) -> bool:
+    match constraint:
+        case annotated_types.Ge(bound):
+            return value >= bound
+        case annotated_types.Gt(bound):
+            return value > bound
+        case annotated_types.Le(bound):
+            return value <= bound
+        case annotated_types.Lt(bound):
+            return value < bound
+        case _:
+            raise AssertionError(f"an unknown kind of range: {constraint!r}")
+
+
+def build(name: str, size: int, channels: int = 3, **hyperparameters: Any) -> nn.Module:
+    torch.manual_seed(0)
+    return architecture(name)((channels, size, size), CLASSES, **hyperparameters)
+
+
+def minimum_size(name: str) -> int:
+    size = vars(architecture(name))["minimum_image_size"]
+    assert isinstance(size, int)
+    return size
+
+
+def random_images(count: int, size: int, channels: int = 3) -> Tensor:
+    """Draw images, float32 [count, channels, size, size], the same ones each time."""
+    return torch.randn(count, channels, size, size, generator=torch.Generator().manual_seed(1))
+
+
+every_architecture = pytest.mark.parametrize("name", ARCHITECTURES)
+every_variant = pytest.mark.parametrize(
+    ("name", "variant"),
+    [pytest.param(name, variant, id=f"{name}-{variant}") for name in ARCHITECTURES for variant in variants_of(name)],
+)
+
+
+@every_architecture
+def test_the_constructor_takes_shape_and_classes_then_keywords_alone(name: str) -> None:
+    _, *parameters = inspect.signature(architecture(name).__init__).parameters.values()
+    shape, classes, *others = parameters
+    assert (shape.name, classes.name) == ("input_shape", "classes")
+    assert {parameter.kind for parameter in others} <= {inspect.Parameter.KEYWORD_ONLY}
+    hints = get_type_hints(architecture(name).__init__)
+    assert hints["input_shape"] == tuple[int, int, int]
+    assert hints["classes"] is int
+
+
+@every_architecture
+def test_every_hyperparameter_has_a_type_a_range_and_a_default_within(name: str) -> None:
+    for key, (annotation, default) in hyperparameters_of(name).items():
+        if is_choice(annotation):
+            assert default in get_args(annotation), key
+            assert all(isinstance(value, str) for value in get_args(annotation)), key
+        elif annotation is bool:
+            assert isinstance(default, bool), key
+        else:
+            kind, *constraints = get_args(annotation)
+            assert kind in {int, float}, key
+            assert type(default) is kind, key
+            assert constraints, f"{key} has no range"
+            assert all(accepts(constraint, default) for constraint in constraints), key
+
+
+@every_architecture
+def test_no_hyperparameter_has_the_name_of_a_training_setting(name: str) -> None:
+    assert not TRAINING_SETTINGS & hyperparameters_of(name).keys()
+
+
+@every_architecture
+def test_the_docstring_explains_each_hyperparameter_and_names_a_source(name: str) -> None:
+    text = vars(architecture(name))["__doc__"]
+    assert "Source: " in text
+    assert all(f"    {key}: " in text for key in hyperparameters_of(name))
+
+
+@every_architecture
+def test_the_class_declares_its_smallest_image(name: str) -> None:
+    assert minimum_size(name) >= 1
+    assert get_origin(get_type_hints(architecture(name))["minimum_image_size"]) is ClassVar
+
+
+@every_architecture
+@pytest.mark.parametrize("sides", [(-1, -1), (-1, 0), (0, -1)])
+def test_a_smaller_image_is_refused(name: str, sides: tuple[int, int]) -> None:
+    minimum = minimum_size(name)
+    height, width = minimum + sides[0], minimum + sides[1]
+    message = f"^{name} needs images of at least {minimum} x {minimum} pixels, but got {height} x {width}$"
+    with pytest.raises(ValueError, match=message):
+        architecture(name)((3, height, width), CLASSES)
+
+
+@every_variant
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("above_minimum", [0, 1, 5])
+def test_images_give_finite_logits(name: str, variant: dict[str, Any], channels: int, above_minimum: int) -> None:
+    size = minimum_size(name) + above_minimum
+    logits = build(name, size, channels, **variant)(random_images(5, size, channels))
+    assert logits.shape == (5, CLASSES)
+    assert logits.dtype == torch.float32
+    assert logits.isfinite().all()
+
+
+@every_architecture
+def test_an_image_need_not_be_square(name: str) -> None:
+    height, width = minimum_size(name) + 2, minimum_size(name) + 7
+    model = architecture(name)((3, height, width), CLASSES)
+    assert model(torch.zeros(2, 3, height, width)).shape == (2, CLASSES)
+
+
+@every_variant
+def test_every_trainable_parameter_gets_a_gradient(name: str, variant: dict[str, Any]) -> None:
+    size = minimum_size(name) + 5
+    model = build(name, size, **variant)
+    logits = model(random_images(8, size))
+    functional.cross_entropy(logits, torch.arange(8) % CLASSES).backward()
+    for key, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            assert parameter.grad is not None, key
+            assert parameter.grad.isfinite().all(), key
+            # A bias in front of batch norm has a gradient of zero.
+            assert parameter.ndim == 1 or parameter.grad.any(), key
+
+
+@every_variant
+def test_one_image_alone_gives_the_logits_that_it_gives_in_a_batch(name: str, variant: dict[str, Any]) -> None:
+    size = minimum_size(name) + 5
+    model = build(name, size, **variant).eval()
+    images = random_images(3, size)
+    torch.testing.assert_close(torch.cat([model(image[None]) for image in images]), model(images))
+
+
+@every_architecture
+def test_memory_in_channels_last_order_changes_nothing(name: str) -> None:
+    size = minimum_size(name) + 5
+    model = build(name, size).eval()
+    images = random_images(3, size)
+    expected = model(images)
+    model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] (torch's stubs lack this overload)
+    torch.testing.assert_close(model(images.to(memory_format=torch.channels_last)), expected)
+
+
+@every_variant
+def test_a_state_dict_carries_the_whole_model(name: str, variant: dict[str, Any]) -> None:
+    size = minimum_size(name) + 5
+    images = random_images(4, size)
+    model = build(name, size, **variant)
+    model(images)  # moves running statistics
+    torch.manual_seed(99)
+    other = architecture(name)((3, size, size), CLASSES, **variant)
+    other.load_state_dict(model.state_dict())
+    assert torch.equal(other.eval()(images), model.eval()(images))
+
+
+@every_variant
+def test_the_same_seed_gives_the_same_model_and_the_same_logits(name: str, variant: dict[str, Any]) -> None:
+    size = minimum_size(name) + 5
+    images = random_images(4, size)
+    first, second = (build(name, size, **variant)(images) for _ in range(2))
+    assert torch.equal(first, second)
+
+
+@every_variant
+def test_it_can_be_built_without_memory(name: str, variant: dict[str, Any]) -> None:
+    size = minimum_size(name) + 5
+    with torch.device("meta"):
+        model = build(name, size, **variant)
+        logits = model(torch.empty(2, 3, size, size))
+    assert all(tensor.is_meta for tensor in model.state_dict().values())
+    assert logits.shape == (2, CLASSES)
+
+
+@every_variant
+def test_it_learns_one_small_batch_by_heart(name: str, variant: dict[str, Any]) -> None:
+    size = max(minimum_size(name), 16)
+    without_dropout = {"dropout": 0.0} if "dropout" in hyperparameters_of(name) else {}
+    model = build(name, size, **without_dropout, **variant)
+    images, labels = random_images(16, size), torch.arange(16) % CLASSES
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    for _ in range(100):
+        logits = model(images)
+        if (logits.argmax(dim=1) == labels).all():
+            return
+        optimizer.zero_grad()
+        functional.cross_entropy(logits, labels).backward()
+        optimizer.step()
+    pytest.fail("100 steps of Adam did not reach a training accuracy of 100 %")
