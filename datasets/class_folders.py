@@ -156,9 +156,13 @@ def _source(
     cache_name: str,
     withhold: bool = False,
 ) -> Source:
-    files = [file for part in (train, validation or {}) for in_class in part.values() for file in in_class]
+    if len(train) < _FEWEST_CLASSES:
+        raise DataError(f"{str(root)!r} must have at least two class folders, but has one, {next(iter(train))!r}")
     classes = tuple(train)
-    labels = [classes.index(name) for part in (train, validation or {}) for name in part for _ in part[name]]
+    label = {name: index for index, name in enumerate(classes)}
+    parts = (train, validation or {})
+    files = [file for part in parts for in_class in part.values() for file in in_class]
+    labels = [label[name] for part in parts for name, in_class in part.items() for _ in in_class]
     start = None if validation is None else sum(map(len, train.values()))
     _check_files(files, root)
     read = partial(_read, root, files, np.array(labels, dtype=np.int64), classes, start, withhold=withhold)
@@ -197,8 +201,6 @@ def _scan(part: Path) -> "dict[str, list[Path]]":
     if empty:
         suffixes = ", ".join(sorted(SUFFIXES))
         raise DataError(f"classes in {str(part)!r} without an image ({suffixes}): {listed(empty)}")
-    if len(found) < _FEWEST_CLASSES:
-        raise DataError(f"{str(part)!r} must have at least two class folders, but has one, {classes[0].name!r}")
     return found
 
 

@@ -3,9 +3,14 @@
 if __name__ != "optrack.search":
     raise ImportError("import optrack.search, not search: a second copy of the package would be loaded")
 
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING
+
 from .errors import NothingStoredError, OptrackError, ServerError, StorageError, StudyError, TrackingError
-from .space import Categorical, Float, Int
-from .study import Budget, Data, Family, Pruner, Sampler, Study
+
+if TYPE_CHECKING:
+    from .space import Categorical, Float, Int
+    from .study import Budget, Data, Family, Pruner, Sampler, Study
 
 __all__ = [
     "Budget",
@@ -24,3 +29,17 @@ __all__ = [
     "StudyError",
     "TrackingError",
 ]
+
+# pydantic takes 0.15 s to import, and `optrack --help` needs none of it.
+_LAZY = {
+    **dict.fromkeys(("Categorical", "Float", "Int"), "space"),
+    **dict.fromkeys(("Budget", "Data", "Family", "Pruner", "Sampler", "Study"), "study"),
+}
+
+if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any misspelt name
+
+    def __getattr__(name: str) -> object:
+        """Import the parts of this face when they are first used."""
+        if name not in _LAZY:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return resolve_name(f"{__name__}.{_LAZY[name]}:{name}")

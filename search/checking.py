@@ -98,7 +98,5 @@ def _check_values(family: Family) -> None:
 def _corners(family: Family) -> list[Mapping[str, Any]]:
     """Configurations that stand for all: the start ones, and each hyperparameter at each of its corners."""
     fixed: dict[str, Choice] = family.options
-    single = [
-        {**fixed, name: value} for name, distribution in family.space.items() for value in distribution.corners()
-    ]
+    single = [{**fixed, name: value} for name, distribution in family.space.items() for value in distribution.corners()]
     return [fixed, *({**fixed, **start} for start in family.start), *single]

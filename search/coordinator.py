@@ -60,11 +60,13 @@ class Outcome:
         interrupted: it was asked to stop.
         timed_out: its budget of seconds was spent.
         failed: trials that failed in this run.
+        trials: most trials that a family has now.
     """
 
     interrupted: bool
     timed_out: bool
     failed: int
+    trials: int
 
 
 class Coordinator:
@@ -130,7 +132,10 @@ class Coordinator:
         finally:
             self._close(searches, complete=complete)
         return Outcome(
-            interrupted=self._stop_requested, timed_out=not complete and not self._stop_requested, failed=self._failed
+            interrupted=self._stop_requested,
+            timed_out=not complete and not self._stop_requested,
+            failed=self._failed,
+            trials=max(search.started for search in searches),
         )
 
     def _open_family(self, family: Family) -> FamilySearch:
@@ -294,9 +299,7 @@ class Coordinator:
             "data": {"name": self._data.name, **data_record(self._data)},
         }
         metrics = {**best.metrics(), "epoch": best.epoch}
-        self._tracker.log_best(
-            running.search.run_id, weights=job.weights, configuration=configuration, metrics=metrics
-        )
+        self._tracker.log_best(running.search.run_id, weights=job.weights, configuration=configuration, metrics=metrics)
 
     def _close(self, searches: list[FamilySearch], *, complete: bool) -> None:
         """Workers end, trials under way wait for the next run, and no run of MLflow is left running."""

@@ -221,6 +221,7 @@ def _history(subject: _Subject) -> _Drawn:
     plot = _plain(plot_optimization_history(subject.study, target_name=subject.label), _HEIGHT)
     plot["data"] = plot["data"][:2]  # the third is for constraints, of which we have none
     plot["layout"]["xaxis"] = {"title": {"text": "trial"}}
+    plot["data"][0]["marker"] = {"size": 7}
     plot["data"][1] |= {"name": "best so far", "line": {"shape": "hv", "width": 2}}
     explanation = (
         "Each point is a completed trial, in the order in which they were proposed; the line is the best so far. "
@@ -316,7 +317,7 @@ def _curves(subject: _Subject) -> _Drawn:
     plot = _plain(plot_intermediate_values(_copy(subject.study.direction, shown)), _HEIGHT)
     for trial, trace in zip(shown, plot["data"], strict=True):
         color = {TrialState.PRUNED: _GREY, TrialState.RUNNING: _GREEN}.get(trial.state, _BLUE)
-        trace |= {"name": f"trial {trial.number}", "opacity": 0.6, "line": {"color": color, "width": 1.2}}
+        trace |= {"name": f"trial {trial.number}", "opacity": 0.75, "line": {"color": color, "width": 1.2}}
         trace["marker"] |= {"color": color, "size": 4}
         if trial.number == best_number:
             trace |= {"opacity": 1.0, "line": {"color": _ORANGE, "width": 3}, "zorder": 1}

@@ -60,7 +60,7 @@ def run_study(
     places: Places,
     machine: Machine,
     observer: Observer,
-    progress: Progress | None = None,
+    on_decoded: Progress | None = None,
     on_start: Callable[[Coordinator], None] = lambda _: None,
 ) -> Outcome:
     """Search until the study's budget is spent.
@@ -70,7 +70,7 @@ def run_study(
         places: where things lie.
         machine: what may be used.
         observer: who watches.
-        progress: told how many images of how many are decoded.
+        on_decoded: told how many images of how many are decoded.
         on_start: gets the coordinator before it runs, so that a signal handler can stop it.
 
     Raises:
@@ -80,7 +80,7 @@ def run_study(
     stores.check_address(places.storage)
     tracking.check_address(places.tracking_uri)
     devices = _devices(machine, most=study.budget.trials * len(study.families))
-    data = _prepared(study, places, progress)
+    data = _prepared(study, places, on_decoded)
     for family in study.families:
         check_models(family, data.input_shape, len(data.classes))
     _check_stored(study, data, places.storage)

@@ -262,5 +262,7 @@ def _suggest_one(trial: optuna.trial.BaseTrial, name: str, distribution: Float |
     if isinstance(distribution, Categorical):
         return trial.suggest_categorical(name, distribution.choices)
     if isinstance(distribution, Int):
-        return trial.suggest_int(name, distribution.low, distribution.high, step=distribution.step, log=distribution.log)
+        return trial.suggest_int(
+            name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
+        )
     return trial.suggest_float(name, distribution.low, distribution.high, step=distribution.step, log=distribution.log)

@@ -189,7 +189,9 @@ def applies(condition: Condition, values: Mapping[str, object]) -> bool:
     """
     for name, wanted in condition.items():
         allowed = wanted if isinstance(wanted, tuple) else (wanted,)
-        if name not in values or not any(type(values[name]) is type(value) and values[name] == value for value in allowed):
+        if name not in values or not any(
+            type(values[name]) is type(value) and values[name] == value for value in allowed
+        ):
             return False
     return True
 
@@ -214,7 +216,9 @@ def ordered(space: Mapping[str, Float | Int | Categorical]) -> list[str]:
     return done
 
 
-def misfit(space: Mapping[str, Float | Int | Categorical], values: Mapping[str, object], fixed: Mapping[str, object]) -> str | None:
+def misfit(
+    space: Mapping[str, Float | Int | Categorical], values: Mapping[str, object], fixed: Mapping[str, object]
+) -> str | None:
     """What keeps a configuration from lying in a space, or None when it does.
 
     Args:

@@ -4,6 +4,7 @@ One Optuna study per family, named `STUDY/FAMILY`; the study's own JSON is an at
 """
 
 import sqlite3
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 import filelock
 import optuna
 import sqlalchemy
+from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
@@ -178,7 +180,9 @@ def open_family(storage: RDBStorage, study: Study, family: Family) -> optuna.Stu
         direction="maximize" if study.maximize else "minimize",
         load_if_exists=True,
     )
-    opened.set_metric_names([study.metric])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        opened.set_metric_names([study.metric])  # what optuna-dashboard writes at its axes
     for trial in opened.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         queue_again(storage, trial)
     for values in family.start:

@@ -135,7 +135,9 @@ class Family:
                     )
                 for value in wanted if isinstance(wanted, tuple) else (wanted,):
                     if not parent_space.contains(value):
-                        raise ValueError(f"{where} asks for {parent}={value!r}, which is none of {parent_space.choices}")
+                        raise ValueError(
+                            f"{where} asks for {parent}={value!r}, which is none of {parent_space.choices}"
+                        )
         ordered(self.space)
 
     def configurations(self) -> int | None:

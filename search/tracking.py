@@ -67,7 +67,9 @@ def check_address(uri: str) -> None:
     if parsed.get_backend_name() == "sqlite" and parsed.database:
         path = Path(parsed.database).absolute()
         if path.is_dir() or not path.parent.is_dir():
-            raise TrackingError(f"tracking URI {uri}: {'a folder' if path.is_dir() else 'there is no folder'} {path.parent}")
+            raise TrackingError(
+                f"tracking URI {uri}: {'a folder' if path.is_dir() else 'there is no folder'} {path.parent}"
+            )
         if path.exists() and path.stat().st_size and not path.read_bytes()[:16].startswith(b"SQLite format 3"):
             raise TrackingError(f"tracking URI {uri}: {path.name} is no SQLite database")
         if any((path.parent / "mlruns").glob("*/meta.yaml")):
@@ -240,7 +242,10 @@ class Tracker:
             "mlflow.experimentKind": "custom_model_development",
             "mlflow.note.content": _study_note(self._study, self._data),
             "optrack.study_json": self._study.to_json(),
-            **{f"mlflow.sharedViewState.{key}": view for key, view in _views(self._study.metric, hyperparameters).items()},
+            **{
+                f"mlflow.sharedViewState.{key}": view
+                for key, view in _views(self._study.metric, hyperparameters).items()
+            },
         }
         for name, value in tags.items():
             self._client.set_experiment_tag(self.experiment_id, name, value)
@@ -315,7 +320,9 @@ def _views(metric: str, hyperparameters: Mapping[str, object]) -> dict[str, str]
 
 def _study_note(study: Study, data: Prepared) -> str:
     channels, height, width = data.input_shape
-    families = "\n".join(f"- **{family.name}**: `{family.architecture}`, {_searched(family)}" for family in study.families)
+    families = "\n".join(
+        f"- **{family.name}**: `{family.architecture}`, {_searched(family)}" for family in study.families
+    )
     return (
         f"# {study.name}\n\n"
         f"Search on **{data.name}** ({channels} x {height} x {width}, {len(data.classes)} classes, "

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from optrack.search.errors import ServerError
 from optrack.search.servers import Child, Server, running, serve
 
@@ -61,11 +62,14 @@ def until_dead(child: Child) -> None:
         time.sleep(0.05)
 
 
-def fail_once_there_are_two_processes(child: Child) -> None:
-    while "grandchild" not in child._lines:  # pyright: ignore[reportPrivateUsage]
-        child.require_alive()
-        time.sleep(0.05)
-    raise RuntimeError("ours")
+def fail_beside_a_stubborn_server(groups: list[int]) -> None:
+    with running([python(_STUBBORN)]) as [child]:
+        while "grandchild" not in child._lines:  # pyright: ignore[reportPrivateUsage]
+            child.require_alive()
+            time.sleep(0.05)
+        groups.append(child._process.pid)  # pyright: ignore[reportPrivateUsage]
+        assert len(group(groups[0])) == 2
+        raise RuntimeError("ours")
 
 
 @pytest.fixture
@@ -165,9 +169,8 @@ def test_a_server_that_was_killed_is_said_to_be() -> None:
 def test_a_server_that_ignores_termination_is_killed_with_its_children(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("optrack.search.servers._GRACE_SECONDS", 0.3)
     groups: list[int] = []
-    with pytest.raises(RuntimeError, match="ours"), running([python(_STUBBORN)]) as [child]:
-        groups.append(child._process.pid)  # pyright: ignore[reportPrivateUsage]
-        fail_once_there_are_two_processes(child)
+    with pytest.raises(RuntimeError, match="ours"):
+        fail_beside_a_stubborn_server(groups)
     assert group(groups[0]) == []
 
 

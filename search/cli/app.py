@@ -1,0 +1,60 @@
+"""All commands under one name, and every error in one line."""
+
+import os
+import sys
+from typing import Any
+
+import typer
+from typer.exceptions import TyperException
+
+from ...datasets import DataError
+from ..errors import OptrackError
+from .architecture import architecture_app
+from .best import best
+from .dataset import dataset_app
+from .importance import importance
+from .run import run
+from .status import status
+from .studies import studies
+from .ui import ui
+
+BAD_INPUT = 2
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="optrack",
+    help="Search for the best configuration of image classifiers: Optuna proposes, PyTorch trains, MLflow records.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (run, status, best, importance, studies, ui):
+    app.command()(command)
+app.add_typer(dataset_app, name="dataset")
+app.add_typer(architecture_app, name="architecture")
+
+
+def main() -> None:
+    """Run a command; exit 0 when done, 1 when something failed, 2 on bad input, 130 when interrupted."""
+    # Nothing leaves the machine by us.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    try:
+        result: Any = app(standalone_mode=False)
+    except (OptrackError, DataError) as error:
+        _fail(str(error))
+    except TyperException as error:
+        _fail(error.format_message())
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has closed it, as `| head` does; Python would complain again while it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    sys.exit(result if isinstance(result, int) else 0)
+
+
+def _fail(message: str) -> None:
+    line = " ".join(message.split())
+    sys.stderr.write(f"optrack: error: {line}\n")
+    sys.exit(BAD_INPUT)

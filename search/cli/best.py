@@ -1,0 +1,42 @@
+"""`optrack best`: the best configuration of each family."""
+
+from typing import TYPE_CHECKING
+
+from ..errors import NothingStoredError
+from .options import DEFAULT_STORAGE, JsonOption, StorageOption, StudyArgument
+from .output import configuration, print_json, print_table, short
+from .stored import stored_study
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..storage import StoredFamily
+
+
+def best(study: StudyArgument, storage: StorageOption = DEFAULT_STORAGE, as_json: JsonOption = False) -> None:  # noqa: FBT001, FBT002 - typer's form
+    """Show the best configuration of each family, by its best epoch on the validation images."""
+    from .. import summary
+
+    name, families = stored_study(study, storage)
+    answer = summary.best(name, families)
+    if not answer["families"]:
+        raise NothingStoredError(
+            f"study {name!r} has no finished trial yet: `optrack status {study}` shows where it stands"
+        )
+    if as_json:
+        print_json(answer)
+    else:
+        print_best(name, families)
+
+
+def print_best(name: str, families: "Sequence[StoredFamily]") -> None:
+    """The best configurations as a table."""
+    from .. import summary
+
+    answer = summary.best(name, families)
+    rows = [
+        [row["family"], short(row["value"]), str(row["trial"]), short(row["epoch"]), configuration(row["params"])]
+        for row in answer["families"]
+    ]
+    columns = ["family", f"{answer['metric']}#", "trial#", "epoch#", "configuration"]
+    print_table(columns, rows, title=f"{name}: best configuration of each family")

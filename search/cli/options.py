@@ -1,0 +1,24 @@
+"""Arguments and options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEFAULT_STORAGE = "sqlite:///optuna.db"
+DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
+DEFAULT_DATA_DIR = Path("data")
+DEFAULT_CACHE_DIR = Path(".optrack/cache")
+
+StudyArgument = Annotated[
+    str, typer.Argument(metavar="STUDY", help="A shipped study (`optrack studies`), or the path of a study file.")
+]
+StorageOption = Annotated[str, typer.Option(metavar="URL", help="Optuna's storage.")]
+TrackingOption = Annotated[
+    str, typer.Option(metavar="URI", envvar="MLFLOW_TRACKING_URI", help="Where MLflow keeps its records.")
+]
+DataDirOption = Annotated[
+    Path, typer.Option(metavar="DIR", envvar="OPTRACK_DATA", help="Where data sets are looked for.")
+]
+CacheDirOption = Annotated[Path, typer.Option(metavar="DIR", help="Where decoded images are kept.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]

@@ -1,0 +1,168 @@
+"""What one sees while a study runs: a live table on a terminal, a line per trial elsewhere; all on stderr."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from rich.box import SIMPLE_HEAD
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from ..family_search import FamilySearch, RunningTrial
+from ..tracking import State
+from .output import configuration, console, short
+
+
+STARTING = "starting workers and opening the stores"
+
+
+class LineProgress:
+    """One line when a trial ends."""
+
+    def __init__(self) -> None:
+        self._console = console(stderr=True)
+        self._searches: Mapping[str, FamilySearch] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def decoded(self, done: int, total: int) -> None:
+        """Say it once, since it takes a while for many images."""
+        if done == 1:
+            self._line(f"decoding {total} images")
+
+    def study_opened(self, searches: Mapping[str, FamilySearch]) -> None:
+        """Say what is there already."""
+        self._searches = searches
+        for name, search in searches.items():
+            if search.started:
+                self._line(f"{name}: {search.started} of {search.limit} trials are stored")
+
+    def trial_started(self, running: RunningTrial) -> None:
+        """Nothing to say yet."""
+
+    def epoch_ended(self, running: RunningTrial) -> None:
+        """Nothing to say yet."""
+
+    def trial_ended(self, running: RunningTrial, state: State) -> None:
+        """Say how it ended."""
+        self._line(trial_line(running, state))
+
+    def _line(self, text: str) -> None:
+        self._console.print(text, markup=False, soft_wrap=True)
+
+
+class LiveProgress:
+    """A table of the families that changes in place, with the latest trials that ended above it."""
+
+    def __init__(self) -> None:
+        self._console = console(stderr=True)
+        self._searches: Mapping[str, FamilySearch] = {}
+        self._running: dict[tuple[str, int], RunningTrial] = {}
+        self._ended = 0
+        self._started_at = time.monotonic()
+        self._stage = STARTING
+        self._live = Live(console=self._console, get_renderable=self._table, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Self:
+        self._live.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.__exit__(kind, error, trace)
+
+    def decoded(self, done: int, total: int) -> None:
+        """Show how far the images are."""
+        self._stage = f"decoding images: {done} of {total}" if done < total else STARTING
+
+    def study_opened(self, searches: Mapping[str, FamilySearch]) -> None:
+        """From here on there is something to show."""
+        self._searches = searches
+        self._started_at = time.monotonic()
+
+    def trial_started(self, running: RunningTrial) -> None:
+        """Show it as running."""
+        self._running[running.job.key] = running
+
+    def epoch_ended(self, running: RunningTrial) -> None:
+        """The table reads the epoch from the trial."""
+
+    def trial_ended(self, running: RunningTrial, state: State) -> None:
+        """A line that stays, above the table."""
+        self._running.pop(running.job.key, None)
+        self._ended += 1
+        style = {"finished": "green", "failed": "red"}.get(state, "dim")
+        self._console.print(Text(trial_line(running, state), style=style, no_wrap=True, overflow="ellipsis"))
+
+    def _table(self) -> Table | Text:
+        if not self._searches:
+            return Text(self._stage)
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, caption=self._time_left(), caption_justify="left")
+        for column in ("family", "", "trials", "pruned", "failed", "best", "running"):
+            table.add_column(column, justify="right" if column in {"trials", "pruned", "failed", "best"} else "left")
+        for name, search in self._searches.items():
+            done = search.started - search.running
+            table.add_row(
+                Text(name),
+                ProgressBar(total=search.limit, completed=done, width=16),
+                f"{done}/{search.limit}",
+                str(search.pruned),
+                str(search.failed),
+                short(search.best_value),
+                Text(self._running_text(name)),
+            )
+        return table
+
+    def _running_text(self, family: str) -> str:
+        trials = [running for running in self._running.values() if running.job.family == family]
+        return ", ".join(f"{trial.job.trial}: epoch {len(trial.epochs) + 1}/{trial.job.epochs}" for trial in trials)
+
+    def _time_left(self) -> str:
+        missing = sum(search.limit - search.started + search.running for search in self._searches.values())
+        if not self._ended or not missing:
+            return ""
+        seconds = (time.monotonic() - self._started_at) / self._ended * missing
+        return f"about {_duration(seconds)} left"
+
+
+def trial_line(running: RunningTrial, state: State) -> str:
+    """A trial's end in one line: family, number, state, best epoch, configuration."""
+    best = running.best_epoch
+    result = f"{running.job.metric} {short(running.value(best))} in epoch {best.epoch}" if best else "no result"
+    if state == "failed" and running.search.failed:
+        result = running.reason or "failed"
+    ended = f"{state} after {len(running.epochs)}" if state == "pruned" else state
+    return f"{running.job.family} {running.job.trial}: {ended}, {result}, {configuration(running.values)}"
+
+
+@contextmanager
+def decoding() -> Iterator[Callable[[int, int], None]]:
+    """A progress bar for images being decoded; it appears with the first one."""
+    columns = (TextColumn("decoding images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
+        task = bar.add_task("decoding", total=None, visible=False)
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
+
+
+def _duration(seconds: float) -> str:
+    """A duration as people say it.
+
+    >>> _duration(42), _duration(600), _duration(9000)
+    ('42 s', '10 min', '2 h 30 min')
+    """
+    if seconds < 100:  # noqa: PLR2004 - up to there seconds are easy to read
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"  # noqa: PLR2004 - likewise

@@ -1,0 +1,206 @@
+"""`optrack run`: search."""
+
+import json
+import signal
+import sys
+from dataclasses import replace
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import StudyError, unknown
+from .best import print_best
+from .options import (
+    DEFAULT_CACHE_DIR,
+    DEFAULT_DATA_DIR,
+    DEFAULT_STORAGE,
+    DEFAULT_TRACKING_URI,
+    CacheDirOption,
+    DataDirOption,
+    StorageOption,
+    StudyArgument,
+    TrackingOption,
+)
+from .output import console
+from .stored import quiet_optuna, stored_study
+
+if TYPE_CHECKING:
+    from ..coordinator import Coordinator, Outcome
+    from ..running import Machine, Places
+    from ..space import Choice
+    from ..study import Family, Pruner, Sampler, Study
+
+FAILED = 1
+INTERRUPTED = 130
+
+
+def run(  # noqa: PLR0913 - options of the command line
+    study: StudyArgument,
+    *,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Trials of each family at the end, stored ones included.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of a trial that is not stopped early.")] = None,
+    patience: Annotated[
+        int | None, typer.Option(min=1, help="Epochs without improvement after which a trial ends.")
+    ] = None,
+    total_epochs: Annotated[
+        int | None, typer.Option(min=1, help="Trained epochs of each family, stored ones included.")
+    ] = None,
+    timeout: Annotated[float | None, typer.Option(min=0.001, metavar="SECONDS", help="Stop after this time.")] = None,
+    family: Annotated[list[str] | None, typer.Option(help="Only this family; may be given again.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Seed of proposals and training.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="tpe, gp, cmaes, qmc, random or grid.")] = None,
+    sampler_option: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="An option of the sampler.")
+    ] = None,
+    pruner: Annotated[str | None, typer.Option(help="asha, hyperband, median, wilcoxon or none.")] = None,
+    pruner_option: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="An option of the pruner.")
+    ] = None,
+    launcher: Annotated[
+        str, typer.Option(help="processes, or inline for one job at a time in this process.")
+    ] = "processes",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Trials at once; default: one per core, or per GPU.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Torch threads of each worker; default: an equal share.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    cache_dir: CacheDirOption = DEFAULT_CACHE_DIR,
+    storage: StorageOption = DEFAULT_STORAGE,
+    tracking_uri: TrackingOption = DEFAULT_TRACKING_URI,
+) -> int:
+    """Search: propose, train, prune and record, until every family has its trials.
+
+    Numbers are totals: `--trials 40` means that 40 are there at the end, whatever was stored before. An interrupted run
+    goes on where it stopped when it is started again.
+    """
+    from ..loading import load_study
+    from ..study import Pruner, Sampler
+
+    found = load_study(study).study
+    limits = {
+        "trials": trials,
+        "epochs": epochs,
+        "patience": patience,
+        "total_epochs": total_epochs,
+        "timeout_seconds": timeout,
+    }
+    sampler_name, sampler_options = _strategy(found.sampler, "sampler", sampler, sampler_option)
+    pruner_name, pruner_options = _strategy(found.pruner, "pruner", pruner, pruner_option)
+    changed = replace(
+        found,
+        budget=replace(found.budget, **{name: value for name, value in limits.items() if value is not None}),
+        families=_chosen(found, family),
+        seed=found.seed if seed is None else seed,
+        sampler=Sampler(sampler_name, options=sampler_options),
+        pruner=Pruner(pruner_name, options=pruner_options),
+    )
+    if launcher not in ("processes", "inline"):
+        raise StudyError(unknown("launcher", launcher, ("processes", "inline")))
+
+    from ..running import Machine, Places
+
+    places = Places(storage=storage, tracking_uri=tracking_uri, data_dir=data_dir, cache_dir=cache_dir)
+    machine = Machine(launcher=launcher, device=device, workers=workers, threads=threads)
+    return _search(study, changed, places, machine)
+
+
+def _search(reference: str, study: "Study", places: "Places", machine: "Machine") -> int:
+    from ..running import run_study
+    from .progress import LineProgress, LiveProgress
+
+    quiet_optuna()
+    with LiveProgress() if sys.stderr.isatty() else LineProgress() as display:
+        outcome = run_study(
+            study,
+            places=places,
+            machine=machine,
+            observer=display,
+            on_decoded=display.decoded,
+            on_start=_stop_on_signals,
+        )
+    _, families = stored_study(study.name, places.storage)
+    if any(family.best for family in families):
+        print_best(study.name, families)
+    return _closing_words(reference, outcome, places)
+
+
+def _chosen(study: "Study", names: list[str] | None) -> "tuple[Family, ...]":
+    """The families that were named, or all.
+
+    Raises:
+        StudyError: a name that no family has.
+    """
+    known = {family.name: family for family in study.families}
+    for name in names or ():
+        if name not in known:
+            raise StudyError(unknown(f"family of study {study.name!r}:", name, known))
+    return tuple(known[name] for name in dict.fromkeys(names or known))
+
+
+def _strategy(
+    current: "Sampler | Pruner", kind: str, name: str | None, options: list[str] | None
+) -> "tuple[str, dict[str, Choice]]":
+    """Name and options of a sampler or pruner, changed as the command line says; another name drops the old options."""
+    kept = current.options if name in (None, current.name) else {}
+    return name or current.name, {**kept, **dict(_key_value(kind, text) for text in options or ())}
+
+
+def _key_value(kind: str, text: str) -> "tuple[str, Choice]":
+    """`n_startup_trials=5` as a pair; the value is read as JSON where it is JSON, else as a string.
+
+    Raises:
+        StudyError: no such form.
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise StudyError(f"--{kind}-option must have the form KEY=VALUE, but got {text!r}")
+    try:
+        parsed: Any = json.loads(value)
+    except ValueError:
+        parsed = value
+    if not isinstance(parsed, bool | int | float | str | None):
+        raise StudyError(f"--{kind}-option {name} must be a number, a text, true, false or null, but got {value!r}")
+    return name, parsed
+
+
+def _stop_on_signals(coordinator: "Coordinator") -> None:
+    """The first Ctrl-C or SIGTERM lets the coordinator put everything away, the second one ends at once."""
+
+    def first(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        coordinator.stop()
+
+    signal.signal(signal.SIGINT, first)
+    signal.signal(signal.SIGTERM, first)
+
+
+def _closing_words(reference: str, outcome: "Outcome", places: "Places") -> int:
+    """What happened, and the next three commands that make sense; the exit code."""
+    say = console(stderr=True)
+    if outcome.interrupted:
+        say.print(f"interrupted: `optrack run {reference}` goes on with the same trials", markup=False)
+        return INTERRUPTED
+    if outcome.timed_out:
+        say.print(f"the time is spent: `optrack run {reference}` goes on with the same trials", markup=False)
+    if outcome.failed:
+        say.print(f"{outcome.failed} trials failed: their runs in MLflow hold failure.txt", markup=False)
+    say.print("Next:")
+    where = "" if places.storage == DEFAULT_STORAGE else f" --storage {places.storage}"
+    tracking = "" if places.tracking_uri == DEFAULT_TRACKING_URI else f" --tracking-uri {places.tracking_uri}"
+    for command, purpose in (
+        (f"optrack importance {reference}{where}", "which hyperparameters matter, as a page with figures"),
+        (f"optrack ui{where}{tracking}", "all trials in MLflow's UI and optuna-dashboard"),
+        (
+            f"optrack run {reference}{where}{tracking} --trials {2 * outcome.trials}",
+            "search on: totals, so as many again",
+        ),
+    ):
+        say.print(f"  {command}  # {purpose}", markup=False, soft_wrap=True)
+    return FAILED if outcome.failed else 0

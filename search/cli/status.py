@@ -1,0 +1,31 @@
+"""`optrack status`: where a study stands."""
+
+from .options import DEFAULT_STORAGE, JsonOption, StorageOption, StudyArgument
+from .output import print_json, print_table, short
+from .stored import stored_study
+
+
+def status(study: StudyArgument, storage: StorageOption = DEFAULT_STORAGE, as_json: JsonOption = False) -> None:  # noqa: FBT001, FBT002 - typer's form
+    """Show where a study stands: trials by state, and the best value of each family."""
+    from .. import summary
+
+    name, families = stored_study(study, storage)
+    answer = summary.status(name, families)
+    if as_json:
+        print_json(answer)
+        return
+    states = ("total", "finished", "pruned", "failed", "running", "waiting")
+    rows = [
+        [
+            family["family"],
+            *(str(family["trials"][state]) for state in states),
+            str(family["epochs"]),
+            short(family["best"] and family["best"]["value"]),
+            short(family["best"] and family["best"]["trial"]),
+        ]
+        for family in answer["families"]
+    ]
+    metric = families[0].study.metric
+    print_table(
+        ["family", *(f"{state}#" for state in states), "epochs#", f"best {metric}#", "in trial#"], rows, title=name
+    )

@@ -1,0 +1,51 @@
+"""What the commands that read a study have in common: find it in the storage, or say what is there instead."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import NothingStoredError, StudyError, unknown
+
+if TYPE_CHECKING:
+    from ..storage import StoredFamily
+
+
+def stored_study(reference: str, storage_url: str) -> "tuple[str, list[StoredFamily]]":
+    """The name of a study and its stored families; torch is not imported.
+
+    Args:
+        reference: name of a study, shipped or stored, or path of a study file.
+        storage_url: Optuna's storage.
+
+    Raises:
+        StudyError: no such study.
+        NothingStoredError: it has not been run.
+    """
+    from ..loading import load_study, shipped_studies
+    from ..storage import read_storage, shown, stored_families, stored_names
+
+    shipped = shipped_studies()
+    is_file = reference not in shipped and (reference.endswith(".py") or Path(reference).is_file())
+    name = load_study(reference).study.name if is_file else reference
+    quiet_optuna()
+    try:
+        storage = read_storage(storage_url)
+    except NothingStoredError:
+        if not is_file and name not in shipped:
+            raise StudyError(unknown("study", name, shipped)) from None
+        raise
+    families = stored_families(storage, name)
+    if not families:
+        known = dict.fromkeys([*stored_names(storage), *shipped])
+        if not is_file and name not in known:
+            raise StudyError(unknown("study", name, known))
+        raise NothingStoredError(
+            f"study {name!r} has no stored trials in {shown(storage_url)}: `optrack run {reference}` starts it"
+        )
+    return name, families
+
+
+def quiet_optuna() -> None:
+    """Optuna's log lines would stand between ours."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -1,0 +1,23 @@
+import pytest
+
+from optrack.datasets import DataError
+from optrack.datasets.errors import did_you_mean, listed
+
+
+def test_a_message_is_one_line() -> None:
+    assert str(DataError("one\n  two\r\n\nthree")) == "one two three"
+
+
+def test_a_data_error_is_a_value_error() -> None:
+    with pytest.raises(ValueError, match="wrong"):
+        raise DataError("wrong")
+
+
+@pytest.mark.parametrize("typed", ["fashion_mnits", "Fashion-MNIST", "fashionmnist"])
+def test_the_nearest_name_is_found_in_spite_of_case_and_hyphens(typed: str) -> None:
+    assert "'fashion_mnist'" in did_you_mean(typed, ["digits", "fashion_mnist"])
+
+
+def test_long_lists_are_cut() -> None:
+    assert listed([str(number) for number in range(10)]) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
+    assert listed(["x"] * 13).endswith("x and 3 more")

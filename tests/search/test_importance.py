@@ -1,0 +1,208 @@
+import random
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+import pytest
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+
+from optrack.search.importance import MINIMUM_TRIALS, Importances, importances, write_page
+
+UNIT = FloatDistribution(0.0, 1.0)
+HOSTILE = "</script><script>document.title='broken out'</script>"
+Direction = Literal["maximize", "minimize"]
+CHROMIUM = shutil.which("chromium")
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    yield
+    optuna.logging.set_verbosity(before)
+
+
+def add(study: optuna.Study, value: float, params: Mapping[str, Any], **distributions: BaseDistribution) -> None:
+    study.add_trial(
+        optuna.trial.create_trial(
+            value=value,
+            params=dict(params),
+            distributions={name: distributions.get(name, UNIT) for name in params},
+            intermediate_values={1: value / 2, 2: value},
+        )
+    )
+
+
+def study_of(trials: int, *, rare: int = 0, direction: Direction = "maximize") -> optuna.Study:
+    """`x` decides, `y` does not matter, and `rare` is there in the last few trials alone."""
+    rng = random.Random(1)  # noqa: S311  made-up trials
+    study = optuna.create_study(direction=direction)
+    for number in range(trials):
+        params = {"x": rng.random(), "y": rng.random()}
+        if number >= trials - rare:
+            params["rare"] = rng.random()
+        add(study, params["x"], params)
+    return study
+
+
+class References(HTMLParser):
+    """Collects what a page refers to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [f"{tag} {value}" for name, value in attrs if name in {"src", "href", "srcset", "action", "data"}]
+
+
+def page_of(folder: Path, families: Mapping[str, optuna.Study], study_name: str = "digits") -> str:
+    path = folder / "page.html"
+    write_page(path, study_name, families, metric="val_accuracy")
+    return path.read_text(encoding="utf-8")
+
+
+def without_scripts(page: str) -> str:
+    return re.sub(r"<script[^>]*>.*?</script>", "", page, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_the_parameter_that_decides_comes_first(direction: Direction) -> None:
+    found = importances(study_of(60, direction=direction))
+    assert list(found.values) == ["x", "y"]
+    assert sum(found.values.values()) == pytest.approx(1.0)
+    assert found.values["x"] > 0.9
+    assert (found.completed, found.reliable, found.note) == (60, True, "")
+
+
+def test_below_the_minimum_the_note_says_too_few() -> None:
+    found = importances(study_of(MINIMUM_TRIALS - 1))
+    assert not found.reliable
+    assert set(found.values) == {"x", "y"}
+    assert found.note == "too few trials to rank: 19 completed, 20 needed"
+    assert importances(study_of(MINIMUM_TRIALS)).reliable
+
+
+def test_a_conditional_parameter_of_few_trials_is_left_out_and_said_to_be() -> None:
+    found = importances(study_of(40, rare=19))
+    assert set(found.values) == {"x", "y"}
+    assert found.left_out == {"rare": 19}
+    assert found.note == "left out, in fewer than 20 of the completed trials: rare (in 19)"
+
+
+def test_a_conditional_parameter_of_enough_trials_is_ranked() -> None:
+    found = importances(study_of(40, rare=20))
+    assert set(found.values) == {"x", "y", "rare"}
+    assert found.left_out == {}
+
+
+def test_only_completed_trials_with_a_finite_value_count() -> None:
+    study = study_of(30)
+    study.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL))
+    study.enqueue_trial({"x": 0.5})
+    add(study, float("inf"), {"x": 0.5, "y": 0.5})
+    assert importances(study).completed == 30
+
+
+def test_an_empty_study_has_no_importances() -> None:
+    nothing = Importances(values={}, completed=0, left_out={})
+    assert importances(optuna.create_study()) == nothing
+
+
+def test_equal_shares_of_undecided_parameters_are_not_shown() -> None:
+    single, equal = study_of(1), optuna.create_study()
+    for number in range(30):
+        add(equal, 0.5, {"x": number / 30, "y": number / 60})
+    assert importances(single).values == {}
+    assert importances(equal).values == {}
+
+
+def test_optuna_keeps_quiet(capfd: pytest.CaptureFixture[str]) -> None:
+    study = study_of(3, rare=1)
+    capfd.readouterr()
+    importances(study)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_page_shows_every_family_with_its_best_trial(tmp_path: Path) -> None:
+    page = without_scripts(page_of(tmp_path, {"lenet": study_of(25), "mlp": study_of(5), "new": study_of(0)}))
+    assert re.findall(r"<h2>(.*?)</h2>", page) == ["lenet", "mlp", "new"]
+    assert re.findall(r'<a href="#family-(\d)">(\w+)</a>', page) == [("1", "lenet"), ("2", "mlp"), ("3", "new")]
+    assert "25 trials: 25 completed." in page
+    best = max(study_of(25).trials, key=lambda trial: trial.values[0])
+    assert f"<strong>{best.value:.4g}</strong> in trial {best.number}" in page
+    assert f"<li>x = {best.params['x']:.4g}</li>" in page
+    assert "too few trials to rank: 5 completed, 20 needed" in page
+
+
+def test_the_page_needs_no_network(tmp_path: Path) -> None:
+    page = page_of(tmp_path, {"lenet": study_of(25)})
+    references = References()
+    references.feed(page)
+    assert references.found == ["a #family-1"]
+    assert "url(" not in without_scripts(page)
+    assert "default-src 'none'" in page
+
+
+def test_hostile_names_and_choices_are_escaped_everywhere(tmp_path: Path) -> None:
+    study = optuna.create_study(direction="maximize")
+    choices = CategoricalDistribution((HOSTILE, "adam"))
+    for number in range(25):
+        choice = choices.choices[number % 2]
+        add(study, number / 25, {"optimizer": choice, HOSTILE: number / 25}, optimizer=choices)
+    page = page_of(tmp_path, {HOSTILE: study}, study_name=HOSTILE)
+    assert HOSTILE not in page
+    assert page.count("<script") == page_of(tmp_path, {"lenet": study_of(25)}).count("<script")
+
+
+def test_the_page_stays_below_ten_megabytes_and_its_library_is_there_once(tmp_path: Path) -> None:
+    from plotly.offline import get_plotlyjs  # pyright: ignore[reportMissingTypeStubs]
+
+    page = page_of(tmp_path, {name: study_of(300, rare=100) for name in ("a", "b", "c")})
+    assert page.count(get_plotlyjs()[:200]) == 1
+    assert len(page.encode()) < 10_000_000
+
+
+def test_a_page_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "folder" / "page.html"
+    write_page(path, "digits", {}, metric="val_accuracy")
+    before = path.read_bytes()
+
+    def fail(_self: Path, _target: Path) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="no space"):
+        write_page(path, "digits", {"lenet": study_of(2)}, metric="val_accuracy")
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+def test_a_browser_draws_all_figures_without_a_complaint(tmp_path: Path) -> None:
+    study = study_of(25)
+    choices = CategoricalDistribution((HOSTILE, "adam"))
+    add(study, 0.5, {"x": 0.5, "y": 0.5, "optimizer": HOSTILE}, optimizer=choices)
+    page = page_of(tmp_path, {"lenet": study})
+    browser = subprocess.run(
+        [
+            *(str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--dump-dom"),
+            *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+            *(f"--user-data-dir={tmp_path}/profile", "--enable-logging=stderr", "--virtual-time-budget=20000"),
+            (tmp_path / "page.html").as_uri(),
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    figures = page.count('class="plot"')
+    assert figures > 8
+    assert len(re.findall(r'class="plot js-plotly-plot"', browser.stdout)) == figures
+    assert "<title>digits: what matters</title>" in browser.stdout
+    assert "CONSOLE" not in browser.stderr
