@@ -21,7 +21,7 @@ def check_study(study: Study) -> None:
             images that an architecture cannot take.
     """
     check_strategies(study)
-    shape = _known_shape(study.data)
+    shape = known_shape(study.data)
     for family in study.families:
         _check_values(family)
         if shape is not None:
@@ -64,7 +64,7 @@ def hyperparameters(name: str) -> dict[str, Parameter]:
         raise StudyError(str(error)) from None
 
 
-def _known_shape(data: Data) -> tuple[tuple[int, int, int], int] | None:
+def known_shape(data: Data) -> tuple[tuple[int, int, int], int] | None:
     """Input shape and number of classes, where they are known without reading the images.
 
     Raises:

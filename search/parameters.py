@@ -7,8 +7,10 @@ hyperparameter's name, type, range and default stand; spaces, options and the co
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from annotated_types import Ge, Lt
 from pydantic import TypeAdapter, ValidationError
 
 from .errors import StudyError, unknown
@@ -33,6 +35,34 @@ class Parameter:
         except ValidationError as error:
             rule = error.errors()[0]["msg"].removeprefix("Input ")
             raise StudyError(f"{self.name} {rule}, but got {value!r}") from None
+
+    def allowed(self) -> str:
+        """Type and range in words.
+
+        >>> Parameter(name="dropout", annotation=Annotated[float, Ge(0), Lt(1)], default=0.0).allowed()
+        'float, >= 0, < 1'
+        """
+        return _in_words(self.annotation)
+
+
+_BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+
+
+def _in_words(annotation: Any) -> str:
+    if get_origin(annotation) is Annotated:
+        base, *bounds = get_args(annotation)
+        ranges = [
+            f"{sign} {getattr(bound, name)}"
+            for bound in bounds
+            for name, sign in _BOUNDS.items()
+            if hasattr(bound, name)
+        ]
+        return ", ".join([_in_words(base), *ranges])
+    if get_origin(annotation) is Literal:
+        return " | ".join(str(choice) for choice in get_args(annotation))
+    if get_origin(annotation) in (Union, UnionType):
+        return " or ".join(_in_words(part) for part in get_args(annotation))
+    return "none" if annotation is NoneType else getattr(annotation, "__name__", str(annotation))
 
 
 def keyword_parameters(function: Callable[..., Any]) -> dict[str, Parameter]:

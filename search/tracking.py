@@ -270,15 +270,19 @@ class Tracker:
         return DatasetInput(dataset, [InputTag("mlflow.data.context", "search")])
 
 
-def trials_link(address: str, experiment_id: str, view: str = TRIALS_VIEW) -> str:
-    """The page of MLflow's UI that shows a study with the columns of one of its views.
+def study_links(uri: str, address: str) -> list[tuple[str, str]]:
+    """The studies that MLflow knows, each with the page of its UI that shows the trials, best first.
+
+    Left alone, MLflow opens an experiment on an empty page of traces.
 
     Args:
-        address: of the server, e.g. "http://127.0.0.1:5000".
-        experiment_id: of the study's experiment.
-        view: name of the view.
+        uri: MLflow's tracking URI.
+        address: of its server, e.g. "http://127.0.0.1:5000".
     """
-    return f"{address}/#/experiments/{experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={view}"
+    with _named(uri):
+        experiments = MlflowClient(tracking_uri=uri).search_experiments(filter_string="tags.`optrack.study_json` != ''")
+    page = "runs?workflowType=machine_learning&viewStateShareKey"
+    return [(item.name, f"{address}/#/experiments/{item.experiment_id}/{page}={TRIALS_VIEW}") for item in experiments]
 
 
 def _metrics(values: Mapping[str, float], *, step: int) -> list[Metric]:

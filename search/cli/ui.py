@@ -5,14 +5,38 @@ from typing import Annotated
 import typer
 
 from .options import DEFAULT_STORAGE, DEFAULT_TRACKING_URI, StorageOption, TrackingOption
-
-Port = Annotated[int, typer.Option(min=1, max=65535)]
+from .output import console
+from .stored import quiet_optuna
 
 
 def ui(
     storage: StorageOption = DEFAULT_STORAGE,
     tracking_uri: TrackingOption = DEFAULT_TRACKING_URI,
-    mlflow_port: Port = 5000,
-    dashboard_port: Port = 8080,
+    mlflow_port: Annotated[int, typer.Option(min=1, max=65535)] = 5000,
+    dashboard_port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
 ) -> None:
     """Start MLflow's UI and optuna-dashboard on this machine; Ctrl-C ends both."""
+    from ..servers import serve
+    from ..storage import read_storage
+
+    quiet_optuna()
+    read_storage(storage)  # a dashboard of nothing would leave an empty file behind
+    from ..tracking import check_address, study_links
+
+    check_address(tracking_uri)
+    say = console(stderr=True)
+    say.print("starting both, which takes about ten seconds; Ctrl-C ends them", markup=False)
+
+    def announce(name: str, address: str) -> None:
+        print(f"{name}: {address}", flush=True)  # noqa: T201 - the answer of this command
+        if name == "MLflow":
+            for study, link in study_links(tracking_uri, address):
+                print(f"  trials of {study}: {link}", flush=True)  # noqa: T201 - likewise
+
+    serve(
+        tracking_uri=tracking_uri,
+        storage_url=storage,
+        mlflow_port=mlflow_port,
+        dashboard_port=dashboard_port,
+        announce=announce,
+    )
