@@ -136,11 +136,12 @@ def ensure_folder(
 def read_split(file: Path, meta: Meta) -> Split | None:
     """The split in a file, or None if it is not there or damaged."""
     try:
-        with np.load(file, allow_pickle=False) as arrays:  # a zip file: it checks every array's checksum
+        # A zip file: every array's checksum is checked. Opened here, because np.load leaves what it cannot read open.
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             split = Split(**{name: arrays[name] for name in ("train", "validation", "mean", "std")})
             if str(arrays["digest"]) != split.digest:
                 return None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError):
+    except (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
         return None
     if len(split.train) + len(split.validation) != meta.shape[0] or split.mean.shape != (meta.shape[1],):
         return None

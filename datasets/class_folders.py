@@ -205,7 +205,7 @@ def _scan(part: Path) -> "dict[str, list[Path]]":
 
 
 def _folders_in(folder: Path) -> list[Path]:
-    return [Path(entry.path) for entry in _entries(folder) if entry.is_dir()]
+    return [Path(entry.path) for entry in _entries(folder) if _is_folder(entry)]
 
 
 def _images_below(folder: Path, seen: set[tuple[int, int]]) -> "Iterator[Path]":
@@ -215,7 +215,7 @@ def _images_below(folder: Path, seen: set[tuple[int, int]]) -> "Iterator[Path]":
         return
     seen.add((status.st_dev, status.st_ino))
     for entry in _entries(folder):
-        if entry.is_dir():
+        if _is_folder(entry):
             yield from _images_below(Path(entry.path), seen)
         elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:  # noqa: PTH122  a Path each doubles the time
             yield Path(entry.path)
@@ -229,6 +229,13 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
     except OSError as error:
         raise DataError(f"the folder {str(folder)!r} cannot be read: {error.strerror}") from error
     return sorted(visible, key=attrgetter("name"))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _check_files(files: "Sequence[Path]", root: Path) -> None:

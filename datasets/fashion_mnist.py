@@ -80,7 +80,7 @@ class FashionMnist:
         found = self.locate(argument, data_dir)
         if found is not None:
             return found
-        from .torchvision_compat import FashionMNIST  # noqa: PLC0415  torch is not needed before
+        from .torchvision_compat import FashionMNIST
 
         try:
             FashionMNIST(data_dir, download=True)
@@ -117,7 +117,7 @@ def _missing(data_dir: Path) -> str:
 
 
 def _read_idx(images_file: Path, labels_file: Path) -> ArrayContents:
-    from .torchvision_compat import read_image_file, read_label_file  # noqa: PLC0415  a prepared set needs no torch
+    from .torchvision_compat import read_image_file, read_label_file
 
     images = _read_file(images_file, read_image_file).astype(np.uint8)[:, np.newaxis]
     labels = _read_file(labels_file, read_label_file).astype(np.int64)

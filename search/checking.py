@@ -8,9 +8,8 @@ from ..datasets import dataset_infos
 from .errors import StudyError, unknown
 from .parameters import Parameter, keyword_parameters
 from .sampling import check_strategies
-from .space import Choice
 from .study import Data, Family, Study
-from .training import TrainingConfig
+from .training import TrainingConfig, split_settings
 
 
 def check_study(study: Study) -> None:
@@ -42,9 +41,8 @@ def check_models(family: Family, input_shape: tuple[int, int, int], classes: int
     import torch
 
     build = architecture(family.architecture)
-    training = keyword_parameters(TrainingConfig)
     for settings in _corners(family):
-        model = {name: value for name, value in settings.items() if name not in training}
+        _, model = split_settings(settings)
         try:
             with torch.device("meta"):
                 build(input_shape, classes, **model)
@@ -97,6 +95,5 @@ def _check_values(family: Family) -> None:
 
 def _corners(family: Family) -> list[Mapping[str, Any]]:
     """Configurations that stand for all: the start ones, and each hyperparameter at each of its corners."""
-    fixed: dict[str, Choice] = family.options
-    single = [{**fixed, name: value} for name, distribution in family.space.items() for value in distribution.corners()]
-    return [fixed, *({**fixed, **start} for start in family.start), *single]
+    single = [{name: value} for name, distribution in family.space.items() for value in distribution.corners()]
+    return [{**family.options, **values} for values in ({}, *family.start, *single)]

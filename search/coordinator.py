@@ -15,12 +15,11 @@ from ..datasets import Prepared, open_prepared
 from .comparable import data_record
 from .family_search import FamilySearch, RunningTrial
 from .launchers import EpochEnded, Event, JobEnded, JobFailed, Launcher
-from .parameters import keyword_parameters
 from .sampling import pruner, seed_of, suggest
 from .storage import DATA_ATTRIBUTE, STUDY_ATTRIBUTE, StoredFamily, open_family, queue_again
 from .study import Family, Study
 from .tracking import State, Tracker
-from .training import EpochResult, Job, TrainingConfig, improves
+from .training import EpochResult, Job, improves, split_settings
 
 # How often the loop looks whether it was asked to stop while all workers are busy.
 POLL_SECONDS = 0.2
@@ -191,8 +190,7 @@ class Coordinator:
         self._observer.trial_started(running)
 
     def _job(self, search: FamilySearch, trial: optuna.Trial, values: Mapping[str, Any]) -> Job:
-        settings = {**search.family.options, **values}
-        fields = keyword_parameters(TrainingConfig)
+        training, model = split_settings({**search.family.options, **values})
         free = list(self._launcher.devices)
         for running in self._running.values():
             free.remove(running.job.device)
@@ -200,8 +198,8 @@ class Coordinator:
             family=search.family.name,
             trial=trial.number,
             architecture=search.family.architecture,
-            model={name: value for name, value in settings.items() if name not in fields},
-            training=TrainingConfig(**{name: value for name, value in settings.items() if name in fields}),
+            model=model,
+            training=training,
             data=self._data,
             epochs=self._study.budget.epochs,
             patience=self._study.budget.patience,
@@ -257,8 +255,11 @@ class Coordinator:
         search.running -= 1
         search.settle(running)
         setattr(search, state, getattr(search, state) + 1)
-        is_best = state == "finished" and best is not None
-        if is_best and improves(self._study.metric, running.value(best), search.best_value):
+        if (
+            state == "finished"
+            and best is not None
+            and improves(self._study.metric, running.value(best), search.best_value)
+        ):
             search.best_value, search.best_trial = running.value(best), running.trial.number
             self._log_best(running, best)
         if running.job.weights is not None:
@@ -270,13 +271,23 @@ class Coordinator:
     def _store_end(self, running: RunningTrial, state: State, reason: str | None) -> None:
         """Optuna gets all that is needed to rebuild MLflow's side, then the state."""
         best = running.best_epoch
-        record = {"epochs": [asdict(result) for result in running.epochs], "best_epoch": best and best.epoch}
+        record: dict[str, Any] = {
+            "epochs": [asdict(result) for result in running.epochs],
+            "best_epoch": best and best.epoch,
+        }
         if reason:
             record["reason"] = reason
         for name, value in record.items():
             running.trial.set_user_attr(name, value)
         value = running.value(best) if state == "finished" and best is not None else None
         running.search.optuna_study.tell(running.trial, value, state=OPTUNA_STATE[state])
+
+    def _keep_if_best(self, running: RunningTrial, best: EpochResult) -> None:
+        """The family's best weights and configuration go into the record; nobody needs the others'."""
+        search, value = running.search, running.value(best)
+        if improves(self._study.metric, value, search.best_value):
+            search.best_value, search.best_trial = value, running.trial.number
+            self._log_best(running, best)
 
     def _log_best(self, running: RunningTrial, best: EpochResult) -> None:
         job, images = running.job, open_prepared(self._data)

@@ -91,7 +91,7 @@ def write_page(path: Path, study_name: str, families: Mapping[str, optuna.Study]
         families: The Optuna study of each family, in the order in which they are shown.
         metric: What they optimize.
     """
-    from plotly.offline import get_plotlyjs  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]  heavy, untyped
+    from plotly.offline import get_plotlyjs  # pyright: ignore[reportMissingTypeStubs]  heavy, untyped
 
     sections = [_section(name, study, metric) for name, study in families.items()]
     page = _template().render(
@@ -140,7 +140,7 @@ def _section(name: str, study: optuna.Study, metric: str) -> _Section:
 def _shares(study: optuna.Study, parameters: list[str]) -> dict[str, float]:
     if not parameters:
         return {}
-    from optuna.importance import get_param_importances  # noqa: PLC0415  takes 3 s
+    from optuna.importance import get_param_importances
 
     with quiet_optuna():
         shares = get_param_importances(study, params=parameters)

@@ -65,7 +65,7 @@ def _study_in(path: Path) -> Study:
         raise StudyError(f"study file {path}, line {error.lineno}: {error.msg}") from None
     except ValidationError as error:
         raise StudyError(f"study file {path}{_line(error, path)}: {first_problem(error)}") from None
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a user's file may raise anything
         raise StudyError(f"study file {path}{_line(error, path)}: {type(error).__name__}: {_one_line(error)}") from None
     finally:
         sys.dont_write_bytecode = before

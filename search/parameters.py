@@ -1,4 +1,4 @@
-"""Keyword-only parameters as a schema: what training, architectures, samplers and pruners take is what their signatures say.
+"""Keyword-only parameters as a schema: training, architectures, samplers and pruners take what their signatures say.
 
 A signature such as `def __init__(self, *, dropout: Annotated[float, Ge(0), Lt(1)] = 0.0)` is the only place where a
 hyperparameter's name, type, range and default stand; spaces, options and the command line are checked against it.
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from annotated_types import Ge, Lt
 from pydantic import TypeAdapter, ValidationError
 
 from .errors import StudyError, unknown

@@ -198,7 +198,7 @@ def _importances(subject: _Subject) -> _Drawn:
         return "There is a single parameter, and so nothing to rank.", ()
     if len(ranking) < 2:  # noqa: PLR2004  one alone has nothing to compare with
         return "There are not two parameters yet that can be compared.", ()
-    from optuna.visualization import plot_param_importances  # noqa: PLC0415  heavy
+    from optuna.visualization import plot_param_importances
 
     height = 80 + 28 * len(ranking)
     plot = _plain(plot_param_importances(subject.study, params=ranking, target_name=subject.label), height)
@@ -216,7 +216,7 @@ def _importances(subject: _Subject) -> _Drawn:
 def _history(subject: _Subject) -> _Drawn:
     if not subject.completed:
         return _NONE_COMPLETED, ()
-    from optuna.visualization import plot_optimization_history  # noqa: PLC0415  heavy
+    from optuna.visualization import plot_optimization_history
 
     plot = _plain(plot_optimization_history(subject.study, target_name=subject.label), _HEIGHT)
     plot["data"] = plot["data"][:2]  # the third is for constraints, of which we have none
@@ -233,7 +233,7 @@ def _history(subject: _Subject) -> _Drawn:
 def _slices(subject: _Subject) -> _Drawn:
     if not subject.completed:
         return _NONE_COMPLETED, ()
-    from optuna.visualization import plot_slice  # noqa: PLC0415  heavy
+    from optuna.visualization import plot_slice
 
     study = subject.sample(_POINTS)
     shown = subject.parameters[:_SLICES]
@@ -253,7 +253,7 @@ def _slices(subject: _Subject) -> _Drawn:
 
 
 def _contours(subject: _Subject) -> _Drawn:
-    from optuna.visualization import plot_contour  # noqa: PLC0415  heavy
+    from optuna.visualization import plot_contour
 
     study = subject.sample(_CONTOUR_TRIALS)
     shown = subject.parameters[:_CONTOUR_PARAMETERS]
@@ -279,7 +279,7 @@ def _contours(subject: _Subject) -> _Drawn:
 def _parallel(subject: _Subject) -> _Drawn:
     if not subject.completed:
         return _NONE_COMPLETED, ()
-    from optuna.visualization import plot_parallel_coordinate  # noqa: PLC0415  heavy
+    from optuna.visualization import plot_parallel_coordinate
 
     study = subject.sample(_LINES)
     plot = _plain(plot_parallel_coordinate(study, target_name=subject.label), _HEIGHT)
@@ -304,7 +304,7 @@ def _parallel(subject: _Subject) -> _Drawn:
 
 
 def _curves(subject: _Subject) -> _Drawn:
-    from optuna.visualization import plot_intermediate_values  # noqa: PLC0415  heavy
+    from optuna.visualization import plot_intermediate_values
 
     # The same three states, in the same order, as Optuna's figure has them.
     states = (TrialState.PRUNED, TrialState.COMPLETE, TrialState.RUNNING)
@@ -335,7 +335,7 @@ def _timeline(subject: _Subject) -> _Drawn:
     trials = {trial.number: trial for trial in subject.study.get_trials(deepcopy=False)}
     if not trials:
         return "There is no trial yet.", ()
-    from optuna.visualization import plot_timeline  # noqa: PLC0415  heavy
+    from optuna.visualization import plot_timeline
 
     shown = min(len(trials), _BARS)
     plot = _plain(plot_timeline(subject.study, n_recent_trials=shown), min(150 + 10 * shown, 560))

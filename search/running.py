@@ -1,11 +1,14 @@
 """Run a study: check everything first, then open both stores, prepare the images and start the workers."""
 
 import os
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from joblib import cpu_count  # pyright: ignore[reportMissingTypeStubs]
 
 from ..datasets import DataError, Prepared, Progress, prepare
 from . import storage as stores
@@ -129,7 +132,6 @@ def _devices(machine: Machine, *, most: int) -> tuple[str, ...]:
         StudyError: a device that this machine has not.
     """
     import torch
-    from joblib import cpu_count
 
     gpus = torch.cuda.device_count()
     name = machine.device
@@ -137,13 +139,12 @@ def _devices(machine: Machine, *, most: int) -> tuple[str, ...]:
         name = "cuda" if gpus else "cpu"
     if name == "cpu":
         return ("cpu",) * _bounded(machine, cpu_count(), most)
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise StudyError(f"--device must be auto, cpu, cuda or cuda:N, but got {name!r}") from None
-    if device.type == "cuda" and (device.index or 0) >= gpus:
-        raise StudyError(f"--device {name}: this machine has {gpus} CUDA devices that torch can use")
-    if device.index is None and device.type == "cuda":
+    match = re.fullmatch(r"cuda(?::(\d+))?", name)
+    if match is None:
+        raise StudyError(f"--device must be auto, cpu, cuda or cuda:N, but got {name!r}")
+    if int(match[1] or 0) >= gpus:
+        raise StudyError(f"--device {name}: torch can use {gpus} CUDA devices on this machine")
+    if match[1] is None:
         return tuple(f"cuda:{index % gpus}" for index in range(_bounded(machine, gpus, most)))
     return (name,) * _bounded(machine, 1, most)
 
@@ -153,9 +154,7 @@ def _bounded(machine: Machine, default: int, most: int) -> int:
 
 
 @contextmanager
-def _launcher(machine: Machine, devices: tuple[str, ...]) -> Iterator[Launcher]:
-    from joblib import cpu_count
-
+def _launcher(machine: Machine, devices: tuple[str, ...]) -> Generator[Launcher]:
     # cuBLAS is deterministic only with a fixed workspace, which it reads from here when it starts.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     threads = machine.threads or max(1, cpu_count() // len(devices))

@@ -24,7 +24,7 @@ Positive = Annotated[int, Ge(1)]
 class _Grid(optuna.samplers.BruteForceSampler):
     """Every configuration once, conditions respected; the coordinator ends a family when the grid is through."""
 
-    def after_trial(self, *_: Any) -> None:
+    def after_trial(self, *args: Any, **kwargs: Any) -> None:
         """Optuna would stop its own loop here, which ask and tell do not have."""
 
 

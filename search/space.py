@@ -9,11 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StrictBool, Stri
 from pydantic.dataclasses import dataclass
 
 STRICT = ConfigDict(strict=True, extra="forbid")
+FROZEN = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 Choice = StrictBool | StrictInt | Annotated[FiniteFloat, Field(strict=True)] | StrictStr | None
 """A value of a hyperparameter: whatever JSON, MLflow and Optuna all keep as it is."""
 
-Condition = dict[str, Choice | Annotated[tuple[Choice, ...], Field(strict=False)]]
+Condition = Mapping[str, Choice | Annotated[tuple[Choice, ...], Field(strict=False)]]
 """Name of another hyperparameter to the value, or values, that it must have: `{"optimizer": "sgd"}`."""
 
 
@@ -128,7 +129,7 @@ class Categorical(BaseModel):
     True
     """
 
-    model_config = ConfigDict(frozen=True, **STRICT)
+    model_config = FROZEN
 
     choices: Annotated[tuple[Choice, ...], Field(strict=False, min_length=1)]
     when: Condition = Field(default_factory=dict)
@@ -166,7 +167,7 @@ class Categorical(BaseModel):
 
 
 Distribution = Annotated[Float | Int | Categorical, Field(discriminator="type")]
-Space = dict[str, Distribution]
+Space = Mapping[str, Distribution]
 """Name of a hyperparameter to what it may be."""
 
 
@@ -266,7 +267,8 @@ def size(space: Mapping[str, Float | Int | Categorical], fixed: Mapping[str, obj
         space: what each hyperparameter may be.
         fixed: values outside the space that conditions may look at.
 
-    >>> size({"optimizer": Categorical("adam", "sgd"), "momentum": Float(0, 0.9, step=0.3, when={"optimizer": "sgd"})}, {})
+    >>> momentum = Float(0, 0.9, step=0.3, when={"optimizer": "sgd"})
+    >>> size({"optimizer": Categorical("adam", "sgd"), "momentum": momentum}, {})
     5
     """
     parents = {parent for distribution in space.values() for parent in distribution.when}

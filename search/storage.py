@@ -5,7 +5,7 @@ One Optuna study per family, named `STUDY/FAMILY`; the study's own JSON is an at
 
 import sqlite3
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 import filelock
 import optuna
 import sqlalchemy
+import sqlalchemy.event
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState
@@ -149,7 +150,7 @@ def state_folder(url: str) -> Path:
 
 
 @contextmanager
-def owned(url: str, study: str) -> Iterator[None]:
+def owned(url: str, study: str) -> Generator[None]:
     """Own a study: one process at a time may add to it.
 
     The lock is the operating system's, so that it falls with its process, however that ends.
@@ -192,7 +193,8 @@ def open_family(storage: RDBStorage, study: Study, family: Family) -> optuna.Stu
 
 def queue_again(storage: BaseStorage, trial: FrozenTrial | optuna.Trial) -> None:
     """An interrupted trial waits for its turn under its number, with the configuration that it was given."""
-    trial_id = trial._trial_id  # noqa: SLF001 - storages know trials by it, and nothing public names it
+    # Storages know trials by a number that nothing public names.
+    trial_id = trial._trial_id  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     storage.set_trial_state_values(trial_id, TrialState.WAITING)
 
 

@@ -1,22 +1,23 @@
 """A study as data: what to search, on which images, for how long. Frozen, checked when made, JSON both ways."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Lt
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
 from .errors import StudyError
-from .space import STRICT, Categorical, Choice, Space, misfit, ordered, size
+from .space import FROZEN, STRICT, Categorical, Choice, Space, misfit, ordered, size
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
 """Letters, digits, `_`, `.` and `-`: it stands in folders, URLs and MLflow's model names."""
 
 Metric = Literal["val_accuracy", "val_loss"]
-Values = dict[str, Choice]
+Values = Mapping[str, Choice]
+"""A configuration, or part of one: name of a hyperparameter to its value."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -28,7 +29,7 @@ class Data:
         image_size: side of the square images in pixels; they are resized once. None keeps the data set's own.
         validation: share of the training part that is held out for validation, in (0, 1); a data set that brings a
             validation part of its own uses that one instead.
-        split_seed: seed of the validation split, apart from the study's so that another seed compares on the same images.
+        split_seed: seed of the validation split; not the study's, so that another seed compares on the same images.
     """
 
     name: Annotated[str, StringConstraints(min_length=1)]
@@ -61,7 +62,7 @@ class Budget:
 class _Strategy(BaseModel):
     """A name and its options; which ones exist is known to `sampling`."""
 
-    model_config = ConfigDict(frozen=True, **STRICT)
+    model_config = FROZEN
 
     name: str
     options: Values = Field(default_factory=dict)
@@ -108,7 +109,7 @@ class Family:
     architecture: str
     options: Values = Field(default_factory=dict)
     space: Space = Field(default_factory=dict)
-    start: Annotated[tuple[Values, ...], Field(strict=False)] = ()
+    start: Annotated[Sequence[Values], AfterValidator(tuple[Values, ...])] = ()
 
     @model_validator(mode="after")
     def _check(self) -> "Family":
@@ -163,7 +164,7 @@ class Study:
     name: Name
     _: KW_ONLY
     data: Data
-    families: Annotated[tuple[Family, ...], Field(strict=False, min_length=1)]
+    families: Annotated[Sequence[Family], Field(min_length=1), AfterValidator(tuple[Family, ...])]
     budget: Budget = Field(default_factory=Budget)
     metric: Metric = "val_accuracy"
     sampler: Sampler = Field(default_factory=lambda: Sampler("tpe"))

@@ -7,7 +7,7 @@ import json
 import logging
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -80,7 +80,7 @@ def check_address(uri: str) -> None:
 
 
 @contextmanager
-def _named(uri: str) -> Iterator[None]:
+def _named(uri: str) -> Generator[None]:
     """MLflow's errors as ours."""
     try:
         yield
@@ -306,7 +306,7 @@ def _views(metric: str, hyperparameters: Mapping[str, object]) -> dict[str, str]
         *(f"params.`{name}`" for name in hyperparameters),
         "tags.`optrack.state`",
     ]
-    common = {
+    common: dict[str, object] = {
         "orderByKey": best,
         "orderByAsc": metric == "val_loss",
         "startTime": "ALL",
@@ -316,7 +316,7 @@ def _views(metric: str, hyperparameters: Mapping[str, object]) -> dict[str, str]
     }
     family_columns = ["attributes.`Duration`", best, "params.`architecture`", "tags.`optrack.state`"]
     views = {
-        TRIALS_VIEW: {"selectedColumns": trial_columns, "searchFilter": ""},
+        TRIALS_VIEW: {"selectedColumns": trial_columns, "searchFilter": "tags.`optrack.stage` = 'search'"},
         FAMILIES_VIEW: {"selectedColumns": family_columns, "searchFilter": "tags.`optrack.stage` = 'family'"},
     }
     return {key: json.dumps({**common, **view}) for key, view in views.items()}
@@ -339,8 +339,8 @@ def _study_note(study: Study, data: Prepared) -> str:
 def _family_note(study: Study, family: Family) -> str:
     fixed = ", ".join(f"{name} = {value}" for name, value in family.options.items()) or "nothing"
     return (
-        f"Family **{family.name}** of study **{study.name}**: architecture `{family.architecture}`, {_searched(family)}. "
-        f"Fixed: {fixed}."
+        f"Family **{family.name}** of study **{study.name}**: architecture `{family.architecture}`, "
+        f"{_searched(family)}. Fixed: {fixed}."
     )
 
 

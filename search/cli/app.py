@@ -39,8 +39,9 @@ def main() -> None:
     # Nothing leaves the machine by us.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
+    result: Any = None
     try:
-        result: Any = app(standalone_mode=False)
+        result = app(standalone_mode=False)
     except (OptrackError, DataError) as error:
         _fail(str(error))
     except TyperException as error:

@@ -15,12 +15,12 @@ architecture_app = typer.Typer(help="List and show architectures.", no_args_is_h
 
 
 @architecture_app.command("list")
-def list_architectures(as_json: JsonOption = False) -> None:  # noqa: FBT001, FBT002 - typer's form
+def list_architectures(as_json: JsonOption = False) -> None:  # noqa: FBT002 - typer's form
     """List the architectures with the hyperparameters that each takes."""
     from ...architectures import ARCHITECTURES, architecture
     from ..parameters import keyword_parameters
 
-    answer = [
+    answer: list[dict[str, Any]] = [
         {
             "architecture": name,
             "summary": (architecture(name).__doc__ or "").splitlines()[0],
@@ -100,8 +100,7 @@ def _bare(name: str, shape: tuple[int, int, int], classes: int, **hyperparameter
 def _family(reference: str) -> "Description":
     from ..checking import check_study, known_shape
     from ..loading import load_study
-    from ..parameters import keyword_parameters
-    from ..training import TrainingConfig
+    from ..training import split_settings
 
     study_name, family_name = reference.rsplit("/", 1)
     study = load_study(study_name).study
@@ -113,7 +112,5 @@ def _family(reference: str) -> "Description":
     known = known_shape(study.data)
     if known is None:
         raise StudyError(f"the images of {study.data.name!r} have no known size: give the study's data an image_size")
-    start = family.start[0] if family.start else {}
-    training = keyword_parameters(TrainingConfig)
-    model = {key: value for key, value in {**family.options, **start}.items() if key not in training}
+    _, model = split_settings({**family.options, **(family.start[0] if family.start else {})})
     return _bare(family.architecture, *known, **model)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..storage import StoredFamily
 
 
-def best(study: StudyArgument, storage: StorageOption = DEFAULT_STORAGE, as_json: JsonOption = False) -> None:  # noqa: FBT001, FBT002 - typer's form
+def best(study: StudyArgument, storage: StorageOption = DEFAULT_STORAGE, as_json: JsonOption = False) -> None:  # noqa: FBT002 - typer's form
     """Show the best configuration of each family, by its best epoch on the validation images."""
     from .. import summary
 

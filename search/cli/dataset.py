@@ -1,7 +1,7 @@
 """`optrack dataset`: the images that studies can name."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,11 +12,11 @@ dataset_app = typer.Typer(help="List and fetch data sets.", no_args_is_help=True
 
 
 @dataset_app.command("list")
-def list_datasets(data_dir: DataDirOption = DEFAULT_DATA_DIR, as_json: JsonOption = False) -> None:  # noqa: FBT001, FBT002 - typer's form
+def list_datasets(data_dir: DataDirOption = DEFAULT_DATA_DIR, as_json: JsonOption = False) -> None:  # noqa: FBT002 - typer's form
     """List the data sets that can be named, and whether their files are here."""
     from ...datasets import dataset_infos
 
-    answer = [
+    answer: list[dict[str, Any]] = [
         {
             "dataset": info.name,
             "summary": info.summary,

@@ -1,7 +1,7 @@
 """What one sees while a study runs: a live table on a terminal, a line per trial elsewhere; all on stderr."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
@@ -16,7 +16,6 @@ from rich.text import Text
 from ..family_search import FamilySearch, RunningTrial
 from ..tracking import State
 from .output import configuration, console, short
-
 
 STARTING = "starting workers and opening the stores"
 
@@ -148,7 +147,7 @@ def trial_line(running: RunningTrial, state: State) -> str:
 
 
 @contextmanager
-def decoding() -> Iterator[Callable[[int, int], None]]:
+def decoding() -> Generator[Callable[[int, int], None]]:
     """A progress bar for images being decoded; it appears with the first one."""
     columns = (TextColumn("decoding images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console(stderr=True), transient=True) as bar:

@@ -35,7 +35,7 @@ FAILED = 1
 INTERRUPTED = 130
 
 
-def run(  # noqa: PLR0913 - options of the command line
+def run(
     study: StudyArgument,
     *,
     trials: Annotated[
@@ -79,8 +79,10 @@ def run(  # noqa: PLR0913 - options of the command line
     Numbers are totals: `--trials 40` means that 40 are there at the end, whatever was stored before. An interrupted run
     goes on where it stopped when it is started again.
     """
+    from pydantic import ValidationError
+
     from ..loading import load_study
-    from ..study import Pruner, Sampler
+    from ..study import Pruner, Sampler, first_problem
 
     found = load_study(study).study
     limits = {
@@ -92,14 +94,17 @@ def run(  # noqa: PLR0913 - options of the command line
     }
     sampler_name, sampler_options = _strategy(found.sampler, "sampler", sampler, sampler_option)
     pruner_name, pruner_options = _strategy(found.pruner, "pruner", pruner, pruner_option)
-    changed = replace(
-        found,
-        budget=replace(found.budget, **{name: value for name, value in limits.items() if value is not None}),
-        families=_chosen(found, family),
-        seed=found.seed if seed is None else seed,
-        sampler=Sampler(sampler_name, options=sampler_options),
-        pruner=Pruner(pruner_name, options=pruner_options),
-    )
+    try:
+        changed = replace(
+            found,
+            budget=replace(found.budget, **{name: value for name, value in limits.items() if value is not None}),
+            families=_chosen(found, family),
+            seed=found.seed if seed is None else seed,
+            sampler=Sampler(sampler_name, options=sampler_options),
+            pruner=Pruner(pruner_name, options=pruner_options),
+        )
+    except ValidationError as error:
+        raise StudyError(first_problem(error)) from None
     if launcher not in ("processes", "inline"):
         raise StudyError(unknown("launcher", launcher, ("processes", "inline")))
 
@@ -147,7 +152,7 @@ def _strategy(
     current: "Sampler | Pruner", kind: str, name: str | None, options: list[str] | None
 ) -> "tuple[str, dict[str, Choice]]":
     """Name and options of a sampler or pruner, changed as the command line says; another name drops the old options."""
-    kept = current.options if name in (None, current.name) else {}
+    kept = dict(current.options) if name in (None, current.name) else dict[str, "Choice"]()
     return name or current.name, {**kept, **dict(_key_value(kind, text) for text in options or ())}
 
 

@@ -5,7 +5,7 @@ from .output import print_json, print_table, short
 from .stored import stored_study
 
 
-def status(study: StudyArgument, storage: StorageOption = DEFAULT_STORAGE, as_json: JsonOption = False) -> None:  # noqa: FBT001, FBT002 - typer's form
+def status(study: StudyArgument, storage: StorageOption = DEFAULT_STORAGE, as_json: JsonOption = False) -> None:  # noqa: FBT002 - typer's form
     """Show where a study stands: trials by state, and the best value of each family."""
     from .. import summary
 

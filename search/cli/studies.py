@@ -4,7 +4,7 @@ from .options import JsonOption
 from .output import print_json, print_table
 
 
-def studies(as_json: JsonOption = False) -> None:  # noqa: FBT001, FBT002 - typer's form
+def studies(as_json: JsonOption = False) -> None:  # noqa: FBT002 - typer's form
     """List the shipped studies."""
     from ..loading import load_study, shipped_studies
 

@@ -8,6 +8,7 @@ import traceback
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from typing import Any
 
 from ..training import Job, train
 from .base import EpochEnded, Event, JobEnded, JobFailed
@@ -42,7 +43,8 @@ class ProcessLauncher:
         self.threads = threads
         on_cpu = all(device == "cpu" for device in devices)
         forks = on_cpu and "forkserver" in multiprocessing.get_all_start_methods()
-        self._context = multiprocessing.get_context("forkserver" if forks else "spawn")
+        # typeshed has Process on each kind of context and not on what they have in common.
+        self._context: Any = multiprocessing.get_context("forkserver" if forks else "spawn")
         if forks:
             # torch._dynamo comes with the first optimizer and takes a second.
             self._context.set_forkserver_preload(["optrack.search.training", "torch._dynamo"])
@@ -106,7 +108,9 @@ class ProcessLauncher:
 
     def _start(self, device: str) -> _Worker:
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=work, args=(theirs,), daemon=True, name=f"optrack worker on {device}")
+        process: BaseProcess = self._context.Process(
+            target=work, args=(theirs,), daemon=True, name=f"optrack worker on {device}"
+        )
         process.start()
         theirs.close()
         return _Worker(process=process, pipe=ours, device=device)

@@ -1,7 +1,8 @@
 """What training takes: the fields of `TrainingConfig` are the hyperparameters that every family can fix or search."""
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
@@ -40,3 +41,14 @@ class TrainingConfig:
     decay_patience: Annotated[int, Ge(0)] = 3
     decay_factor: Annotated[float, Gt(0), Le(1)] = 0.1
     gradient_clip: Annotated[float, Ge(0)] = 0.0
+
+
+def split_settings(settings: Mapping[str, Any]) -> tuple[TrainingConfig, dict[str, Any]]:
+    """A family's fixed and searched values as what training takes and what the architecture takes.
+
+    >>> split_settings({"lr": 0.1, "depth": 3})[1]
+    {'depth': 3}
+    """
+    names = {field.name for field in fields(TrainingConfig)}
+    training = {name: value for name, value in settings.items() if name in names}
+    return TrainingConfig(**training), {name: value for name, value in settings.items() if name not in names}

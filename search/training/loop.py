@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -26,8 +26,8 @@ def train(job: Job) -> Iterator[EpochResult]:
 
     On the CPU the same job gives the same numbers, bit for bit, whatever runs before, between or beside its epochs;
     torch's global random state, thread count and determinism flag are the caller's again whenever a result is yielded.
-    Closing the generator ends the training without weights; when it ends by itself (all epochs, patience, or a loss that
-    is no number) the best epoch's weights are written to `job.weights`.
+    Closing the generator ends the training without weights; when it ends by itself (all epochs, patience, or a loss
+    that is no number) the best epoch's weights are written to `job.weights`.
 
     Raises:
         DataError: the prepared images are gone.
@@ -39,7 +39,7 @@ def train(job: Job) -> Iterator[EpochResult]:
     with randomness.active():
         build = architecture(job.architecture)
         model: nn.Module = build(images.input_shape, images.classes, **job.model)
-        model.to(device, memory_format=torch.channels_last)
+        model.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         optimizer = make_optimizer(job.training, model)
     best_value, best_epoch, best_weights = None, 0, dict[str, Tensor]()
     val_losses: list[float] = []
@@ -139,7 +139,7 @@ def shuffled_batches(positions: Tensor, batch_size: int, order: torch.Generator)
     The order is drawn on the CPU, so that it is the same on every device.
     """
     shuffled = positions[torch.randperm(len(positions), generator=order).to(positions.device)]
-    batches = list(shuffled.split(batch_size))
+    batches = list(torch.split(shuffled, batch_size))
     return batches[:-1] if len(batches) > 1 and len(batches[-1]) == 1 else batches
 
 
@@ -149,7 +149,7 @@ def evaluate(model: nn.Module, images: ResidentImages) -> tuple[float, float]:
     model.eval()
     loss_sum = torch.zeros((), device=images.images.device)
     correct = torch.zeros((), dtype=torch.int64, device=images.images.device)
-    for batch in images.validation.split(VALIDATION_BATCH):
+    for batch in torch.split(images.validation, VALIDATION_BATCH):
         inputs, labels = images.batch(batch)
         logits = model(inputs)
         loss_sum += functional.cross_entropy(logits, labels, reduction="sum")

@@ -1,13 +1,13 @@
 """A trial's own random numbers and torch settings, kept apart from whatever runs beside it in the process."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import torch
 
 
 class Randomness:
-    """The streams of one training: initialisation and dropout from torch's global generators, order from one of its own.
+    """The streams of one training: initialisation and dropout from torch's global generators, order from its own.
 
     Args:
         seed: in [0, 2^63).
@@ -24,7 +24,7 @@ class Randomness:
             self._states = self._read()
 
     @contextmanager
-    def active(self) -> Iterator[None]:
+    def active(self) -> Generator[None]:
         """Inside, torch's global state is the trial's; outside, it is the caller's again."""
         with self._callers_kept():
             torch.set_rng_state(self._states[0])
@@ -39,7 +39,7 @@ class Randomness:
         return (torch.get_rng_state(),)
 
     @contextmanager
-    def _callers_kept(self) -> Iterator[None]:
+    def _callers_kept(self) -> Generator[None]:
         threads = torch.get_num_threads()
         deterministic = torch.are_deterministic_algorithms_enabled()
         warns = torch.is_deterministic_algorithms_warn_only_enabled()

@@ -45,7 +45,7 @@ def learning_rate(
 
 
 def cosine(step: int, steps: int) -> float:
-    """Half a cosine from 1 towards 0: (1 + cos(pi step / steps)) / 2 (Loshchilov & Hutter 2017, eq. 5 without restarts).
+    """Half a cosine from 1 towards 0: (1 + cos(pi step / steps)) / 2 (Loshchilov & Hutter 2017, eq. 5, no restarts).
 
     >>> [round(cosine(step, 4), 3) for step in range(5)]
     [1.0, 0.854, 0.5, 0.146, 0.0]

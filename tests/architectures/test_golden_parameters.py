@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from optrack.architectures import ARCHITECTURES
 from optrack.architectures.inspection import describe
 

@@ -5,9 +5,10 @@ import json
 
 import pytest
 import torch
+from torch import Tensor, nn
+
 from optrack.architectures import ARCHITECTURES, UnknownArchitectureError, architecture
 from optrack.architectures.inspection import Layer, describe
-from torch import Tensor, nn
 
 
 class Odd(nn.Module):

@@ -4,9 +4,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from optrack.architectures.lenet import LeNet, minimum_size, size_after
 from torch import Tensor, nn
 from torch.nn import functional
+
+from optrack.architectures.lenet import LeNet, minimum_size, size_after
 
 
 def by_hand(images: Tensor, parameters: list[Tensor]) -> Tensor:

@@ -1,6 +1,7 @@
 """Logistic regression."""
 
 import torch
+
 from optrack.architectures.logistic import Logistic
 
 

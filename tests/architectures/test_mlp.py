@@ -3,8 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from optrack.architectures.mlp import MLP, hidden_widths
 from torch import nn
+
+from optrack.architectures.mlp import MLP, hidden_widths
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 import annotated_types
 import pytest
 import torch
-from optrack.architectures import ARCHITECTURES, architecture
 from torch import Tensor, nn
 from torch.nn import functional
+
+from optrack.architectures import ARCHITECTURES, architecture
 
 CLASSES = 4
 TRAINING_SETTINGS = {

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,9 @@ from optrack.datasets.decoding import (
     square,
 )
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 RAMP = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
 
 # How a camera that is held so stores an image that is upright in truth.
@@ -28,16 +32,22 @@ TURNED = {
 }
 
 
-def _saved(image: Image.Image, path: Path, **options: object) -> Path:
+def _saved(image: Image.Image, path: Path, **options: Any) -> Path:
     image.save(path, **options)
     return path
+
+
+def _pixels(path: Path, *, grey: bool, image_size: int | None = None) -> "NDArray[np.uint8]":
+    image = read_image(path, grey=grey, image_size=image_size)
+    assert isinstance(image, np.ndarray)
+    return image
 
 
 def test_colour_becomes_three_channels_and_grey_one(tmp_path: Path) -> None:
     grey = _saved(Image.fromarray(RAMP), tmp_path / "grey.png")
     assert read_header(grey) == Header((3, 4), grey=True)
-    assert np.array_equal(read_image(grey, grey=True, image_size=None), RAMP[np.newaxis])
-    assert np.array_equal(read_image(grey, grey=False, image_size=None), np.stack([RAMP] * 3))
+    assert np.array_equal(_pixels(grey, grey=True), RAMP[np.newaxis])
+    assert np.array_equal(_pixels(grey, grey=False), np.stack([RAMP] * 3))
 
 
 @pytest.mark.parametrize(
@@ -51,8 +61,7 @@ def test_a_header_tells_grey_from_colour(tmp_path: Path, mode: str, is_grey: boo
 def test_sixteen_bits_become_eight_by_rounding(tmp_path: Path) -> None:
     deep = np.array([[0, 128, 129, 257, 65535]], dtype=np.uint16)
     path = _saved(Image.fromarray(deep), tmp_path / "deep.png")
-    image = read_image(path, grey=True, image_size=None)
-    assert isinstance(image, np.ndarray)
+    image = _pixels(path, grey=True)
     assert image.tolist() == [[[0, 0, 1, 1, 255]]]
 
 
@@ -91,8 +100,7 @@ def test_the_orientation_that_a_camera_noted_is_applied(tmp_path: Path, suffix: 
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = _saved(stored.convert("RGB"), tmp_path / f"image{suffix}", exif=exif, quality=95)
-    image = read_image(path, grey=True, image_size=None)
-    assert isinstance(image, np.ndarray)
+    image = _pixels(path, grey=True)
     assert image.shape == (1, 8, 16)
     assert np.array_equal(image[0] > 127, upright > 127)
     assert read_header(path) == Header((8, 16), grey=False)
@@ -120,10 +128,9 @@ def test_reduced_decoding_of_jpeg_files_changes_next_to_nothing(tmp_path: Path) 
     x, y = np.meshgrid(np.linspace(0, 6, 400), np.linspace(0, 6, 300))
     waves = ((np.sin(x) * np.cos(y) + 1) * 127).astype(np.uint8)
     path = _saved(Image.fromarray(waves), tmp_path / "big.jpg", quality=95)
-    reduced = read_image(path, grey=True, image_size=32)
+    reduced = _pixels(path, grey=True, image_size=32)
     with Image.open(path) as image:
         whole = np.asarray(square(image, 32))
-    assert isinstance(reduced, np.ndarray)
     assert np.abs(reduced[0].astype(int) - whole).max() <= 2
 
 

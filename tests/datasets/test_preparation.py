@@ -1,4 +1,3 @@
-import multiprocessing
 import pickle
 import subprocess
 import sys
@@ -56,12 +55,16 @@ def test_mean_and_std_are_those_of_the_training_images_alone(tmp_path: Path) -> 
 
 def test_images_are_resized_once_into_the_cache(tmp_path: Path) -> None:
     calls: list[tuple[int, int]] = []
-    prepared = _prepare("digits", tmp_path, image_size=32, progress=lambda done, total: calls.append((done, total)))
+
+    def progress(done: int, total: int) -> None:
+        calls.append((done, total))
+
+    prepared = _prepare("digits", tmp_path, image_size=32, progress=progress)
     assert prepared.input_shape == (1, 32, 32)
     assert open_prepared(prepared).images.shape == (1437, 1, 32, 32)
     assert calls == [(1024, 1437), (1437, 1437)]
     calls.clear()
-    assert _prepare("digits", tmp_path, image_size=32, progress=lambda *_: calls.append((0, 0))) == prepared
+    assert _prepare("digits", tmp_path, image_size=32, progress=progress) == prepared
     assert calls == []
 
 
@@ -140,34 +143,34 @@ def test_opening_says_to_prepare_again_when_the_cache_was_changed(tmp_path: Path
 
 def test_a_cache_that_cannot_be_written_is_a_data_error(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
-    with pytest.raises(DataError, match="cannot be written: .*File exists"):
+    with pytest.raises(DataError, match=r"cannot be written: .*File exists"):
         _prepare("digits", tmp_path)
-
-
-def _prepare_elsewhere(folder: Path, start: Any, results: Any) -> None:
-    decoded: list[int] = []
-    start.wait()
-    prepared = prepare(
-        f"image_folder:{folder / 'data'}",
-        image_size=16,
-        validation=0.5,
-        split_seed=0,
-        data_dir=folder,
-        cache_dir=folder / "cache",
-        progress=lambda done, _: decoded.append(done),
-    )
-    results.put((prepared, sum(decoded)))
 
 
 def test_processes_that_prepare_at_once_decode_once(tmp_path: Path, write_images: Callable[..., Path]) -> None:
     write_images(tmp_path / "data", {"train/a": 150, "train/b": 150}, size=(200, 200))
-    context = multiprocessing.get_context("spawn")
-    start, results = context.Barrier(2), context.Queue()
-    processes = [context.Process(target=_prepare_elsewhere, args=(tmp_path, start, results)) for _ in range(2)]
-    for process in processes:
-        process.start()
-    outcomes = [results.get(timeout=120) for _ in processes]
-    for process in processes:
-        process.join()
-    assert outcomes[0][0] == outcomes[1][0]
-    assert sorted(decoded for _, decoded in outcomes) == [0, 300]
+    code = f"""
+import time
+from pathlib import Path
+from optrack.datasets import prepare
+folder, decoded = Path({str(tmp_path)!r}), []
+print("ready", flush=True)
+input()
+prepared = prepare(f"image_folder:{{folder / 'data'}}", image_size=16, validation=0.5, split_seed=0, data_dir=folder,
+                   cache_dir=folder / "cache", progress=lambda done, _: (time.sleep(0.5), decoded.append(done)))
+print(prepared.digest, sum(decoded))
+"""
+    command = [sys.executable, "-c", code]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as first, subprocess.Popen(command, **pipes) as second:
+        for process in (first, second):
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        outcomes = [first, second]
+        for process in outcomes:
+            assert process.stdin is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+        answers = [process.communicate(timeout=120)[0].split() for process in outcomes]
+    assert answers[0][0] == answers[1][0]
+    assert sorted(decoded for _, decoded in answers) == ["0", "300"]
