@@ -1,4 +1,4 @@
-.PHONY: install demo test lint check clean
+.PHONY: install demo test lint clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,3 +18,21 @@ $(VENV)/installed: pyproject.toml constraints.txt Makefile
 	mkdir -p $(VENV)/view/optrack
 	for room in $(ROOMS); do ln -sfn ../../../$$room $(VENV)/view/optrack/$$room; done
 	touch $@
+
+# The whole of it on images that need no download: a search, its best configurations, and a page of figures.
+demo: install
+	mkdir -p demo
+	cd demo && ../$(BIN)/optrack run digits && ../$(BIN)/optrack importance digits >/dev/null
+	@echo "Trials: cd demo && ../$(BIN)/optrack ui"
+
+# As many processes as cores, so one torch thread in each.
+test: lint
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal
+
+lint: install
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+
+clean:
+	rm -rf $(VENV) demo build *.egg-info

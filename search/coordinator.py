@@ -204,9 +204,9 @@ class Coordinator:
             epochs=self._study.budget.epochs,
             patience=self._study.budget.patience,
             metric=self._study.metric,
-            seed=seed_of(self._study.seed, search.family.name, trial.number),
-            device=free[0],
             # As in an attempt before, for the same numbers: another number of threads rounds differently.
+            seed=trial.user_attrs.get("seed", seed_of(self._study.seed, search.family.name, trial.number)),
+            device=free[0],
             threads=trial.user_attrs.get("threads", self._launcher.threads),
             weights=self._weights / search.family.name / f"{trial.number}.safetensors",
         )

@@ -15,7 +15,10 @@ from collections.abc import Iterable
 
 
 class OptrackError(Exception):
-    """Root of all errors that a user can mend; its text is one line."""
+    """Root of all errors that a user can mend; its text is one line, whatever names and values stand in it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.splitlines()))
 
 
 class StudyError(OptrackError, ValueError):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from .sampling import sampler
 from .storage import StoredFamily
@@ -79,7 +79,13 @@ class FamilySearch:
     @property
     def wants_trial(self) -> bool:
         """Whether another trial may begin."""
-        return self.started < self.limit and not self.epochs_spent
+        return self.started < self.limit and (not self.epochs_spent or self._next_is_paid)
+
+    @property
+    def _next_is_paid(self) -> bool:
+        """Whether the next trial was interrupted after epochs that are counted already."""
+        waiting = self._waiting()
+        return bool(waiting) and bool(waiting[0].intermediate_values)
 
     def grant_epoch(self, running: "RunningTrial") -> None:
         """Allow a trial one more epoch."""
@@ -92,10 +98,13 @@ class FamilySearch:
 
     def ask(self) -> optuna.Trial:
         """Optuna's next trial: one that waits (a start configuration, an interrupted trial), else a new one."""
-        waiting = self.optuna_study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        waiting = self._waiting()
         number = waiting[0].number if waiting else len(self.optuna_study.get_trials(deepcopy=False))
         self.optuna_study.sampler = sampler(self.study.sampler, self.family, self.study.seed, number)
         return self.optuna_study.ask()
+
+    def _waiting(self) -> list[FrozenTrial]:
+        return self.optuna_study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Find a study by name or path."""
 
 import importlib.util
+import os
 import pkgutil
 import sys
 import traceback
@@ -44,10 +45,11 @@ def load_study(reference: str) -> FoundStudy:
     shipped = shipped_studies()
     path = shipped.get(reference, Path(reference))
     if reference not in shipped:
-        if path.suffix != ".py" and not path.exists():
+        exists = os.path.lexists(path)  # unlike Path.exists, it takes names of any length
+        if path.suffix != ".py" and not exists:
             raise StudyError(f"{unknown('study', reference, shipped)}, or the path of a .py file")
-        if not path.is_file():
-            raise StudyError(f"there is no study file {reference}" if not path.exists() else f"{reference} is no file")
+        if not exists or not path.is_file():
+            raise StudyError(f"{path} is no file" if exists else f"there is no study file {reference}")
     return FoundStudy(study=_study_in(path), source=path)
 
 
@@ -57,12 +59,16 @@ def _study_in(path: Path) -> Study:
     if spec is None or spec.loader is None:
         raise StudyError(f"study file {path} is no Python file")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses and type hints look their module up
     before = sys.dont_write_bytecode
     sys.dont_write_bytecode = True  # a study that is only read leaves nothing beside itself
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:
-        raise StudyError(f"study file {path}, line {error.lineno}: {error.msg}") from None
+        # A file that the study imports may be the culprit.
+        place = "" if error.lineno is None else f", line {error.lineno}"
+        file = "" if error.filename is None or Path(error.filename) == path.absolute() else f", in {error.filename}"
+        raise StudyError(f"study file {path}{file}{place}: {error.msg}") from None
     except ValidationError as error:
         raise StudyError(f"study file {path}{_line(error, path)}: {first_problem(error)}") from None
     except Exception as error:  # noqa: BLE001 - a user's file may raise anything
@@ -78,7 +84,8 @@ def _study_in(path: Path) -> Study:
 
 def _line(error: Exception, path: Path) -> str:
     """The last line of the study file that the error went through."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]
+    file = path.absolute()
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == file]
     return f", line {lines[-1]}" if lines else ""
 
 

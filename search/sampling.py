@@ -30,6 +30,7 @@ class _Grid(optuna.samplers.BruteForceSampler):
 
 def _tpe(
     seed: int,
+    first_seed: int,
     family: Family,
     *,
     n_startup_trials: Count = 10,
@@ -50,7 +51,7 @@ def _tpe(
 
 
 def _gp(
-    seed: int, family: Family, *, n_startup_trials: Count = 10, deterministic_objective: bool = False
+    seed: int, first_seed: int, family: Family, *, n_startup_trials: Count = 10, deterministic_objective: bool = False
 ) -> optuna.samplers.BaseSampler:
     """Gaussian process with expected improvement: for few trials; 0.4 s a proposal at 20 trials, 3 s at 300."""
     return optuna.samplers.GPSampler(
@@ -63,6 +64,7 @@ def _gp(
 
 def _cmaes(
     seed: int,
+    first_seed: int,
     family: Family,
     *,
     n_startup_trials: Count = 1,
@@ -79,19 +81,26 @@ def _cmaes(
     )
 
 
-def _qmc(seed: int, family: Family, *, scramble: bool = True) -> optuna.samplers.BaseSampler:
-    """Scrambled Sobol sequence: more even than random."""
+def _qmc(seed: int, first_seed: int, family: Family, *, scramble: bool = True) -> optuna.samplers.BaseSampler:
+    """Scrambled Sobol sequence: more even than random; hyperparameters with a condition are drawn at random.
+
+    Sobol points belong together only under one seed; what is drawn at random needs another seed for each trial.
+    """
     return optuna.samplers.QMCSampler(
-        seed=seed, scramble=scramble, warn_asynchronous_seeding=False, warn_independent_sampling=False
+        seed=first_seed,
+        scramble=scramble,
+        independent_sampler=optuna.samplers.RandomSampler(seed=seed),
+        warn_asynchronous_seeding=False,
+        warn_independent_sampling=False,
     )
 
 
-def _random(seed: int, family: Family) -> optuna.samplers.BaseSampler:
+def _random(seed: int, first_seed: int, family: Family) -> optuna.samplers.BaseSampler:
     """Independent random draws."""
     return optuna.samplers.RandomSampler(seed=seed)
 
 
-def _grid(seed: int, family: Family) -> optuna.samplers.BaseSampler:
+def _grid(seed: int, first_seed: int, family: Family) -> optuna.samplers.BaseSampler:
     """Every configuration once, in random order; every hyperparameter needs finitely many values."""
     for name, distribution in family.space.items():
         if distribution.count() is None:
@@ -110,9 +119,6 @@ SAMPLERS: dict[str, Callable[..., optuna.samplers.BaseSampler]] = {
     "random": _random,
     "grid": _grid,
 }
-
-# Sobol points belong together only under one seed; the others draw anew for each trial.
-_ONE_SEED_PER_FAMILY = {"qmc"}
 
 
 def _asha(
@@ -201,10 +207,10 @@ def sampler(strategy: Sampler, family: Family, study_seed: int, trial: int) -> o
         raise StudyError(unknown("sampler", strategy.name, SAMPLERS))
     make = SAMPLERS[strategy.name]
     options = check_options(f"sampler {strategy.name}", make, strategy.options)
-    number = 0 if strategy.name in _ONE_SEED_PER_FAMILY else trial
+    seed, first_seed = (seed_of(study_seed, family.name, number) % 2**32 for number in (trial, 0))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return make(seed_of(study_seed, family.name, number) % 2**32, family, **options)
+        return make(seed, first_seed, family, **options)
 
 
 def pruner(strategy: Pruner, budget: Budget) -> optuna.pruners.BasePruner:

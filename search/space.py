@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt
@@ -44,7 +45,7 @@ class Float:
     @model_validator(mode="after")
     def _check(self) -> "Float":
         _check_range(self.low, self.high, log=self.log, stepped=self.step is not None)
-        if self.step is not None and abs((self.high - self.low) / self.step - self.steps) > 1e-9:  # noqa: PLR2004 - rounding of decimal steps
+        if self.step is not None and not _on_grid(self.low, self.high, self.step):
             raise ValueError(f"high must be low plus a whole number of steps of {self.step}, but got {self.high}")
         return self
 
@@ -138,6 +139,7 @@ class Categorical(BaseModel):
     # pydantic reads JSON through this signature too, where the choices come by name.
     def __init__(
         self,
+        /,
         *values: Choice,
         choices: "tuple[Choice, ...] | list[Choice]" = (),
         when: Condition | None = None,
@@ -169,6 +171,13 @@ class Categorical(BaseModel):
 Distribution = Annotated[Float | Int | Categorical, Field(discriminator="type")]
 Space = Mapping[str, Distribution]
 """Name of a hyperparameter to what it may be."""
+
+
+def _on_grid(low: float, high: float, step: float) -> bool:
+    """Whether steps lead from low to high, counted in decimals as they are written, which is how Optuna counts."""
+    if not (high - low) / step < 2**53:  # more steps than a float can count
+        return False
+    return (Decimal(str(high)) - Decimal(str(low))) % Decimal(str(step)) == 0
 
 
 def _check_range(low: float, high: float, *, log: bool, stepped: bool) -> None:

@@ -3,6 +3,7 @@
 One Optuna study per family, named `STUDY/FAMILY`; the study's own JSON is an attribute of each.
 """
 
+import re
 import sqlite3
 import warnings
 from collections.abc import Generator
@@ -38,9 +39,10 @@ def sqlite_path(url: str) -> Path | None:
     """
     try:
         parsed = sqlalchemy.make_url(url)
-    except SQLAlchemyError:
+    except (SQLAlchemyError, ValueError):  # a port that is no number is a ValueError
         raise StorageError(
-            f"--storage must be a database URL such as sqlite:///optuna.db or postgresql://host/name, but got {url!r}"
+            "--storage must be a database URL such as sqlite:///optuna.db or postgresql://host/name, but got "
+            f"{re.sub(':(?!//).*@', ':***@', url)!r}"
         ) from None
     if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
         return None

@@ -6,7 +6,16 @@ from dataclasses import KW_ONLY
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Lt
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    FiniteFloat,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 from pydantic.dataclasses import dataclass
 
 from .errors import StudyError
@@ -56,7 +65,7 @@ class Budget:
     epochs: Annotated[int, Ge(1)] = 20
     patience: Annotated[int, Ge(1)] | None = None
     total_epochs: Annotated[int, Ge(1)] | None = None
-    timeout_seconds: Annotated[float, Gt(0)] | None = None
+    timeout_seconds: Annotated[FiniteFloat, Gt(0)] | None = None
 
 
 class _Strategy(BaseModel):
@@ -76,7 +85,7 @@ class Sampler(_Strategy):
         options: keyword arguments, see `optrack.search.sampling`.
     """
 
-    def __init__(self, name: str, *, options: Values | None = None, **more: Choice) -> None:
+    def __init__(self, /, name: str, *, options: Values | None = None, **more: Choice) -> None:
         super().__init__(name=name, options={**(options or {}), **more})
 
 
@@ -88,7 +97,7 @@ class Pruner(_Strategy):
         options: keyword arguments, see `optrack.search.sampling`.
     """
 
-    def __init__(self, name: str, *, options: Values | None = None, **more: Choice) -> None:
+    def __init__(self, /, name: str, *, options: Values | None = None, **more: Choice) -> None:
         super().__init__(name=name, options={**(options or {}), **more})
 
 
@@ -198,6 +207,8 @@ class Study:
             return _STUDY.validate_json(text)
         except ValidationError as error:
             raise StudyError(f"no study: {first_problem(error)}") from None
+        except TypeError as error:  # Sampler and Pruner read JSON through their signatures
+            raise StudyError(f"no study: {error}") from None
 
 
 _STUDY = TypeAdapter(Study)

@@ -98,8 +98,8 @@ class Tracker:
     """
 
     def __init__(self, uri: str, study: Study, data: Prepared) -> None:
-        logging.getLogger("mlflow").setLevel(logging.WARNING)
-        logging.getLogger("alembic").setLevel(logging.WARNING)
+        logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # what goes wrong comes as an exception
+        logging.getLogger("alembic").setLevel(logging.CRITICAL)
         self.uri = uri
         self._study = study
         self._data = data

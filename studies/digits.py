@@ -16,8 +16,8 @@ TRAINING = {
 
 STUDY = Study(
     "digits",
-    data=Data("digits", image_size=16, validation=0.2),
-    budget=Budget(trials=12, epochs=16, patience=6),
+    data=Data("digits", image_size=32, validation=0.2),
+    budget=Budget(trials=12, epochs=20, patience=6),
     families=[
         Family(
             "logistic",

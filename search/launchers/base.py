@@ -1,5 +1,6 @@
 """The seam between the coordinator and whatever carries jobs to workers."""
 
+import traceback
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,6 +38,12 @@ class JobFailed:
 
 
 Event = EpochEnded | JobEnded | JobFailed
+
+
+def failure(job: Job, error: Exception) -> JobFailed:
+    """A job that raised: its error in one line, and the traceback."""
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    return JobFailed(job=job, reason=reason, details="".join(traceback.format_exception(error)))
 
 
 class Launcher(Protocol):

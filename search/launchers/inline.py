@@ -1,10 +1,9 @@
 """One job at a time, in this process: for debugging, notebooks and tests."""
 
-import traceback
 from collections.abc import Iterator
 
 from ..training import EpochResult, Job, train
-from .base import EpochEnded, Event, JobEnded, JobFailed
+from .base import EpochEnded, Event, JobEnded, failure
 
 
 class InlineLauncher:
@@ -38,7 +37,7 @@ class InlineLauncher:
             return JobEnded(job=job)
         except Exception as error:  # noqa: BLE001 - a failing trial must not end the study
             self._job = None
-            return JobFailed(job=job, reason=f"{type(error).__name__}: {error}", details=traceback.format_exc())
+            return failure(job, error)
 
     def answer(self, job: Job, *, go_on: bool) -> None:
         """A job that is to stop has no more epochs."""

@@ -4,14 +4,14 @@ import multiprocessing
 import os
 import signal
 import threading
-import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
 from ..training import Job, train
-from .base import EpochEnded, Event, JobEnded, JobFailed
+from .base import EpochEnded, Event, JobEnded, JobFailed, failure
 
 # How long a worker that is told to end may take before it is killed.
 GRACE_SECONDS = 2.0
@@ -54,7 +54,8 @@ class ProcessLauncher:
         """Start a job on a free worker of its device."""
         worker = next(worker for worker in self._workers if worker.job is None and worker.device == job.device)
         worker.job = job
-        worker.pipe.send(job)
+        with suppress(OSError):  # it died while it waited, which the next event will say
+            worker.pipe.send(job)
 
     def next_event(self, timeout_seconds: float) -> Event | None:
         """What a worker says next, or that one died; None when nothing happens within the timeout."""
@@ -69,10 +70,8 @@ class ProcessLauncher:
         """Tell the job's worker whether to go on."""
         for worker in self._workers:
             if worker.job == job:
-                try:
+                with suppress(OSError):  # it died meanwhile, which the next event will say
                     worker.pipe.send(go_on)
-                except OSError:  # it died meanwhile, which the next event will say
-                    return
 
     def close(self) -> None:
         """End all workers at once, whatever they do."""
@@ -138,7 +137,7 @@ def _run(job: Job, pipe: Connection) -> JobEnded | JobFailed:
     except (EOFError, BrokenPipeError):
         raise
     except Exception as error:  # noqa: BLE001 - a failing trial must not end the worker
-        return JobFailed(job=job, reason=f"{type(error).__name__}: {error}", details=traceback.format_exc())
+        return failure(job, error)
     return JobEnded(job=job)
 
 
