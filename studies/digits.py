@@ -6,7 +6,7 @@ linear model to LeNet. Needs no download: the study to try optrack with.
     optrack run digits
 """
 
-from optrack.search import Budget, Categorical, Data, Family, Float, Int, Study
+from optrack.search import Budget, Categorical, Data, Family, Float, Int, Pruner, Study
 
 TRAINING = {
     "lr": Float(1e-3, 3e-2, log=True),
@@ -18,6 +18,8 @@ STUDY = Study(
     "digits",
     data=Data("digits", image_size=32, validation=0.2),
     budget=Budget(trials=12, epochs=20, patience=6),
+    # Optuna draws its figures from finished trials, and of twelve the default pruner lets one or two finish.
+    pruner=Pruner("median", n_startup_trials=4, n_warmup_steps=1),
     families=[
         Family(
             "logistic",

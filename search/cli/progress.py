@@ -103,7 +103,7 @@ class LiveProgress:
         self._running.pop(running.job.key, None)
         self._ended += 1
         style = {"finished": "green", "failed": "red"}.get(state, "dim")
-        self._console.print(Text(trial_line(running, state), style=style, no_wrap=True, overflow="ellipsis"))
+        self._console.print(Text(trial_line(running, state), style=style), no_wrap=True, overflow="ellipsis")
 
     def _table(self) -> Table | Text:
         if not self._searches:

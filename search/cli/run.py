@@ -108,7 +108,8 @@ def run(
     if launcher not in ("processes", "inline"):
         raise StudyError(unknown("launcher", launcher, ("processes", "inline")))
 
-    from ..running import Machine, Places
+    with console(stderr=True).status("starting"):  # torch takes seconds to import
+        from ..running import Machine, Places
 
     places = Places(storage=storage, tracking_uri=tracking_uri, data_dir=data_dir, cache_dir=cache_dir)
     machine = Machine(launcher=launcher, device=device, workers=workers, threads=threads)

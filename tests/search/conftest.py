@@ -1,0 +1,184 @@
+"""Studies from thin air, prepared digits, and quiet libraries."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import optuna
+import pytest
+from hypothesis import strategies as st
+from optrack.datasets import Prepared, prepare
+from optrack.search import Budget, Categorical, Data, Family, Float, Int, Pruner, Sampler, Study
+from optrack.search.space import applies, ordered
+
+# Machines under load make single examples slow; the same examples each time make a failure everybody's.
+hypothesis.settings.register_profile("optrack", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("optrack")
+
+NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,10}", fullmatch=True)
+CHOICES = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(-1e9, 1e9) | st.text(max_size=6)
+TEXT_KEYS = st.text(max_size=6)
+
+
+def conditions(parents: Mapping[str, tuple[Any, ...]]) -> st.SearchStrategy[dict[str, Any]]:
+    """Nothing, or one of the parents with one or some of the values that it can have."""
+    if not parents:
+        return st.just({})
+    one_parent = st.sampled_from(sorted(parents)).flatmap(
+        lambda parent: st.fixed_dictionaries(
+            {
+                parent: st.sampled_from(parents[parent])
+                | st.lists(st.sampled_from(parents[parent]), min_size=1, max_size=2).map(tuple)
+            }
+        )
+    )
+    return st.just({}) | one_parent
+
+
+@st.composite
+def floats(draw: st.DrawFn, when: dict[str, Any]) -> Float:
+    kind = draw(st.sampled_from(["plain", "log", "step"]))
+    if kind == "log":
+        low, high = sorted(draw(st.tuples(st.floats(1e-9, 1e3), st.floats(1e-9, 1e3))))
+        return Float(low, high, log=True, when=when)
+    if kind == "step":
+        digits, first = draw(st.integers(0, 3)), draw(st.integers(-50, 50))
+        width, steps = draw(st.integers(1, 30)), draw(st.integers(0, 4))
+        scale = 10**digits
+        return Float(first / scale, (first + width * steps) / scale, step=width / scale, when=when)
+    low, high = sorted(draw(st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6))))
+    return Float(low, high, when=when)
+
+
+@st.composite
+def ints(draw: st.DrawFn, when: dict[str, Any]) -> Int:
+    low, step, steps = draw(st.integers(-1000, 1000)), draw(st.integers(1, 9)), draw(st.integers(0, 4))
+    if step == 1 and low > 0:
+        return Int(low, low + steps, log=True, when=when)
+    return Int(low, low + step * steps, step=step, when=when)
+
+
+@st.composite
+def spaces(draw: st.DrawFn, options: Mapping[str, Any]) -> dict[str, Float | Int | Categorical]:
+    parents: dict[str, tuple[Any, ...]] = {name: (value, 7) for name, value in options.items()}
+    space: dict[str, Float | Int | Categorical] = {}
+    for name in draw(st.permutations("abcd"))[: draw(st.integers(0, 4))]:
+        when = draw(conditions(parents))
+        kind = draw(st.sampled_from(["float", "int", "categorical"]))
+        if kind == "float":
+            space[name] = draw(floats(when))
+        elif kind == "int":
+            space[name] = draw(ints(when))
+        else:
+            choices = draw(st.lists(CHOICES, min_size=1, max_size=3, unique=True))
+            space[name] = Categorical(*choices, when=when)
+            parents[name] = tuple(choices)
+    # A condition may stand before what it looks at.
+    return {name: space[name] for name in draw(st.permutations(sorted(space)))}
+
+
+def values_of(distribution: Float | Int | Categorical) -> st.SearchStrategy[Any]:
+    if isinstance(distribution, Categorical):
+        return st.sampled_from(distribution.choices)
+    if isinstance(distribution, Int):
+        return st.integers(0, distribution.count() - 1).map(lambda steps: distribution.low + steps * distribution.step)
+    return st.sampled_from([distribution.low, distribution.high])
+
+
+@st.composite
+def starts(draw: st.DrawFn, space: Mapping[str, Float | Int | Categorical], options: Mapping[str, Any]) -> Any:
+    values: dict[str, Any] = {}
+    for name in ordered(space):
+        when = space[name].when
+        known = {**options, **values}
+        if draw(st.booleans()) and (applies(when, known) or not all(parent in known for parent in when)):
+            values[name] = draw(values_of(space[name]))
+    return values
+
+
+@st.composite
+def families(draw: st.DrawFn) -> Family:
+    options = draw(st.dictionaries(st.sampled_from(["x", "y"]), CHOICES, max_size=2))
+    space = draw(spaces(options))
+    return Family(
+        draw(NAMES),
+        architecture=draw(TEXT_KEYS),
+        options=options,
+        space=space,
+        start=draw(st.lists(starts(space, options), max_size=2)),
+    )
+
+
+@st.composite
+def studies(draw: st.DrawFn) -> Study:
+    positive = st.integers(1, 10**6)
+    strategy_options = st.dictionaries(st.sampled_from(["some", "other"]), CHOICES, max_size=2)
+    return Study(
+        draw(NAMES),
+        data=Data(
+            draw(st.text(min_size=1, max_size=8)),
+            image_size=draw(st.none() | positive),
+            validation=draw(st.floats(0, 1, exclude_min=True, exclude_max=True)),
+            split_seed=draw(st.integers(0, 2**32 - 1)),
+        ),
+        families=draw(st.lists(families(), min_size=1, max_size=2, unique_by=lambda family: family.name)),
+        budget=Budget(
+            trials=draw(positive),
+            epochs=draw(positive),
+            patience=draw(st.none() | positive),
+            total_epochs=draw(st.none() | positive),
+            timeout_seconds=draw(st.none() | st.floats(0, 1e9, exclude_min=True)),
+        ),
+        metric=draw(st.sampled_from(["val_accuracy", "val_loss"])),
+        sampler=Sampler(draw(TEXT_KEYS), options=draw(strategy_options)),
+        pruner=Pruner(draw(TEXT_KEYS), options=draw(strategy_options)),
+        seed=draw(st.integers(0, 2**32 - 1)),
+    )
+
+
+# Tests write `@given(study=...)`, or `st.from_type(Family)`, and so need not import this file.
+st.register_type_strategy(Family, families())
+st.register_type_strategy(Study, studies())
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    yield
+    optuna.logging.set_verbosity(before)
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """The digits at their own size of 8x8 pixels."""
+    return _digits(tmp_path_factory, image_size=None)
+
+
+@pytest.fixture(scope="session")
+def digits_16(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """The digits at 16x16 pixels, the smallest that every registered architecture takes."""
+    return _digits(tmp_path_factory, image_size=16)
+
+
+def _digits(tmp_path_factory: pytest.TempPathFactory, image_size: int | None) -> Prepared:
+    folder = tmp_path_factory.mktemp("digits")
+    return prepare("digits", image_size=image_size, validation=0.2, split_seed=0, data_dir=folder, cache_dir=folder)
+
+
+@pytest.fixture(scope="session")
+def json_of() -> Any:
+    """A study as nested lists and dicts."""
+
+    def parsed(study: Study) -> Any:
+        return json.loads(study.to_json())
+
+    return parsed
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """Of a storage that is not there yet."""
+    return f"sqlite:///{tmp_path / 'optuna.db'}"

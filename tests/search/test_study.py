@@ -1,0 +1,195 @@
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from optrack.search import Budget, Categorical, Data, Family, Float, Int, OptrackError, Pruner, Sampler, Study, StudyError
+from pydantic import ValidationError
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def smallest(**changes: Any) -> Study:
+    return Study(**{"name": "s", "data": Data("digits"), "families": [Family("f", architecture="mlp")], **changes})
+
+
+@given(study=...)
+def test_a_study_comes_back_from_json_as_it_was(study: Study) -> None:
+    back = Study.from_json(study.to_json())
+    assert back == study
+    assert repr(back) == repr(study)  # 1, 1.0 and True are equal, and differ here
+    assert back.to_json() == study.to_json()
+
+
+@pytest.mark.parametrize("value", [True, False, 1, 1.0, -0.0, "1", "", None, 1e22, 2**60, "a\nb", "é"])
+def test_a_value_keeps_its_type_through_json(value: Any) -> None:
+    family = Family(
+        "f",
+        architecture="a",
+        options={"fixed": value},
+        space={"a": Categorical(value), "b": Int(0, 1, when={"a": value}), "c": Int(0, 1, when={"a": (value,)})},
+        start=[{"a": value}],
+    )
+    back = Study.from_json(smallest(families=[family], sampler=Sampler("x", o=value)).to_json())
+    kept = back.families[0]
+    space: Any = kept.space
+    found = [kept.options["fixed"], space["a"].choices[0], space["b"].when["a"], space["c"].when["a"][0]]
+    assert [(type(one), one) for one in [*found, kept.start[0]["a"], back.sampler.options["o"]]] == 6 * [
+        (type(value), value)
+    ]
+
+
+@given(text=st.text(st.characters(codec=None)) | st.binary() | JSON.map(json.dumps))
+def test_text_that_is_no_study_raises_a_study_error_alone(text: str | bytes) -> None:
+    with pytest.raises(StudyError) as raised:
+        Study.from_json(text)
+    assert len(str(raised.value).splitlines()) == 1
+    assert str(raised.value).startswith("no study: ")
+
+
+def places(tree: Any) -> list[tuple[Any, Any]]:
+    """Every container in a tree with each of its keys."""
+    keys: list[Any] = list(tree) if isinstance(tree, dict) else list(range(len(tree))) if isinstance(tree, list) else []  # pyright: ignore[reportUnknownArgumentType]
+    return [(tree, key) for key in keys] + [place for key in keys for place in places(tree[key])]
+
+
+@settings(max_examples=300)
+@given(study=..., data=st.data())
+def test_a_study_with_a_mutation_is_a_study_or_a_study_error(study: Study, data: st.DataObject) -> None:
+    tree = json.loads(study.to_json())
+    found = places(tree)
+    container, key = found[data.draw(st.integers(0, len(found) - 1))]
+    match data.draw(st.sampled_from(["replace", "delete", "add"])):
+        case "replace":
+            container[key] = data.draw(JSON)
+        case "delete":
+            del container[key]
+        case _ if isinstance(container, dict):
+            container[data.draw(st.text(max_size=4) | st.sampled_from(["self", "name", "values", "options"]))] = (
+                data.draw(JSON)
+            )
+        case _:
+            container.append(data.draw(JSON))
+    try:
+        mutated = Study.from_json(json.dumps(tree))
+    except StudyError as error:
+        assert len(str(error).splitlines()) == 1  # noqa: PT017 - most mutations raise, not all
+    else:
+        assert Study.from_json(mutated.to_json()) == mutated
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda tree: tree.pop("data"), "data"),
+        (lambda tree: tree.update(sampler={}), "name"),
+        (lambda tree: tree.update(sampler={"name": "tpe", "options": [1]}), "no study"),
+        (lambda tree: tree.update(metric="f1"), "'val_accuracy' or 'val_loss', but got 'f1'"),
+        (lambda tree: tree["budget"].update(trials=0), "budget.trials should be greater than or equal to 1, but got 0"),
+        (lambda tree: tree["budget"].update(epochs=1.5), "budget.epochs"),
+        (lambda tree: tree["data"].update(validation="x\ny"), "data.validation"),
+        (lambda tree: tree["families"][0].update(space={"a\nb": {"type": "float", "low": 2, "high": 1}}), "low must"),
+        (lambda tree: tree["families"][0].update(space={"a": {"type": "real"}}), "space.a"),
+    ],
+)
+def test_what_is_wrong_in_the_json_of_a_study_is_said_in_one_line(
+    change: Callable[[Any], object], says: str, json_of: Callable[[Study], Any]
+) -> None:
+    tree = json_of(smallest())
+    change(tree)
+    with pytest.raises(StudyError) as raised:
+        Study.from_json(json.dumps(tree))
+    assert says in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_the_text_of_an_error_is_one_line() -> None:
+    assert str(OptrackError("first\nsecond")) == "first second"
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a/b", ".a", "-a", "a" * 65, "ä", "a\n"])
+def test_a_name_that_cannot_stand_in_paths_and_urls_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match="name"):
+        smallest(name=name)
+    with pytest.raises(ValidationError, match="name|0"):
+        Family(name, architecture="a")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Budget(trials=0),
+        lambda: Budget(epochs=True),
+        lambda: Budget(patience=0),
+        lambda: Budget(total_epochs=0),
+        lambda: Budget(timeout_seconds=0),
+        lambda: Budget(timeout_seconds=float("inf")),
+        lambda: Data(""),
+        lambda: Data("digits", image_size=0),
+        lambda: Data("digits", validation=0.0),
+        lambda: Data("digits", validation=1.0),
+        lambda: Data("digits", split_seed=-1),
+        lambda: Data("digits", split_seed=2**32),
+        lambda: smallest(seed=2**32),
+        lambda: smallest(seed=-1),
+        lambda: smallest(families=[]),
+        lambda: smallest(metric="accuracy"),
+        lambda: smallest(speed=1),
+        lambda: Sampler("tpe", seeds=[1]),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        lambda: Pruner(3),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ],
+)
+def test_a_value_out_of_its_range_is_refused(make: Callable[[], object]) -> None:
+    with pytest.raises(ValidationError):
+        make()
+
+
+def test_two_families_of_one_name_are_refused() -> None:
+    with pytest.raises(ValidationError, match="families must have different names, but 'f' stands twice"):
+        smallest(families=2 * [Family("f", architecture="a")])
+
+
+@pytest.mark.parametrize(
+    ("parts", "rule"),
+    [
+        (
+            {"options": {"lr": 0.1}, "space": {"lr": Float(0.1, 1)}},
+            "lr stands in both options and space of family 'f'",
+        ),
+        (
+            {"space": {"a": Float(0, 1), "b": Float(0, 1, when={"a": 0.5})}},
+            "the condition of b in family 'f' must look at a categorical hyperparameter or a fixed option, "
+            "but names 'a'",
+        ),
+        ({"space": {"b": Float(0, 1, when={"a": 1})}}, "but names 'a'"),
+        ({"space": {"a": Categorical(1, 2), "b": Int(0, 1, when={"a": (2, 3)})}}, "asks for a=3, which is none of"),
+        ({"space": {"a": Categorical(1, 2), "b": Int(0, 1, when={"a": True})}}, "asks for a=True, which is none of"),
+        ({"space": {"a": Categorical(1, when={"a": 1})}}, "in a circle"),
+        (
+            {"space": {"lr": Float(0.1, 1)}, "start": [{"lr": 0.5}, {"lr": 2.0}]},
+            "a start configuration of family 'f' lies outside its space: lr must be a float from 0.1 to 1.0, "
+            "but got 2.0",
+        ),
+        ({"start": [{"lr": 0.5}]}, "lies outside its space: lr is not in the space"),
+    ],
+)
+def test_a_family_that_makes_no_sense_is_refused_with_the_rule(parts: Any, rule: str) -> None:
+    with pytest.raises(ValidationError) as raised:
+        Family("f", architecture="a", **parts)
+    assert rule in str(raised.value)
+
+
+def test_a_condition_may_look_at_a_fixed_option_of_any_value() -> None:
+    family = Family("f", architecture="a", options={"o": 1}, space={"a": Int(0, 1, when={"o": 2})})
+    assert family.configurations() == 1
+
+
+def test_higher_accuracy_and_lower_loss_are_better() -> None:
+    assert smallest(metric="val_accuracy").maximize
+    assert not smallest(metric="val_loss").maximize
