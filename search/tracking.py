@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.utils.git_utils import get_git_commit
-from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
+from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_SOURCE_NAME
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..datasets import Prepared
@@ -111,6 +111,7 @@ class Tracker:
             "optrack.study": study.name,
             "optrack.versions": ", ".join(f"{name} {version(name)}" for name in RECORDED_PACKAGES),
             "optrack.python": platform.python_version(),
+            MLFLOW_SOURCE_NAME: f"optrack run {study.name}",
             **_git_tags(),
         }
 
