@@ -69,7 +69,7 @@ def _cmaes(
     *,
     n_startup_trials: Count = 1,
     sigma0: Annotated[float, Gt(0)] | None = None,
-    popsize: Positive | None = None,
+    popsize: Annotated[int, Ge(4)] | None = None,  # below 4 its weights divide by zero
 ) -> optuna.samplers.BaseSampler:
     """CMA evolution strategy for numeric spaces; categorical hyperparameters are drawn at random."""
     return optuna.samplers.CmaEsSampler(
