@@ -4,12 +4,12 @@ import math
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from ..datasets import Prepared, open_prepared
 from .comparable import data_record
@@ -23,6 +23,9 @@ from .training import EpochResult, Job, improves, split_settings
 
 # How often the loop looks whether it was asked to stop while all workers are busy.
 POLL_SECONDS = 0.2
+
+# What a trial that was interrupted keeps of its job, whatever the study says by now: user attribute to field.
+REPEATED = {"seed": "seed", "threads": "threads", "planned_epochs": "epochs", "patience": "patience"}
 
 OPTUNA_STATE: dict[State, TrialState] = {
     "finished": TrialState.COMPLETE,
@@ -142,6 +145,9 @@ class Coordinator:
         opened.set_user_attr(STUDY_ATTRIBUTE, self._study.to_json())
         opened.set_user_attr(DATA_ATTRIBUTE, data_record(self._data))
         opened.pruner = self._pruner
+        for trial in opened.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            # This process owns the study, so whoever ran that trial is dead.
+            self._interrupt(trial, trial.user_attrs.get("mlflow_run"))
         run_id = self._tracker.open_family(family)
         self._tracker.log_text(run_id, self._study.to_json(), "study.json")
         stored = StoredFamily(family.name, opened, self._study, tuple(opened.get_trials(deepcopy=False)))
@@ -158,7 +164,9 @@ class Coordinator:
     def _start(self, search: FamilySearch) -> None:
         trial = search.ask()
         values = suggest(trial, search.family.space, search.family.options)
-        job = self._job(search, trial, values)
+        # As in an attempt before, so that the epochs that are recorded already fit to those that come.
+        kept = {field: trial.user_attrs[name] for name, field in REPEATED.items() if name in trial.user_attrs}
+        job = replace(self._job(search, trial, values), **kept)
         known_run: str | None = trial.user_attrs.get("mlflow_run")
         run_id = self._tracker.open_trial(
             search.run_id,
@@ -168,9 +176,10 @@ class Coordinator:
             params={"architecture": search.family.architecture, **search.family.options, **values},
             tags={"optrack.seed": str(job.seed), "optrack.device": job.device, "optrack.threads": str(job.threads)},
         )
-        record = {"mlflow_run": run_id, "seed": job.seed, "device": job.device, "threads": job.threads}
-        for name, value in record.items():
-            trial.set_user_attr(name, value)
+        for name, field in REPEATED.items():
+            trial.set_user_attr(name, getattr(job, field))
+        trial.set_user_attr("device", job.device)
+        trial.set_user_attr("mlflow_run", run_id)
         stored = search.optuna_study.get_trials(deepcopy=False)[trial.number].intermediate_values
         running = RunningTrial(
             search=search,
@@ -205,10 +214,10 @@ class Coordinator:
             patience=self._study.budget.patience,
             metric=self._study.metric,
             # As in an attempt before, for the same numbers: another number of threads rounds differently.
-            seed=trial.user_attrs.get("seed", seed_of(self._study.seed, search.family.name, trial.number)),
+            seed=seed_of(self._study.seed, search.family.name, trial.number),
             device=free[0],
-            threads=trial.user_attrs.get("threads", self._launcher.threads),
-            weights=self._weights / search.family.name / f"{trial.number}.safetensors",
+            threads=self._launcher.threads,
+            weights=self._weights / search.family.name / str(trial.number) / "weights.safetensors",
         )
 
     def _handle(self, event: Event) -> None:
@@ -316,9 +325,12 @@ class Coordinator:
         """Workers end, trials under way wait for the next run, and no run of MLflow is left running."""
         self._launcher.close()
         for running in self._running.values():
-            queue_again(self._storage, running.trial)
-        for running in self._running.values():
-            self._tracker.close_run(running.run_id, "interrupted")
+            self._interrupt(running.trial, running.run_id)
         for search in searches:
             self._tracker.close_run(search.run_id, "finished" if complete else "interrupted")
         shutil.rmtree(self._weights, ignore_errors=True)
+
+    def _interrupt(self, trial: optuna.Trial | FrozenTrial, run_id: str | None) -> None:
+        queue_again(self._storage, trial)
+        if run_id is not None:
+            self._tracker.close_run(run_id, "interrupted")

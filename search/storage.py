@@ -32,10 +32,10 @@ BUSY_SECONDS = 60.0
 
 
 def sqlite_path(url: str) -> Path | None:
-    """The file of a SQLite URL; None for other databases and for a database in memory.
+    """The file of a SQLite URL; None for other databases.
 
     Raises:
-        StorageError: no URL.
+        StorageError: no URL, or a database in memory.
     """
     try:
         parsed = sqlalchemy.make_url(url)
@@ -44,8 +44,10 @@ def sqlite_path(url: str) -> Path | None:
             "--storage must be a database URL such as sqlite:///optuna.db or postgresql://host/name, but got "
             f"{re.sub(':(?!//).*@', ':***@', url)!r}"
         ) from None
-    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+    if parsed.get_backend_name() != "sqlite":
         return None
+    if parsed.database in (None, "", ":memory:"):
+        raise StorageError(f"--storage must keep what it is given, but {url} is a database in memory: name a file")
     return Path(str(parsed.database)).absolute()
 
 
@@ -62,6 +64,8 @@ def check_address(url: str) -> None:
             server.
     """
     path = sqlite_path(url)
+    if path is None and sqlalchemy.make_url(url).get_backend_name() == "sqlite":
+        raise StorageError(f"storage {shown(url)} must name a file: a database in memory keeps nothing")
     if path is None:
         _check_server(url)
     elif path.is_dir():
@@ -173,10 +177,7 @@ def owned(url: str, study: str) -> Generator[None]:
 
 
 def open_family(storage: RDBStorage, study: Study, family: Family) -> optuna.Study:
-    """The Optuna study of a family, made when it is not there, with trials of a process that died queued again.
-
-    Only the owner of the study may call it.
-    """
+    """The Optuna study of a family, made when it is not there, with the start configurations enqueued."""
     opened = optuna.create_study(
         study_name=f"{study.name}/{family.name}",
         storage=storage,
@@ -186,8 +187,6 @@ def open_family(storage: RDBStorage, study: Study, family: Family) -> optuna.Stu
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         opened.set_metric_names([study.metric])  # what optuna-dashboard writes at its axes
-    for trial in opened.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        queue_again(storage, trial)
     for values in family.start:
         opened.enqueue_trial(dict(values), skip_if_exists=True)
     return opened

@@ -3,12 +3,16 @@
 What is written here mirrors Optuna's storage, for people to look at; nothing is decided by what stands here.
 """
 
+import http.client
 import json
 import logging
 import platform
+import sqlite3
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -41,18 +45,29 @@ RECORDED_PACKAGES = ("optrack", "torch", "torchvision", "optuna", "mlflow", "num
 PARAM_LIMIT = 6000
 """Characters that MLflow keeps of a parameter's value."""
 
+# MLflow refuses longer values of an experiment's tags, and nobody reads a wider table.
+NOTE_LIMIT = 20_000
+COLUMN_LIMIT = 40
+
 TRIALS_VIEW = "trials"
 FAMILIES_VIEW = "families"
+
+# How long an MLflow server may take to say that it is there.
+SERVER_SECONDS = 10.0
 
 
 def check_address(uri: str) -> None:
     """Whether MLflow can keep its records there; writes nothing.
 
     Raises:
-        TrackingError: no tracking URI, a folder that is missing, or the remains of MLflow's old file store.
+        TrackingError: no tracking URI, a folder that is missing, a file that is no database or somebody else's, no
+            driver, no server, or the remains of MLflow's old file store.
     """
     scheme = uri.split(":", 1)[0]
-    if scheme in {"http", "https", "databricks"}:
+    if scheme == "databricks":
+        return
+    if scheme in {"http", "https"}:
+        _check_mlflow_server(uri)
         return
     try:
         parsed = sqlalchemy.make_url(uri)
@@ -62,21 +77,71 @@ def check_address(uri: str) -> None:
         ) from None
     if parsed.get_backend_name() not in {"sqlite", "postgresql", "mysql", "mssql"}:
         raise TrackingError(
-            f"--tracking-uri must begin with sqlite, postgresql, mysql, mssql, http or https, but got {uri!r}"
+            f"--tracking-uri must begin with sqlite, postgresql, mysql, mssql, http or https, but got {shown(uri)!r}"
         )
-    if parsed.get_backend_name() == "sqlite" and parsed.database:
-        path = Path(parsed.database).absolute()
-        if path.is_dir() or not path.parent.is_dir():
-            raise TrackingError(
-                f"tracking URI {uri}: {'a folder' if path.is_dir() else 'there is no folder'} {path.parent}"
-            )
-        if path.exists() and path.stat().st_size and not path.read_bytes()[:16].startswith(b"SQLite format 3"):
-            raise TrackingError(f"tracking URI {uri}: {path.name} is no SQLite database")
-        if any((path.parent / "mlruns").glob("*/meta.yaml")):
-            raise TrackingError(
-                f"{path.parent / 'mlruns'} holds an old MLflow file store, beside which MLflow refuses to work: "
-                "move it away, or convert it with `mlflow migrate-filestore`"
-            )
+    if parsed.get_backend_name() != "sqlite":
+        _check_database_server(uri)
+    elif parsed.database in (None, "", ":memory:"):
+        raise TrackingError(f"tracking URI {uri} must name a file: a database in memory keeps nothing")
+    else:
+        _check_sqlite(uri, Path(parsed.database).absolute())
+
+
+def shown(uri: str) -> str:
+    """A tracking URI without its password, for messages."""
+    try:
+        return sqlalchemy.make_url(uri).render_as_string(hide_password=True)
+    except SQLAlchemyError:
+        return uri
+
+
+def _check_mlflow_server(uri: str) -> None:
+    """MLflow's client would try for minutes before it says that nobody is there."""
+    try:
+        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=SERVER_SECONDS):  # noqa: S310 - http or https
+            pass
+    except urllib.error.HTTPError:
+        return  # somebody answers; whether it lets us in, the client will say
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        raise TrackingError(f"MLflow at {shown(uri)} does not answer: {reason}") from None
+
+
+def _check_database_server(uri: str) -> None:
+    try:
+        engine = sqlalchemy.create_engine(uri)
+        with engine.connect():
+            pass
+        engine.dispose()
+    except ImportError as error:
+        raise TrackingError(f"tracking URI {shown(uri)}: its driver is not installed ({error})") from None
+    except (SQLAlchemyError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise TrackingError(f"tracking URI {shown(uri)} cannot be opened: {reason}") from None
+
+
+def _check_sqlite(uri: str, path: Path) -> None:
+    if path.is_dir():
+        raise TrackingError(f"tracking URI {uri}: {path} is a folder")
+    if not path.parent.is_dir():
+        raise TrackingError(f"tracking URI {uri}: there is no folder {path.parent}")
+    if path.exists() and path.stat().st_size:
+        _check_tables(uri, path)
+    if any((path.parent / "mlruns").glob("*/meta.yaml")):
+        raise TrackingError(
+            f"{path.parent / 'mlruns'} holds an old MLflow file store, beside which MLflow refuses to work: "
+            "move it away, or convert it with `mlflow migrate-filestore`"
+        )
+
+
+def _check_tables(uri: str, path: Path) -> None:
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.Error as error:
+        raise TrackingError(f"tracking URI {uri} cannot be opened: {error}") from None
+    if tables and not {"experiments", "runs"} <= tables:
+        raise TrackingError(f"tracking URI {uri}: {path.name} is a database, but not one of MLflow's")
 
 
 @contextmanager
@@ -85,7 +150,7 @@ def _named(uri: str) -> Generator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise TrackingError(f"MLflow at {uri} does not answer: {str(error).strip().splitlines()[0]}") from error
+        raise TrackingError(f"MLflow at {shown(uri)} does not answer: {str(error).strip().splitlines()[0]}") from error
 
 
 class Tracker:
@@ -241,8 +306,8 @@ class Tracker:
         hyperparameters = dict.fromkeys(name for family in self._study.families for name in family.space)
         tags = {
             "mlflow.experimentKind": "custom_model_development",
-            "mlflow.note.content": _study_note(self._study, self._data),
-            "optrack.study_json": self._study.to_json(),
+            "mlflow.note.content": _study_note(self._study, self._data)[:NOTE_LIMIT],
+            "optrack.study": self._study.name,
             **{
                 f"mlflow.sharedViewState.{key}": view
                 for key, view in _views(self._study.metric, hyperparameters).items()
@@ -281,7 +346,7 @@ def study_links(uri: str, address: str) -> list[tuple[str, str]]:
         address: of its server, e.g. "http://127.0.0.1:5000".
     """
     with _named(uri):
-        experiments = MlflowClient(tracking_uri=uri).search_experiments(filter_string="tags.`optrack.study_json` != ''")
+        experiments = MlflowClient(tracking_uri=uri).search_experiments(filter_string="tags.`optrack.study` != ''")
     page = "runs?workflowType=machine_learning&viewStateShareKey"
     return [(item.name, f"{address}/#/experiments/{item.experiment_id}/{page}={TRIALS_VIEW}") for item in experiments]
 
@@ -304,7 +369,7 @@ def _views(metric: str, hyperparameters: Mapping[str, object]) -> dict[str, str]
         "attributes.`Duration`",
         best,
         "metrics.`best/epoch`",
-        *(f"params.`{name}`" for name in hyperparameters),
+        *(f"params.`{name}`" for name in list(hyperparameters)[:COLUMN_LIMIT]),
         "tags.`optrack.state`",
     ]
     common: dict[str, object] = {

@@ -45,7 +45,10 @@ def main() -> None:
     except (OptrackError, DataError) as error:
         _fail(str(error))
     except TyperException as error:
-        _fail(error.format_message())
+        message = error.format_message()
+        if not message:  # no command was named, and the help is printed already
+            sys.exit(BAD_INPUT)
+        _fail(message)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(INTERRUPTED)
     except BrokenPipeError:

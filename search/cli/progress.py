@@ -140,7 +140,7 @@ def trial_line(running: RunningTrial, state: State) -> str:
     """A trial's end in one line: family, number, state, best epoch, configuration."""
     best = running.best_epoch
     result = f"{running.job.metric} {short(running.value(best))} in epoch {best.epoch}" if best else "no result"
-    if state == "failed" and running.search.failed:
+    if state == "failed" or (best is not None and running.reason and running.reason.startswith("diverged")):
         result = running.reason or "failed"
     ended = f"{state} after {len(running.epochs)}" if state == "pruned" else state
     return f"{running.job.family} {running.job.trial}: {ended}, {result}, {configuration(running.values)}"

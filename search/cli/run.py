@@ -1,6 +1,7 @@
 """`optrack run`: search."""
 
 import json
+import math
 import signal
 import sys
 from dataclasses import replace
@@ -170,6 +171,8 @@ def _key_value(kind: str, text: str) -> "tuple[str, Choice]":
         parsed: Any = json.loads(value)
     except ValueError:
         parsed = value
+    if isinstance(parsed, float) and not math.isfinite(parsed):
+        parsed = value  # Python takes NaN and Infinity for JSON
     if not isinstance(parsed, bool | int | float | str | None):
         raise StudyError(f"--{kind}-option {name} must be a number, a text, true, false or null, but got {value!r}")
     return name, parsed
