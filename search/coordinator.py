@@ -226,11 +226,12 @@ class Coordinator:
             case EpochEnded():
                 self._record_epoch(running, event.result)
             case JobEnded():
-                self._end(running, "pruned" if running.reason else "finished", running.reason)
+                self._end(running, "pruned" if running.reason else "finished")
             case JobFailed():
                 self._failed += 1
+                running.reason = event.reason
                 self._tracker.log_text(running.run_id, event.details, "failure.txt")
-                self._end(running, "failed", event.reason)
+                self._end(running, "failed")
 
     def _record_epoch(self, running: RunningTrial, result: EpochResult) -> None:
         running.epochs.append(result)
@@ -257,35 +258,30 @@ class Coordinator:
         running.search.grant_epoch(running)
         return None
 
-    def _end(self, running: RunningTrial, state: State, reason: str | None) -> None:
+    def _end(self, running: RunningTrial, state: State) -> None:
         search, best = running.search, running.best_epoch
         del self._running[running.job.key]
-        self._store_end(running, state, reason)
+        self._store_end(running, state)
         search.running -= 1
         search.settle(running)
         setattr(search, state, getattr(search, state) + 1)
-        if (
-            state == "finished"
-            and best is not None
-            and improves(self._study.metric, running.value(best), search.best_value)
-        ):
-            search.best_value, search.best_trial = running.value(best), running.trial.number
-            self._log_best(running, best)
+        if state == "finished" and best is not None:
+            self._keep_if_best(running, best)
         if running.job.weights is not None:
             running.job.weights.unlink(missing_ok=True)
         metrics = {} if best is None else {**best.metrics(), "epoch": best.epoch}
-        self._tracker.close_run(running.run_id, state, metrics=metrics, reason=reason)
+        self._tracker.close_run(running.run_id, state, metrics=metrics, reason=running.reason)
         self._observer.trial_ended(running, state)
 
-    def _store_end(self, running: RunningTrial, state: State, reason: str | None) -> None:
+    def _store_end(self, running: RunningTrial, state: State) -> None:
         """Optuna gets all that is needed to rebuild MLflow's side, then the state."""
         best = running.best_epoch
         record: dict[str, Any] = {
             "epochs": [asdict(result) for result in running.epochs],
             "best_epoch": best and best.epoch,
         }
-        if reason:
-            record["reason"] = reason
+        if running.reason:
+            record["reason"] = running.reason
         for name, value in record.items():
             running.trial.set_user_attr(name, value)
         value = running.value(best) if state == "finished" and best is not None else None

@@ -121,7 +121,7 @@ class RunningTrial:
         logged: last epoch that it has told MLflow already.
         granted: epochs that it has trained or been allowed to begin.
         epochs: results so far.
-        reason: why it is to stop before its end; None while it may go on.
+        reason: why it stops before its end, or failed; None while it may go on.
     """
 
     search: FamilySearch

@@ -25,6 +25,7 @@ class LineProgress:
 
     def __init__(self) -> None:
         self._console = console(stderr=True)
+        self._decoding = False
         self._searches: Mapping[str, FamilySearch] = {}
 
     def __enter__(self) -> Self:
@@ -36,8 +37,9 @@ class LineProgress:
         pass
 
     def decoded(self, done: int, total: int) -> None:
-        """Say it once, since it takes a while for many images."""
-        if done == 1:
+        """Say it once, since it takes a while for many images; the first news may be of many at once."""
+        if not self._decoding:
+            self._decoding = True
             self._line(f"decoding {total} images")
 
     def study_opened(self, searches: Mapping[str, FamilySearch]) -> None:
@@ -138,10 +140,10 @@ class LiveProgress:
 
 def trial_line(running: RunningTrial, state: State) -> str:
     """A trial's end in one line: family, number, state, best epoch, configuration."""
-    best = running.best_epoch
+    best, reason = running.best_epoch, running.reason or ""
     result = f"{running.job.metric} {short(running.value(best))} in epoch {best.epoch}" if best else "no result"
-    if state == "failed" or (best is not None and running.reason and running.reason.startswith("diverged")):
-        result = running.reason or "failed"
+    if state == "failed" or reason.startswith("diverged"):
+        result = reason
     ended = f"{state} after {len(running.epochs)}" if state == "pruned" else state
     return f"{running.job.family} {running.job.trial}: {ended}, {result}, {configuration(running.values)}"
 
