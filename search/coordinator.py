@@ -237,8 +237,13 @@ class Coordinator:
         running.epochs.append(result)
         if result.epoch > running.reported:
             running.trial.report(running.value(result), result.epoch)
-        if result.epoch >= running.reported:
+        if result.epoch == running.reported:
+            # A pruner asked again after the same epoch may answer otherwise: what was decided before holds.
+            running.reason = running.trial.user_attrs.get("reason")
+        if result.epoch >= running.reported and running.reason is None:
             running.reason = self._reason_to_stop(running, result)
+            if running.reason is not None:
+                running.trial.set_user_attr("reason", running.reason)
         # The worker goes on while MLflow writes.
         self._launcher.answer(running.job, go_on=running.reason is None)
         if result.epoch > running.logged:
@@ -261,7 +266,6 @@ class Coordinator:
     def _end(self, running: RunningTrial, state: State) -> None:
         search, best = running.search, running.best_epoch
         del self._running[running.job.key]
-        self._store_end(running, state)
         search.running -= 1
         search.settle(running)
         setattr(search, state, getattr(search, state) + 1)
@@ -271,6 +275,8 @@ class Coordinator:
             running.job.weights.unlink(missing_ok=True)
         metrics = {} if best is None else {**best.metrics(), "epoch": best.epoch}
         self._tracker.close_run(running.run_id, state, metrics=metrics, reason=running.reason)
+        # Optuna comes last: who is killed before this repeats the trial, and nothing is missing anywhere.
+        self._store_end(running, state)
         self._observer.trial_ended(running, state)
 
     def _store_end(self, running: RunningTrial, state: State) -> None:

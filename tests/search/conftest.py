@@ -182,3 +182,25 @@ def json_of() -> Any:
 def url(tmp_path: Path) -> str:
     """Of a storage that is not there yet."""
     return f"sqlite:///{tmp_path / 'optuna.db'}"
+
+
+@pytest.fixture
+def job_of(digits: Prepared) -> Any:
+    """A small job on the digits at 8x8 pixels: `job_of(epochs=2, lr=0.1)`; what training takes may stand beside."""
+    from optrack.search.training import Job, TrainingConfig
+
+    def made(**changes: Any) -> Job:
+        fields = set(TrainingConfig.__dataclass_fields__)
+        settings = {"batch_size": 256, "lr": 0.01, **{name: changes.pop(name) for name in fields & set(changes)}}
+        parts: dict[str, Any] = {
+            "family": "f",
+            "trial": 0,
+            "architecture": "mlp",
+            "model": {"width": 32, "dropout": 0.2},
+            "data": digits,
+            "epochs": 3,
+            "seed": 1,
+        }
+        return Job(training=TrainingConfig(**settings), **{**parts, **changes})
+
+    return made

@@ -100,6 +100,8 @@ def test_a_sqlite_address_that_cannot_be_used_is_refused_and_nothing_is_written(
     ("address", "message"),
     [
         ("optuna.db", "--storage must be a database URL such as sqlite:///optuna.db"),
+        ("sqlite://", "is a database in memory: name a file"),
+        ("sqlite:///:memory:", "is a database in memory: name a file"),
         ("", "--storage must be a database URL"),
         ("postgresql://user:SECRET@host:port/name", "--storage must be a database URL"),
         ("postgres//user:SECRET@host/name", "--storage must be a database URL"),
@@ -132,7 +134,6 @@ def test_the_file_of_a_sqlite_address_is_absolute_and_other_databases_have_none(
     monkeypatch.chdir(tmp_path)
     assert sqlite_path("sqlite:///optuna.db") == tmp_path / "optuna.db"
     assert sqlite_path(f"sqlite:///{tmp_path}/a b/ö.db") == tmp_path / "a b" / "ö.db"
-    assert sqlite_path("sqlite://") is None
     assert sqlite_path("postgresql://host/name") is None
 
 
@@ -243,7 +244,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_a_trial_of_a_process_that_died_is_queued_again_with_its_number_and_configuration(
+def test_a_trial_of_a_process_that_died_can_be_queued_again_with_its_number_and_configuration(
     url: str, other_processes: list[subprocess.Popen[str]]
 ) -> None:
     study = study_of()
@@ -252,7 +253,11 @@ def test_a_trial_of_a_process_that_died_is_queued_again_with_its_number_and_conf
     assert runner.wait() == -signal.SIGKILL
     assert runner.stdout is not None
     lr = float.fromhex(runner.stdout.read())
-    [opened] = kept(open_storage(url), study)
+    storage = open_storage(url)
+    [opened] = kept(storage, study)
+    [running] = opened.get_trials()
+    assert running.state == TrialState.RUNNING
+    queue_again(storage, running)
     [waiting] = opened.get_trials()
     assert (waiting.number, waiting.state, waiting.params) == (0, TrialState.WAITING, {"lr": lr})
     trial = opened.ask()
