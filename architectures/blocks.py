@@ -1,6 +1,7 @@
 """What several architectures are built from."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from torch import nn
 
@@ -23,8 +24,24 @@ def check_image_size(architecture: str, input_shape: tuple[int, int, int], minim
         raise ValueError(f"{f'{needs} {condition}'.rstrip()}, but got {height} x {width}")
 
 
+def hidden_widths(depth: int, width: int, width_factor: float, repeats: int = 1) -> list[int]:
+    """Give the widths of hidden layers: after every `repeats` layers times the factor, rounded, at least 1.
+
+    >>> hidden_widths(3, 512, 0.5)
+    [512, 256, 128]
+    >>> hidden_widths(5, 512, 0.5, repeats=2)
+    [512, 512, 256, 256, 128]
+    """
+    widths: list[int] = []
+    for number in range(depth):
+        if number and number % repeats == 0:
+            width = max(1, round(width * width_factor))
+        widths.append(width)
+    return widths
+
+
 def hidden_layer(
-    number: int, inputs: int, width: int, *, batch_norm: bool, bn_momentum: float, dropout: float
+    number: int, inputs: int, width: int, *, batch_norm: bool, bn_momentum: float, dropout: float, relu_first: bool
 ) -> OrderedDict[str, nn.Module]:
     """Make a hidden linear layer: linear, batch norm, relu, dropout, from [B, inputs] to [B, width].
 
@@ -38,15 +55,61 @@ def hidden_layer(
         batch_norm: Whether there is a batch norm.
         bn_momentum: Of the batch norm, in (0, 1].
         dropout: In [0, 1); at 0 there is no dropout module.
+        relu_first: Whether the relu stands in front of the batch norm instead of behind it.
 
     Returns:
         Modules by name, in the order in which they run.
     """
     modules: OrderedDict[str, nn.Module] = OrderedDict()
     modules[f"fc{number}"] = nn.Linear(inputs, width)
+    if relu_first:
+        modules[f"relu{number}"] = nn.ReLU()
     if batch_norm:
         modules[f"bn{number}"] = nn.BatchNorm1d(width, momentum=bn_momentum)
-    modules[f"relu{number}"] = nn.ReLU()
+    if not relu_first:
+        modules[f"relu{number}"] = nn.ReLU()
     if dropout > 0:
         modules[f"dropout{number}"] = nn.Dropout(dropout)
     return modules
+
+
+def classifier(
+    inputs: int,
+    classes: int,
+    widths: Sequence[int],
+    *,
+    batch_norm: bool = False,
+    bn_momentum: float = 0.1,
+    dropout: float = 0.0,
+    relu_first: bool = False,
+) -> nn.Sequential:
+    """Make what turns features into logits: hidden linear layers, then a linear one, from [B, ...] to [B, classes].
+
+    Args:
+        inputs: Number of features of an image, all dimensions but the first together.
+        classes: Number of classes.
+        widths: Of the hidden layers; may be empty.
+        batch_norm: Whether the hidden layers have one.
+        bn_momentum: Of the batch norms, in (0, 1].
+        dropout: After each hidden layer, or on the features where there is none, in [0, 1); 0 for none.
+        relu_first: Whether the relu of a hidden layer stands in front of its batch norm.
+
+    Returns:
+        Modules named flatten, fc1, bn1, relu1, dropout1, fc2 and so on.
+    """
+    layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
+    if dropout > 0 and not widths:
+        layers["dropout"] = nn.Dropout(dropout)
+    for number, width in enumerate(widths, start=1):
+        layers |= hidden_layer(
+            number,
+            inputs,
+            width,
+            batch_norm=batch_norm,
+            bn_momentum=bn_momentum,
+            dropout=dropout,
+            relu_first=relu_first,
+        )
+        inputs = width
+    layers[f"fc{len(widths) + 1}"] = nn.Linear(inputs, classes)
+    return nn.Sequential(layers)

@@ -5,7 +5,7 @@ signature, so there is no second schema. A hyperparameter has the same name, mea
 never the name of a training setting such as `lr` or `momentum`.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
@@ -16,7 +16,13 @@ BatchNormMomentum = Annotated[float, Gt(0), Le(1)]
 """Weight of the newest batch in the running mean and variance of batch norm (PyTorch's convention, default 0.1)."""
 
 Depth = Annotated[int, Ge(1)]
-"""Number of hidden layers."""
+"""Number of hidden layers, or of blocks of convolutions."""
+
+HeadDepth = Annotated[int, Ge(0)]
+"""Number of hidden linear layers behind the convolutions; with 0 the features go straight to the logits."""
+
+Repeats = Annotated[int, Ge(1)]
+"""Number of hidden layers in a row that have the same width."""
 
 Width = Annotated[int, Ge(1)]
 """Number of units of a hidden linear layer."""
@@ -29,3 +35,6 @@ Filters = Annotated[int, Ge(1)]
 
 KernelSize = Annotated[int, Ge(1)]
 """Side of a convolution's square window, in pixels of its input."""
+
+Init = Literal["default", "xavier", "kaiming"]
+"""How the weights are drawn at the start, see `initialisation.py`."""

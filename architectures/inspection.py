@@ -1,7 +1,10 @@
-"""What an architecture is made of: layers, parameters, multiply-adds. Nothing is allocated and no number computed."""
+"""What an architecture is made of: layers, parameters, multiply-adds, memory. No number is computed.
+
+Nothing is allocated either, but for the few networks of libraries that cannot be built without.
+"""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast
 
@@ -57,6 +60,7 @@ class Description:
         parameters: Of the whole model; one that layers share counts once.
         multiply_adds: Multiply-adds of matrix products and convolutions for one image, forward; biases, batch norm,
             pooling and activations do not count.
+        activation_bytes: Of the outputs of all layers for one image, float32: about what training keeps for it.
         layers: In order of first use; those that are not used come last.
     """
 
@@ -65,6 +69,7 @@ class Description:
     classes: int
     parameters: ParameterCount
     multiply_adds: int
+    activation_bytes: int
     layers: tuple[Layer, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -75,6 +80,7 @@ class Description:
             "classes": self.classes,
             "parameters": {"total": self.parameters.total, "trainable": self.parameters.trainable},
             "multiply_adds": self.multiply_adds,
+            "activation_bytes": self.activation_bytes,
             "layers": [
                 {
                     "name": layer.name,
@@ -94,16 +100,16 @@ def describe(
     """Describe an architecture: build it on the meta device and send one image of shapes alone through it.
 
     Args:
-        model: A registered name, or a class that keeps to the contract of architectures.
+        model: A name that `architecture` knows, or a class that keeps to the contract of architectures.
         input_shape: Channels, height, width; the last two in pixels.
         classes: Number of classes.
         **hyperparameters: For the constructor; the others keep their defaults.
 
     Returns:
-        Parameters, multiply-adds and layers.
+        Parameters, multiply-adds, memory and layers.
 
     Raises:
-        UnknownArchitectureError: The name is not registered.
+        UnknownArchitectureError: There is no such name.
         ValueError: The image is too small for the architecture.
 
     >>> describe("lenet", (3, 30, 30), 43).parameters.total
@@ -114,15 +120,16 @@ def describe(
         instance = model_class(input_shape, classes, **hyperparameters).eval()
         image = torch.empty(1, *input_shape)
     layers = _layers_of(instance)
-    shapes, multiply_adds = _send_through(instance, layers, image)
-    unused = (name for name in layers if name not in shapes)
+    passage = _send_through(instance, layers, image)
+    unused = (name for name in layers if name not in passage.shapes)
     return Description(
         architecture=_name_of(model_class),
         input=input_shape,
         classes=classes,
         parameters=_count(instance.parameters()),
-        multiply_adds=multiply_adds,
-        layers=tuple(_layer(name, layers[name], shapes.get(name)) for name in (*shapes, *unused)),
+        multiply_adds=passage.multiply_adds,
+        activation_bytes=passage.activation_bytes,
+        layers=tuple(_layer(name, layers[name], passage.shapes.get(name)) for name in (*passage.shapes, *unused)),
     )
 
 
@@ -131,19 +138,28 @@ def _layers_of(model: nn.Module) -> dict[str, nn.Module]:
     return {name: module for name, module in modules if _is_layer(module)}
 
 
-def _send_through(model: nn.Module, layers: dict[str, nn.Module], image: Tensor) -> tuple[dict[str, Shape | None], int]:
-    """Run the model once; give the output shape of each layer used, in order of first use, and the multiply-adds."""
-    shapes: dict[str, Shape | None] = {}
+@dataclass(slots=True)
+class _Passage:
+    """What is noted while an image goes through: output shapes of the layers in order of first use, and sums."""
 
-    def note(name: str, _module: nn.Module, _inputs: object, output: object) -> None:
-        shapes.setdefault(name, tuple(output.shape[1:]) if isinstance(output, Tensor) else None)
+    shapes: dict[str, Shape | None] = field(default_factory=dict[str, Shape | None])
+    multiply_adds: int = 0
+    activation_bytes: int = 0
 
+    def note(self, name: str, _module: nn.Module, _inputs: object, output: object) -> None:
+        self.shapes.setdefault(name, tuple(output.shape[1:]) if isinstance(output, Tensor) else None)
+        self.activation_bytes += output.nbytes if isinstance(output, Tensor) else 0
+
+
+def _send_through(model: nn.Module, layers: dict[str, nn.Module], image: Tensor) -> _Passage:
+    passage = _Passage()
     for name, module in layers.items():
-        module.register_forward_hook(partial(note, name))
+        module.register_forward_hook(partial(passage.note, name))
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
         model(image)
-    return shapes, counter.get_total_flops() // 2  # it counts a multiply-add as two operations
+    passage.multiply_adds = counter.get_total_flops() // 2  # it counts a multiply-add as two operations
+    return passage
 
 
 def _layer(name: str, module: nn.Module, output_shape: Shape | None) -> Layer:
@@ -172,8 +188,5 @@ def _count(parameters: Iterable[nn.Parameter]) -> ParameterCount:
 
 def _name_of(model_class: type[nn.Module]) -> str:
     """Give the registered name of a class, or its own; compares text, so that no other architecture is imported."""
-    specification = f"{model_class.__module__}:{model_class.__qualname__}"
-    for name, target in ARCHITECTURES.items():
-        if specification == f"{__package__}.{target}":
-            return name
-    return model_class.__name__
+    specification = f"{model_class.__module__}:{model_class.__qualname__}".removeprefix(f"{__package__}.")
+    return next((name for name, target in ARCHITECTURES.items() if target == specification), model_class.__name__)

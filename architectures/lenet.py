@@ -1,12 +1,13 @@
-"""LeNet-5 in its present-day form, for images of any size from 16 x 16 pixels on."""
+"""LeNet-5 in its present-day forms, for images of any size from 16 x 16 pixels on."""
 
 from collections import OrderedDict
 from typing import ClassVar
 
 from torch import Tensor, nn
 
-from .blocks import check_image_size, hidden_layer
-from .hyperparameters import BatchNormMomentum, Dropout, Filters, KernelSize, Width
+from .blocks import check_image_size, classifier
+from .hyperparameters import BatchNormMomentum, Dropout, Filters, Init, KernelSize, Width
+from .initialisation import initialise
 
 POOLING = 2  # side and stride of both max-pools, in pixels
 
@@ -34,8 +35,46 @@ def size_after(size: int, *kernel_sizes: int) -> int:
     return size
 
 
+def check_lenet_size(
+    architecture: str, input_shape: tuple[int, int, int], kernel_size_1: int, kernel_size_2: int
+) -> None:
+    """Refuse images of which the two convolutions would leave nothing.
+
+    Raises:
+        ValueError: The message names the kernel sizes where they are not the default ones.
+    """
+    minimum = minimum_size(kernel_size_1, kernel_size_2)
+    condition = f"with kernel_size_1={kernel_size_1} and kernel_size_2={kernel_size_2}"
+    check_image_size(architecture, input_shape, minimum, "" if minimum == LeNet.minimum_image_size else condition)
+
+
+def lenet_features(
+    channels: int,
+    filters_1: int,
+    filters_2: int,
+    kernel_size_1: int,
+    kernel_size_2: int,
+    *,
+    batch_norm: bool,
+    bn_momentum: float,
+) -> nn.Sequential:
+    """Make the two convolutions: each with 2x2 max-pool, batch norm where wanted, and relu.
+
+    Pooling in front of the relu gives what pooling behind it gives, for a quarter of the relus.
+    """
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    for number, (filters, kernel_size) in enumerate([(filters_1, kernel_size_1), (filters_2, kernel_size_2)], start=1):
+        layers[f"conv{number}"] = nn.Conv2d(channels, filters, kernel_size)
+        layers[f"pool{number}"] = nn.MaxPool2d(POOLING)
+        if batch_norm:
+            layers[f"bn{number}"] = nn.BatchNorm2d(filters, momentum=bn_momentum)
+        layers[f"relu{number}"] = nn.ReLU()
+        channels = filters
+    return nn.Sequential(layers)
+
+
 class LeNet(nn.Module):
-    """Two convolutions, each with relu and 2x2 max-pool, then two hidden linear layers and one to the logits.
+    """Two convolutions, each with 2x2 max-pool and relu, then two hidden linear layers and one to the logits.
 
     Source: Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, Gradient-based learning applied to document recognition, Proc.
     IEEE 86(11), 1998, section II.B. As usual today with relu for tanh, max-pool for trainable subsampling, every filter
@@ -50,9 +89,11 @@ class LeNet(nn.Module):
         kernel_size_2: Of the second convolution.
         width_1: Units of the first hidden linear layer.
         width_2: Units of the second hidden linear layer.
+        conv_batch_norm: Whether batch norm stands before the relu of both convolutions.
         batch_norm: Whether batch norm stands before the relu of both hidden linear layers.
         bn_momentum: Of the batch norms; without effect when there are none.
         dropout: After the relu of both hidden linear layers.
+        init: How the weights are drawn.
 
     Raises:
         ValueError: The image is smaller than the convolutions need: 16 x 16 pixels, other kernel sizes more or less.
@@ -71,36 +112,115 @@ class LeNet(nn.Module):
         kernel_size_2: KernelSize = 5,
         width_1: Width = 120,
         width_2: Width = 84,
+        conv_batch_norm: bool = False,
         batch_norm: bool = False,
         bn_momentum: BatchNormMomentum = 0.1,
         dropout: Dropout = 0.0,
+        init: Init = "default",
     ) -> None:
         super().__init__()
-        minimum = minimum_size(kernel_size_1, kernel_size_2)
-        condition = f"with kernel_size_1={kernel_size_1} and kernel_size_2={kernel_size_2}"
-        check_image_size("lenet", input_shape, minimum, "" if minimum == self.minimum_image_size else condition)
-
+        check_lenet_size("lenet", input_shape, kernel_size_1, kernel_size_2)
         channels, height, width = input_shape
         positions = size_after(height, kernel_size_1, kernel_size_2) * size_after(width, kernel_size_1, kernel_size_2)
-        self.features = nn.Sequential(
-            OrderedDict[str, nn.Module](
-                conv1=nn.Conv2d(channels, filters_1, kernel_size_1),
-                relu1=nn.ReLU(),
-                pool1=nn.MaxPool2d(POOLING),
-                conv2=nn.Conv2d(filters_1, filters_2, kernel_size_2),
-                relu2=nn.ReLU(),
-                pool2=nn.MaxPool2d(POOLING),
-            )
+        self.features = lenet_features(
+            channels,
+            filters_1,
+            filters_2,
+            kernel_size_1,
+            kernel_size_2,
+            batch_norm=conv_batch_norm,
+            bn_momentum=bn_momentum,
         )
-        hidden_1 = hidden_layer(
-            1, filters_2 * positions, width_1, batch_norm=batch_norm, bn_momentum=bn_momentum, dropout=dropout
+        self.classifier = classifier(
+            filters_2 * positions,
+            classes,
+            [width_1, width_2],
+            batch_norm=batch_norm,
+            bn_momentum=bn_momentum,
+            dropout=dropout,
         )
-        hidden_2 = hidden_layer(2, width_1, width_2, batch_norm=batch_norm, bn_momentum=bn_momentum, dropout=dropout)
-        self.classifier = nn.Sequential(
-            OrderedDict[str, nn.Module](flatten=nn.Flatten(), **hidden_1, **hidden_2, fc3=nn.Linear(width_2, classes))
-        )
+        initialise(self, init)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map normalised images, float32 [B, C, H, W], to logits [B, classes]."""
         features = self.features(images)  # [B, filters_2, size_after(H), size_after(W)]
         return self.classifier(features)
+
+
+class LeNetFCN(nn.Module):
+    """LeNet whose linear layers are convolutions: the first spans the whole feature map, the others one position.
+
+    Source: J. Long, E. Shelhamer, T. Darrell, Fully convolutional networks for semantic segmentation, CVPR 2015,
+    arXiv:1411.4038, section 3.1 (linear layers as convolutions), on LeNet as in `LeNet`. Built for images of one
+    size, it takes larger ones too: it then stands at several positions, and its logits are the mean over them.
+
+    Args:
+        input_shape: Channels, height, width.
+        classes: Number of classes.
+        filters_1: Of the first convolution.
+        filters_2: Of the second convolution.
+        kernel_size_1: Of the first convolution.
+        kernel_size_2: Of the second convolution.
+        width_1: Output channels of the third convolution, LeNet's first hidden linear layer.
+        width_2: Output channels of the fourth convolution, LeNet's second hidden linear layer.
+        conv_batch_norm: Whether batch norm stands before the relu of the first two convolutions.
+        batch_norm: Whether batch norm stands before the relu of the third and fourth convolution.
+        bn_momentum: Of the batch norms; without effect when there are none.
+        dropout: After the relu of the third and fourth convolution.
+        init: How the weights are drawn.
+
+    Raises:
+        ValueError: The image is smaller than the convolutions need: 16 x 16 pixels, other kernel sizes more or less.
+    """
+
+    minimum_image_size: ClassVar[int] = 16  # with the default kernel sizes
+
+    def __init__(
+        self,
+        input_shape: tuple[int, int, int],
+        classes: int,
+        *,
+        filters_1: Filters = 6,
+        filters_2: Filters = 16,
+        kernel_size_1: KernelSize = 5,
+        kernel_size_2: KernelSize = 5,
+        width_1: Width = 120,
+        width_2: Width = 84,
+        conv_batch_norm: bool = False,
+        batch_norm: bool = True,
+        bn_momentum: BatchNormMomentum = 0.1,
+        dropout: Dropout = 0.0,
+        init: Init = "default",
+    ) -> None:
+        super().__init__()
+        check_lenet_size("lenet_fcn", input_shape, kernel_size_1, kernel_size_2)
+        channels, height, width = input_shape
+        self.features = lenet_features(
+            channels,
+            filters_1,
+            filters_2,
+            kernel_size_1,
+            kernel_size_2,
+            batch_norm=conv_batch_norm,
+            bn_momentum=bn_momentum,
+        )
+        window = size_after(height, kernel_size_1, kernel_size_2), size_after(width, kernel_size_1, kernel_size_2)
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        inputs = filters_2
+        for number, (units, kernel_size) in enumerate([(width_1, window), (width_2, (1, 1))], start=3):
+            layers[f"conv{number}"] = nn.Conv2d(inputs, units, kernel_size)
+            if batch_norm:
+                layers[f"bn{number}"] = nn.BatchNorm2d(units, momentum=bn_momentum)
+            layers[f"relu{number}"] = nn.ReLU()
+            if dropout > 0:
+                layers[f"dropout{number}"] = nn.Dropout(dropout)
+            inputs = units
+        layers["conv5"] = nn.Conv2d(inputs, classes, 1)
+        self.classifier = nn.Sequential(layers)
+        initialise(self, init)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map normalised images, float32 [B, C, H, W], to logits [B, classes]."""
+        features = self.features(images)  # [B, filters_2, size_after(H), size_after(W)]
+        logits = self.classifier(features)  # [B, classes, 1, 1] at the size that it was built for
+        return logits.mean(dim=(2, 3))

@@ -1,13 +1,13 @@
 """Multinomial logistic regression on pixels."""
 
 import math
-from collections import OrderedDict
 from typing import ClassVar
 
 from torch import Tensor, nn
 
-from .blocks import check_image_size
-from .hyperparameters import Dropout
+from .blocks import check_image_size, classifier
+from .hyperparameters import Dropout, Init
+from .initialisation import initialise
 
 
 class Logistic(nn.Module):
@@ -19,6 +19,7 @@ class Logistic(nn.Module):
         input_shape: Channels, height, width.
         classes: Number of classes.
         dropout: On the pixels.
+        init: How the weights are drawn.
 
     Raises:
         ValueError: The image is empty.
@@ -26,14 +27,13 @@ class Logistic(nn.Module):
 
     minimum_image_size: ClassVar[int] = 1
 
-    def __init__(self, input_shape: tuple[int, int, int], classes: int, *, dropout: Dropout = 0.0) -> None:
+    def __init__(
+        self, input_shape: tuple[int, int, int], classes: int, *, dropout: Dropout = 0.0, init: Init = "default"
+    ) -> None:
         super().__init__()
         check_image_size("logistic", input_shape, self.minimum_image_size)
-        layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
-        if dropout > 0:
-            layers["dropout"] = nn.Dropout(dropout)
-        layers["fc"] = nn.Linear(math.prod(input_shape), classes)
-        self.layers = nn.Sequential(layers)
+        self.layers = classifier(math.prod(input_shape), classes, [], dropout=dropout)
+        initialise(self, init)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map normalised images, float32 [B, C, H, W], to logits [B, classes]."""

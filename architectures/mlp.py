@@ -1,25 +1,13 @@
 """Multilayer perceptron on pixels."""
 
 import math
-from collections import OrderedDict
 from typing import ClassVar
 
 from torch import Tensor, nn
 
-from .blocks import check_image_size, hidden_layer
-from .hyperparameters import BatchNormMomentum, Depth, Dropout, Width, WidthFactor
-
-
-def hidden_widths(depth: int, width: int, width_factor: float) -> list[int]:
-    """Give the widths of the hidden layers: each is the one before times the factor, rounded, at least 1.
-
-    >>> hidden_widths(3, 512, 0.5)
-    [512, 256, 128]
-    """
-    widths = [width]
-    while len(widths) < depth:
-        widths.append(max(1, round(widths[-1] * width_factor)))
-    return widths
+from .blocks import check_image_size, classifier, hidden_widths
+from .hyperparameters import BatchNormMomentum, Depth, Dropout, Init, Repeats, Width, WidthFactor
+from .initialisation import initialise
 
 
 class MLP(nn.Module):
@@ -28,15 +16,19 @@ class MLP(nn.Module):
     Source: D. E. Rumelhart, G. E. Hinton, R. J. Williams, Learning representations by back-propagating errors, Nature
     323, 1986; relu in place of the sigmoid (X. Glorot, A. Bordes, Y. Bengio, AISTATS 2011).
 
+    With depth 5, width 512, width_factor 0.5 and repeats 2 the hidden widths are 512, 512, 256, 256, 128.
+
     Args:
         input_shape: Channels, height, width.
         classes: Number of classes.
         depth: Number of hidden layers.
         width: Units of the first hidden layer.
-        width_factor: Width of each further hidden layer relative to the one before.
+        width_factor: What the width is multiplied by, each time that it changes.
+        repeats: Number of hidden layers in a row before the width changes.
         batch_norm: Whether batch norm stands before each relu.
         bn_momentum: Of the batch norms; without effect when there are none.
         dropout: After each relu.
+        init: How the weights are drawn.
 
     Raises:
         ValueError: The image is empty.
@@ -52,21 +44,23 @@ class MLP(nn.Module):
         depth: Depth = 2,
         width: Width = 256,
         width_factor: WidthFactor = 1.0,
+        repeats: Repeats = 1,
         batch_norm: bool = False,
         bn_momentum: BatchNormMomentum = 0.1,
         dropout: Dropout = 0.0,
+        init: Init = "default",
     ) -> None:
         super().__init__()
         check_image_size("mlp", input_shape, self.minimum_image_size)
-        layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
-        inputs = math.prod(input_shape)
-        for number, units in enumerate(hidden_widths(depth, width, width_factor), start=1):
-            layers |= hidden_layer(
-                number, inputs, units, batch_norm=batch_norm, bn_momentum=bn_momentum, dropout=dropout
-            )
-            inputs = units
-        layers[f"fc{depth + 1}"] = nn.Linear(inputs, classes)
-        self.layers = nn.Sequential(layers)
+        self.layers = classifier(
+            math.prod(input_shape),
+            classes,
+            hidden_widths(depth, width, width_factor, repeats),
+            batch_norm=batch_norm,
+            bn_momentum=bn_momentum,
+            dropout=dropout,
+        )
+        initialise(self, init)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map normalised images, float32 [B, C, H, W], to logits [B, classes]."""

@@ -6,6 +6,8 @@ import pkgutil
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from .errors import UnknownArchitectureError
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -13,34 +15,57 @@ ARCHITECTURES: dict[str, str] = {
     "logistic": "logistic:Logistic",
     "mlp": "mlp:MLP",
     "lenet": "lenet:LeNet",
+    "lenet_fcn": "lenet:LeNetFCN",
+    "lenet3": "lenet3:LeNet3",
+    "cnn4": "cnn4:CNN4",
+    "convnet": "convnet:ConvNet",
+    "convnet_wide": "convnet_wide:ConvNetWide",
+    "convnet_deep": "convnet_deep:ConvNetDeep",
+    "mobilenet_v2": "torchvision:mobilenet_v2",
+    "resnet18": "torchvision:resnet18",
+    "vgg11_bn": "torchvision:vgg11_bn",
 }
-"""Name to `module:Class` in this package; text, so that reading the names does not import torch."""
+"""Name to `module:Class` in this package, or to `library:model`; text, so that reading it does not import torch."""
 
-
-class UnknownArchitectureError(ValueError):
-    """No architecture goes by that name."""
-
-    def __init__(self, name: str) -> None:
-        nearest = get_close_matches(name.lower(), ARCHITECTURES, n=1)
-        hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
-        super().__init__(f"unknown architecture {name!r}{hint}; valid names: {', '.join(sorted(ARCHITECTURES))}")
+LIBRARIES: dict[str, str] = {
+    "torchvision": "torchvision_models:torchvision_class",
+    "timm": "timm_models:timm_class",
+}
+"""Libraries whose models go by `library:model`; each with the function that makes a class of a model's name."""
 
 
 def architecture(name: str) -> type[nn.Module]:
     """Look an architecture up.
 
     Args:
-        name: A key of `ARCHITECTURES`.
+        name: A key of `ARCHITECTURES`, `torchvision:NAME` or `timm:NAME`.
 
     Returns:
-        The class; this imports its module, and torch with it.
+        The class, each time the same; this imports its module, and torch with it.
 
     Raises:
-        UnknownArchitectureError: The name is not registered.
+        UnknownArchitectureError: There is none of that name.
+        MissingLibraryError: Its library is not installed.
 
     >>> architecture("lenet")
     <class 'optrack.architectures.lenet.LeNet'>
     """
+    library, _, model = ARCHITECTURES.get(name, name).partition(":")
+    if library in LIBRARIES and model:
+        return pkgutil.resolve_name(f"{__package__}.{LIBRARIES[library]}")(model)
     if name not in ARCHITECTURES:
-        raise UnknownArchitectureError(name)
+        nearest = get_close_matches(name.lower(), ARCHITECTURES, n=1)
+        hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
+        valid = ", ".join([*sorted(ARCHITECTURES), *(f"{library}:NAME" for library in LIBRARIES)])
+        raise UnknownArchitectureError(f"unknown architecture {name!r}{hint}; valid names: {valid}")
     return pkgutil.resolve_name(f"{__package__}.{ARCHITECTURES[name]}")
+
+
+def registered_name(library: str, model: str) -> str:
+    """Give the name that a library's model goes by: its own entry in `ARCHITECTURES` where there is one.
+
+    >>> registered_name("torchvision", "resnet18"), registered_name("torchvision", "resnet34")
+    ('resnet18', 'torchvision:resnet34')
+    """
+    target = f"{library}:{model}"
+    return next((name for name, entry in ARCHITECTURES.items() if entry == target), target)

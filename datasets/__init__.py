@@ -1,7 +1,8 @@
 """Image data for searches: found, checked, decoded once, split by class, shared by all workers.
 
 `prepare` does the slow part once and leaves it in a cache; the small value that it returns travels to the workers,
-which map the cached images into memory with `open_prepared`. No test image can be reached from either.
+which map the cached images into memory with `open_prepared`. No test image can be reached from either; those lie behind
+`optrack.datasets.sealed`, which is not part of this face.
 """
 
 if __name__ != "optrack.datasets":
@@ -10,20 +11,24 @@ if __name__ != "optrack.datasets":
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
-from .errors import DataError
+from .errors import DataError, NoTestPartError
 from .values import DatasetInfo, Prepared, Progress, SearchData
 
 if TYPE_CHECKING:
     from .preparation import open_prepared, prepare
     from .registry import dataset_infos, download, locate
+    from .statistics import DatasetStatistics, dataset_statistics
 
 __all__ = [
     "DataError",
     "DatasetInfo",
+    "DatasetStatistics",
+    "NoTestPartError",
     "Prepared",
     "Progress",
     "SearchData",
     "dataset_infos",
+    "dataset_statistics",
     "download",
     "locate",
     "open_prepared",
@@ -32,7 +37,9 @@ __all__ = [
 
 # NumPy alone takes 0.15 s to import: commands that only need the names above should not wait for it.
 _LAZY = {
+    "DatasetStatistics": "statistics",
     "dataset_infos": "registry",
+    "dataset_statistics": "statistics",
     "download": "registry",
     "locate": "registry",
     "open_prepared": "preparation",

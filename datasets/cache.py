@@ -3,6 +3,7 @@
     CACHE_DIR/NAME-SIZE-STAMP.lock          held while the folder is made
     CACHE_DIR/NAME-SIZE-STAMP/images.npy    uint8 [N, C, H, W]
                               labels.npy    int64 [N]
+                              groups.npy    int64 [N], where images belong to groups
                               meta.json     what `Meta` says, with a checksum of its own
                               split-*.npz   indices of both parts, mean and standard deviation
 
@@ -14,6 +15,7 @@ import json
 import os
 import secrets
 import shutil
+import stat
 import zipfile
 import zlib
 from contextlib import contextmanager, suppress
@@ -24,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from filelock import FileLock
 
-from .errors import DataError
+from .errors import DataError, listed
 from .split import Split
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from .contents import Contents, Source
     from .values import Layout, Progress
 
-_VERSION = 1  # to be raised when the same files would give other arrays, or when the form of a folder changes
+_VERSION = 2  # to be raised when the same files would give other arrays, or when the form of a folder changes
 _ARRAYS = ("images.npy", "labels.npy")
 
 
@@ -50,6 +52,8 @@ class Meta:
         layout: In which they were found.
         classes: Names of the classes.
         shape: [N, C, H, W] of the images.
+        grouped: Images belong to groups.
+        original_sizes: (height, width) before resizing: the smallest, the median and the largest of each.
         validation_start: Images from here on are the official validation part; None where there is none.
         digest: SHA-256 over class names, images and labels.
         files: Size in bytes and time of the last change in nanoseconds, of every array's file.
@@ -60,13 +64,15 @@ class Meta:
     layout: "Layout"
     classes: tuple[str, ...]
     shape: tuple[int, int, int, int]
+    grouped: bool
+    original_sizes: tuple[tuple[int, int], ...]
     validation_start: int | None
     digest: str
     files: tuple[tuple[int, int], ...]
 
 
 def stamp_files(root: Path, files: "Iterable[Path]") -> str:
-    """A stamp that changes when one of the files does: SHA-256 over paths, sizes and times.
+    """Check that files can be opened, and give a stamp that changes when one does: SHA-256 of paths, sizes and times.
 
     The time of the last change of the inode is among them: files of equal size that come out of an archive may have
     the same time of modification.
@@ -76,14 +82,29 @@ def stamp_files(root: Path, files: "Iterable[Path]") -> str:
         files: Files below it.
 
     Raises:
-        OSError: A file cannot be looked at.
+        DataError: Some of them are broken links, or would block when opened, such as named pipes; all are named.
     """
     sha = hashlib.sha256(f"{_VERSION}\0".encode() + os.fsencode(root.resolve()))
-    for file in files:
-        status = file.stat()
-        sha.update(b"\0" + os.fsencode(file.relative_to(root)))
+    above, total, odd = f"{root}{os.sep}", 0, list[str]()
+    for total, path in enumerate(map(os.fspath, files), 1):  # noqa: B007  counts as it goes; Path is slower by half
+        name = path.removeprefix(above)
+        try:
+            status = os.stat(path)  # noqa: PTH116  see above
+        except OSError as error:
+            odd.append(f"{name} ({error.strerror})")
+            continue
+        if not stat.S_ISREG(status.st_mode):
+            odd.append(f"{name} (not a file)")
+        sha.update(b"\0" + os.fsencode(name))
         sha.update(f"\0{status.st_size},{status.st_mtime_ns},{status.st_ctime_ns}".encode())
+    if odd:
+        raise DataError(f"{len(odd)} of {total} files in {str(root)!r} cannot be read: {listed(odd)}")
     return sha.hexdigest()
+
+
+def stamp_with(stamp: str, rule: str | None) -> str:
+    """A stamp that also changes with a rule by which files are read, such as which of them belong together."""
+    return stamp if rule is None else hashlib.sha256(f"{stamp}\0{rule}".encode()).hexdigest()
 
 
 def folder_of(source: "Source", *, image_size: int | None, cache_dir: Path) -> Path:
@@ -101,18 +122,26 @@ def read_meta(folder: Path) -> Meta | None:
             return None
         fields["classes"], fields["shape"] = tuple(fields["classes"]), tuple(fields["shape"])
         fields["files"] = tuple((size, time) for size, time in fields["files"])
+        fields["original_sizes"] = tuple((height, width) for height, width in fields["original_sizes"])
         meta = Meta(**fields)
-        return meta if meta.files == _file_states(folder) else None
+        return meta if meta.files == _file_states(folder, grouped=meta.grouped) else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
-def read_arrays(folder: Path) -> "tuple[NDArray[np.uint8], NDArray[np.int64]]":
-    """Images, mapped into memory, and labels of a folder with good `read_meta`; both read-only."""
+def read_arrays(folder: Path, meta: Meta) -> "tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64] | None]":
+    """Images, mapped into memory, labels, and groups or None, of a folder with a good `read_meta`; all read-only."""
     images = np.load(folder / "images.npy", mmap_mode="r")
     labels = np.load(folder / "labels.npy")
     labels.setflags(write=False)
-    return images, labels
+    return images, labels, read_groups(folder) if meta.grouped else None
+
+
+def read_groups(folder: Path) -> "NDArray[np.int64]":
+    """Groups of a folder with a good `read_meta` that says that there are any; read-only."""
+    groups = np.load(folder / "groups.npy")
+    groups.setflags(write=False)
+    return groups
 
 
 def ensure_folder(
@@ -209,18 +238,21 @@ def _write_contents(
             sha.update(pixels)
         _settle(stream)
     sha.update(labels.tobytes())
-    with (folder / "labels.npy").open("wb") as stream:
-        np.save(stream, labels)
-        _settle(stream)
+    _write_indices(folder / "labels.npy", labels)
+    if contents.groups is not None:
+        _write_indices(folder / "groups.npy", contents.groups.astype("<i8"))
+    grouped = contents.groups is not None
     meta = Meta(
         version=_VERSION,
         stamp=source.stamp,
         layout=source.layout,
         classes=contents.classes,
         shape=shape,
+        grouped=grouped,
+        original_sizes=_size_range(contents.sizes),
         validation_start=contents.validation_start,
         digest=sha.hexdigest(),
-        files=_file_states(folder),
+        files=_file_states(folder, grouped=grouped),
     )
     fields = asdict(meta)
     with (folder / "meta.json").open("w", encoding="utf-8") as stream:
@@ -255,8 +287,20 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}-{secrets.token_hex(8)}.tmp")
 
 
-def _file_states(folder: Path) -> tuple[tuple[int, int], ...]:
-    states = [(folder / name).stat() for name in _ARRAYS]
+def _write_indices(file: Path, indices: "NDArray[np.int64]") -> None:
+    with file.open("wb") as stream:
+        np.save(stream, indices)
+        _settle(stream)
+
+
+def _size_range(sizes: "NDArray[np.int64]") -> tuple[tuple[int, int], ...]:
+    """Smallest, median and largest height and width of int64 [N, 2]."""
+    rows = (sizes.min(axis=0), np.median(sizes, axis=0), sizes.max(axis=0))
+    return tuple((int(height), int(width)) for height, width in rows)
+
+
+def _file_states(folder: Path, *, grouped: bool) -> tuple[tuple[int, int], ...]:
+    states = [(folder / name).stat() for name in (*_ARRAYS, *(["groups.npy"] if grouped else []))]
     return tuple((state.st_size, state.st_mtime_ns) for state in states)
 
 

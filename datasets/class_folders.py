@@ -6,7 +6,6 @@ that lie beside the class folders. Symbolic links are followed; of the ways to a
 """
 
 import os
-import stat
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
@@ -15,38 +14,37 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .cache import stamp_files
+from .cache import stamp_files, stamp_with
 from .contents import Source
-from .decoding import Unreadable, all_cores, mapped, pillow_warnings_settled, read_header, read_image
-from .errors import DataError, listed
+from .errors import DataError, NoTestPartError, listed
+from .groups import compiled, groups_of, renumbered
+from .image_files import all_grey, read_files
 from .split import withhold_test
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from concurrent.futures import ThreadPoolExecutor
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from .decoding import Header
-    from .values import Progress
+    from .contents import Contents
+    from .image_files import FileContents
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"})
 """Those that `torchvision.datasets.ImageFolder` takes."""
 
 _PARTS = frozenset({"train", "val", "valid", "test"})
 _ALMOST_PARTS = _PARTS | {"training", "validation", "testing"}
-_BLOCK_BYTES = 64 * 2**20  # what is held in memory at once, of decoded images
 _FEWEST_CLASSES = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FileContents:
-    """Images that are decoded when they are asked for; see `Contents`.
+class _Files:
+    """Image files of one part or two.
 
     Attributes:
-        root: Folder that all files lie below, for messages.
+        root: The folder of the data set.
         files: [N] image files.
-        headers: [N] what they say about themselves.
+        names: [N] what a group pattern is searched in: `CLASS/FILE`, with `/` on every system.
         labels: int64 [N], indices into `classes`.
         classes: Names of the classes.
         validation_start: Images from here on are the official validation part.
@@ -54,79 +52,52 @@ class FileContents:
 
     root: Path
     files: "Sequence[Path]"
-    headers: "Sequence[Header]"
+    names: "Sequence[str]"
     labels: "NDArray[np.int64]"
     classes: tuple[str, ...]
-    validation_start: int | None
-
-    @property
-    def grey(self) -> bool:
-        """No image has colour."""
-        return all(header.grey for header in self.headers)
-
-    def shape(self, image_size: int | None) -> tuple[int, int, int]:
-        """(C, H, W), see `Contents.shape`."""
-        channels = 1 if self.grey else 3
-        if image_size is not None:
-            return channels, image_size, image_size
-        first = self.headers[0].size
-        for file, header in zip(self.files, self.headers, strict=True):
-            if header.size != first:
-                raise DataError(
-                    f"the images in {str(self.root)!r} differ in size, so image_size must be given: "
-                    f"{_shown(self.files[0], self.root)} has {first[1]}x{first[0]} pixels, "
-                    f"{_shown(file, self.root)} {header.size[1]}x{header.size[0]}"
-                )
-        return channels, *first
-
-    def blocks(self, image_size: int | None, progress: "Progress | None") -> "Iterator[NDArray[np.uint8]]":
-        """Blocks of decoded images, see `Contents.blocks`."""
-        shape = self.shape(image_size)
-        size = min(1024, max(16, _BLOCK_BYTES // int(np.prod(shape))))
-        decode = partial(_decode, shape=shape, grey=self.grey, image_size=image_size)
-        broken: dict[Path, str] = {}
-        with pillow_warnings_settled(), all_cores() as pool:
-            for start in range(0, len(self.files), size):
-                files = self.files[start : start + size]
-                images = mapped(pool, decode, files)
-                broken |= _reasons(files, images)
-                if not broken:
-                    yield np.stack([image for image in images if not isinstance(image, Unreadable)])
-                if progress is not None:
-                    progress(start + len(files), len(self.files))
-        if broken:
-            raise _unreadable(broken, self.root, len(self.files))
+    validation_start: int | None = None
 
 
-def find_parts(folder: Path, *, cache_name: str) -> Source:
+def find_parts(folder: Path, *, cache_name: str, group_pattern: str | None = None) -> Source:
     """Find the images of `folder/train`, and of `folder/val` or `folder/valid` where there is one.
 
     Raises:
         DataError: It is not there, a class has no images or is in one part alone, there are fewer than two classes, or
-            a folder or file cannot be read.
+            a folder or file cannot be read, or the group pattern is no regular expression.
     """
-    _check_root(folder)
-    train = _scan(folder / "train")
-    official = next((folder / name for name in ("val", "valid") if (folder / name).is_dir()), None)
-    if official is None:
-        return _source(folder, train, cache_name=cache_name)
-    validation = _scan(official)
-    if train.keys() != validation.keys():
-        odd = [f"{name!r} is missing in {official.name}" for name in train if name not in validation]
-        odd += [f"{name!r} is missing in train" for name in validation if name not in train]
-        raise DataError(f"train and {official.name} of {str(folder)!r} must have the same classes: {listed(odd)}")
-    return _source(folder, train, validation, cache_name=cache_name)
+    return _source(_search_files(folder), partial(_read, group_pattern=group_pattern), cache_name, group_pattern)
 
 
-def find_direct(folder: Path, *, cache_name: str) -> Source:
-    """Find the images of `folder/CLASS/*`; the test part is withheld when they are read.
+def find_test_part(folder: Path, *, cache_name: str, group_pattern: str | None = None) -> Source:
+    """Find the images of `folder/test`; the other parts decide about classes and colour.
+
+    Raises:
+        NoTestPartError: There is no such folder.
+        DataError: See `find_parts`; or its classes are not those of the others.
+    """
+    searched = _search_files(folder)
+    if not (folder / "test").is_dir():
+        raise NoTestPartError(f"{str(folder)!r} has no test part: it would be looked for in {str(folder / 'test')!r}")
+    test = _scan(folder / "test")
+    _check_same_classes(folder, dict.fromkeys(searched.classes), test, "test")
+    files = _listed(folder, folder / "test", test)
+    # The others are in the stamp too: when the first coloured image comes to them, test images have three channels.
+    stamp = stamp_with(stamp_files(folder, [*files.files, *searched.files]), group_pattern)
+    read = partial(_read_beside, files, searched.files)
+    return Source(cache_name=cache_name, layout="class folders", stamp=stamp, read=read)
+
+
+def find_direct(folder: Path, *, cache_name: str, group_pattern: str | None = None, withheld: bool = False) -> Source:
+    """Find the images of `folder/CLASS/*`; when they are read, the test part is left out, or is what is `withheld`.
 
     Raises:
         DataError: It is not there, a class has no images, there are fewer than two classes, or a folder or file cannot
-            be read.
+            be read, or the group pattern is no regular expression.
     """
     _check_root(folder)
-    return _source(folder, _scan(folder), cache_name=cache_name, withhold=True)
+    files = _listed(folder, folder, _scan(folder))
+    read = partial(_read_direct, group_pattern=group_pattern, withheld=withheld)
+    return _source(files, read, cache_name, group_pattern)
 
 
 def _check_root(folder: Path) -> None:
@@ -135,7 +106,7 @@ def _check_root(folder: Path) -> None:
         raise DataError(f"there is no folder {str(folder)!r} (current folder: {str(Path.cwd())!r})")
     if not folder.is_dir():
         raise DataError(f"{str(folder)!r} is not a folder")
-    names = [entry.name for entry in _folders_in(folder)]
+    names = [entry.name for entry in _entries(folder) if _is_folder(entry)]
     others = [name for name in names if name.lower() in _ALMOST_PARTS - _PARTS or name.lower() in _PARTS - {name}]
     if others:
         raise DataError(
@@ -148,53 +119,89 @@ def _check_root(folder: Path) -> None:
         raise DataError(f"{str(folder)!r} has both val and valid: one of them must go")
 
 
-def _source(
-    root: Path,
-    train: "Mapping[str, Sequence[Path]]",
-    validation: "Mapping[str, Sequence[Path]] | None" = None,
-    *,
-    cache_name: str,
-    withhold: bool = False,
-) -> Source:
-    if len(train) < _FEWEST_CLASSES:
-        raise DataError(f"{str(root)!r} must have at least two class folders, but has one, {next(iter(train))!r}")
-    classes = tuple(train)
-    label = {name: index for index, name in enumerate(classes)}
-    parts = (train, validation or {})
-    files = [file for part in parts for in_class in part.values() for file in in_class]
-    labels = [label[name] for part in parts for name, in_class in part.items() for _ in in_class]
-    start = None if validation is None else sum(map(len, train.values()))
-    _check_files(files, root)
-    read = partial(_read, root, files, np.array(labels, dtype=np.int64), classes, start, withhold=withhold)
-    return Source(cache_name=cache_name, layout="class folders", stamp=stamp_files(root, files), read=read)
+def _search_files(folder: Path) -> _Files:
+    """The files of all parts but the test part."""
+    _check_root(folder)
+    train = _scan(folder / "train")
+    files = _listed(folder, folder / "train", train)
+    official = next((folder / name for name in ("val", "valid") if (folder / name).is_dir()), None)
+    if official is None:
+        return files
+    validation = _scan(official)
+    _check_same_classes(folder, train, validation, official.name)
+    more = _listed(folder, official, validation)
+    return _Files(
+        root=folder,
+        files=[*files.files, *more.files],
+        names=[*files.names, *more.names],
+        labels=np.concatenate([files.labels, more.labels]),
+        classes=files.classes,
+        validation_start=len(files.files),
+    )
 
 
-def _read(
-    root: Path,
-    files: "Sequence[Path]",
-    labels: "NDArray[np.int64]",
-    classes: tuple[str, ...],
-    validation_start: int | None,
-    *,
-    withhold: bool,
-) -> FileContents:
-    """Read the headers of all image files but those of the test part."""
-    if withhold:
-        kept, _ = withhold_test(labels, classes)
-        files, labels = [files[int(index)] for index in kept], labels[kept]
-    with pillow_warnings_settled(), all_cores() as pool:
-        headers = mapped(pool, read_header, files)
-        readable = [header for header in headers if not isinstance(header, Unreadable)]
-        if len(readable) < len(headers):
-            raise _unreadable(_all_reasons(pool, files), root, len(files))
-    return FileContents(
-        root=root, files=files, headers=readable, labels=labels, classes=classes, validation_start=validation_start
+def _check_same_classes(folder: Path, train: "Mapping[str, object]", other: "Mapping[str, object]", part: str) -> None:
+    if train.keys() != other.keys():
+        odd = [f"{name!r} is missing in {part}" for name in train if name not in other]
+        odd += [f"{name!r} is missing in train" for name in other if name not in train]
+        raise DataError(f"train and {part} of {str(folder)!r} must have the same classes: {listed(odd)}")
+
+
+def _listed(root: Path, part: Path, found: "Mapping[str, Sequence[Path]]") -> _Files:
+    if len(found) < _FEWEST_CLASSES:
+        raise DataError(f"{str(root)!r} must have at least two class folders, but has one, {next(iter(found))!r}")
+    files = [file for in_class in found.values() for file in in_class]
+    start = len(os.fspath(part)) + 1 if part != Path() else 0
+    return _Files(
+        root=root,
+        files=files,
+        names=[os.fspath(file)[start:].replace(os.sep, "/") for file in files],
+        labels=np.repeat(np.arange(len(found)), [len(in_class) for in_class in found.values()]).astype(np.int64),
+        classes=tuple(found),
+    )
+
+
+def _source(files: _Files, read: "Callable[[_Files], Contents]", cache_name: str, group_pattern: str | None) -> Source:
+    if group_pattern is not None:
+        compiled(group_pattern)
+    stamp = stamp_with(stamp_files(files.root, files.files), group_pattern)
+    return Source(cache_name=cache_name, layout="class folders", stamp=stamp, read=partial(read, files))
+
+
+def _read(files: _Files, *, group_pattern: str | None) -> "FileContents":
+    return read_files(
+        files.root,
+        files.files,
+        files.labels,
+        files.classes,
+        groups=None if group_pattern is None else groups_of(files.names, group_pattern),
+        validation_start=files.validation_start,
+    )
+
+
+def _read_beside(files: _Files, others: "Sequence[Path]") -> "FileContents":
+    return read_files(files.root, files.files, files.labels, files.classes, grey=all_grey(others))
+
+
+def _read_direct(files: _Files, *, group_pattern: str | None, withheld: bool) -> "FileContents":
+    groups = None if group_pattern is None else groups_of(files.names, group_pattern)
+    kept, test = withhold_test(files.labels, files.classes, groups)
+    wanted = test if withheld else kept
+    kept_files, wanted_files = ([files.files[int(index)] for index in indices] for indices in (kept, wanted))
+    return read_files(
+        files.root,
+        wanted_files,
+        files.labels[wanted],
+        files.classes,
+        grey=all_grey(kept_files) if withheld else None,
+        groups=None if groups is None else renumbered(groups[wanted]),
     )
 
 
 def _scan(part: Path) -> "dict[str, list[Path]]":
     """The images of every class folder, in the order of their names."""
-    if not (classes := _folders_in(part)):
+    classes = [Path(entry.path) for entry in _entries(part) if _is_folder(entry)]
+    if not classes:
         raise DataError(f"{str(part)!r} has no class folders: images are looked for in {str(part)!r}/CLASS/*")
     found = {folder.name: list(_images_below(folder, set())) for folder in classes}
     empty = [repr(name) for name, files in found.items() if not files]
@@ -202,10 +209,6 @@ def _scan(part: Path) -> "dict[str, list[Path]]":
         suffixes = ", ".join(sorted(SUFFIXES))
         raise DataError(f"classes in {str(part)!r} without an image ({suffixes}): {listed(empty)}")
     return found
-
-
-def _folders_in(folder: Path) -> list[Path]:
-    return [Path(entry.path) for entry in _entries(folder) if _is_folder(entry)]
 
 
 def _images_below(folder: Path, seen: set[tuple[int, int]]) -> "Iterator[Path]":
@@ -236,49 +239,3 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link to itself
         return False
-
-
-def _check_files(files: "Sequence[Path]", root: Path) -> None:
-    """Refuse broken links and anything that would block when opened, such as a named pipe."""
-    odd: dict[Path, str] = {}
-    for file in files:
-        try:
-            if not stat.S_ISREG(file.stat().st_mode):
-                odd[file] = "not a file"
-        except OSError as error:
-            odd[file] = str(error.strerror)
-    if odd:
-        raise _unreadable(odd, root, len(files))
-
-
-def _decode(
-    file: Path, *, shape: tuple[int, int, int], grey: bool, image_size: int | None
-) -> "NDArray[np.uint8] | Unreadable":
-    image = read_image(file, grey=grey, image_size=image_size)
-    if not isinstance(image, Unreadable) and image.shape != shape:
-        return Unreadable("its pixels are not what its header promises")
-    return image
-
-
-def _reasons(files: "Sequence[Path]", images: "Sequence[object]") -> "dict[Path, str]":
-    pairs = zip(files, images, strict=True)
-    return {file: image.reason for file, image in pairs if isinstance(image, Unreadable)}
-
-
-def _all_reasons(pool: "ThreadPoolExecutor", files: "Sequence[Path]") -> "dict[Path, str]":
-    """Decode everything, once it is known that something is broken, so that all of it is named at once."""
-
-    def attempt(file: Path) -> Unreadable | None:
-        image = read_image(file, grey=False, image_size=None)
-        return image if isinstance(image, Unreadable) else None
-
-    return _reasons(files, mapped(pool, attempt, files))
-
-
-def _unreadable(reasons: "Mapping[Path, str]", root: Path, total: int) -> DataError:
-    named = [f"{_shown(file, root)} ({reason})" for file, reason in reasons.items()]
-    return DataError(f"{len(reasons)} of {total} images in {str(root)!r} cannot be read: {listed(named)}")
-
-
-def _shown(file: Path, root: Path) -> str:
-    return str(file.relative_to(root))

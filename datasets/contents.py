@@ -1,12 +1,13 @@
 """What a data set contains, ready to be written to the cache block by block."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from PIL import Image
 
-from .decoding import square
+from .decoding import all_cores, mapped, square
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +31,16 @@ class Contents(Protocol):
     @property
     def labels(self) -> "NDArray[np.int64]":
         """int64 [N], indices into the classes."""
+        ...
+
+    @property
+    def groups(self) -> "NDArray[np.int64] | None":
+        """int64 [N] from 0 on, equal for images that belong together; None where there are no groups."""
+        ...
+
+    @property
+    def sizes(self) -> "NDArray[np.int64]":
+        """int64 [N, 2], height and width of the images as they come."""
         ...
 
     @property
@@ -83,11 +94,25 @@ class Dataset(Protocol):
         """Where it lies, or None; `argument` is what follows the colon in its name."""
         ...
 
-    def find(self, argument: str, data_dir: "Path") -> Source:
-        """Find its files.
+    def find(self, argument: str, data_dir: "Path", group_pattern: str | None) -> Source:
+        """Find the files of the part that a search may see.
+
+        Args:
+            argument: What follows the colon in its name.
+            data_dir: Folder that named data sets lie in.
+            group_pattern: Which images belong together, see `groups.groups_of`; None for the data set's own groups.
 
         Raises:
-            DataError: They are not there, or cannot be a data set.
+            DataError: They are not there, cannot be a data set, or have no names that the pattern could match.
+        """
+        ...
+
+    def find_test(self, argument: str, data_dir: "Path", group_pattern: str | None) -> Source:
+        """Find the files of the test part; `sealed` alone may ask.
+
+        Raises:
+            NoTestPartError: The data set is there without a test part.
+            DataError: See `find`.
         """
         ...
 
@@ -116,6 +141,16 @@ class ArrayContents:
     classes: tuple[str, ...]
     validation_start: int | None = None
 
+    @property
+    def groups(self) -> None:
+        """There are none."""
+        return
+
+    @property
+    def sizes(self) -> "NDArray[np.int64]":
+        """int64 [N, 2], see `Contents.sizes`."""
+        return np.tile(np.array(self.images.shape[2:], dtype=np.int64), (len(self.images), 1))
+
     def shape(self, image_size: int | None) -> tuple[int, int, int]:
         """(C, H, W), see `Contents.shape`."""
         _, channels, height, width = self.images.shape
@@ -123,13 +158,16 @@ class ArrayContents:
 
     def blocks(self, image_size: int | None, progress: "Progress | None") -> "Iterator[NDArray[np.uint8]]":
         """Blocks of images, see `Contents.blocks`."""
-        for start in range(0, len(self.images), _BLOCK):
-            block = self.images[start : start + _BLOCK]
-            yield block if image_size is None else np.stack([_resized(image, image_size) for image in block])
-            if progress is not None:
-                progress(start + len(block), len(self.images))
+        keep = image_size is None or self.images.shape[2:] == (image_size, image_size)
+        resize = partial(_resized, image_size=image_size or 0)
+        with all_cores() as pool:
+            for start in range(0, len(self.images), _BLOCK):
+                block = self.images[start : start + _BLOCK]
+                yield block if keep else np.stack(mapped(pool, resize, list(block)))
+                if progress is not None:
+                    progress(start + len(block), len(self.images))
 
 
-def _resized(image: "NDArray[np.uint8]", image_size: int) -> "NDArray[np.uint8]":
+def _resized(image: "NDArray[np.uint8]", *, image_size: int) -> "NDArray[np.uint8]":
     """Resize one image [C, h, w] channel by channel to [C, image_size, image_size]."""
-    return np.stack([np.asarray(square(Image.fromarray(channel), image_size)) for channel in image])
+    return np.stack([np.asarray(square(Image.fromarray(np.ascontiguousarray(c)), image_size)) for c in image])

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_S = TypeVar("_S")
 _T = TypeVar("_T")
 
 _SIXTEEN_BITS = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})  # Pillow below 11 opens 16-bit PNG files as I
@@ -134,12 +135,12 @@ def all_cores() -> "Generator[ThreadPoolExecutor]":
         pool.shutdown(cancel_futures=True)
 
 
-def mapped(pool: ThreadPoolExecutor, function: "Callable[[Path], _T]", paths: "Sequence[Path]") -> "list[_T]":
-    """The function's values for all paths, in order; several paths a task, for a task costs as much as a header."""
-    chunks = [paths[start : start + 16] for start in range(0, len(paths), 16)]
+def mapped(pool: ThreadPoolExecutor, function: "Callable[[_S], _T]", items: "Sequence[_S]") -> "list[_T]":
+    """The function's values for all items, in order; several items a task, for a task costs as much as a header."""
+    chunks = [items[start : start + 16] for start in range(0, len(items), 16)]
 
-    def run(chunk: "Iterable[Path]") -> "list[_T]":
-        return [function(path) for path in chunk]
+    def run(chunk: "Iterable[_S]") -> "list[_T]":
+        return [function(item) for item in chunk]
 
     return [value for values in pool.map(run, chunks) for value in values]
 

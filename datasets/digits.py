@@ -14,6 +14,8 @@ from .split import withhold_test
 from .values import DatasetInfo
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 _BRIGHTEST = 16  # pixels count the black dots in 4x4 blocks of a scan
@@ -44,10 +46,26 @@ class Digits:
         files = (Path(folder) / "datasets" / "data" / "digits.csv.gz" for folder in folders)
         return next((file for file in files if file.is_file()), None)
 
-    def find(self, argument: str, data_dir: Path) -> Source:
+    def find(self, argument: str, data_dir: Path, group_pattern: str | None) -> Source:
         """Find scikit-learn's file, see `Dataset.find`."""
+        return self._find("digits", _read_kept, argument, data_dir, group_pattern)
+
+    def find_test(self, argument: str, data_dir: Path, group_pattern: str | None) -> Source:
+        """The same file for the withheld fifth, see `Dataset.find_test`."""
+        return self._find("digits-test", _read_test, argument, data_dir, group_pattern)
+
+    def _find(
+        self,
+        cache_name: str,
+        read: "Callable[[], ArrayContents]",
+        argument: str,
+        data_dir: Path,
+        group_pattern: str | None,
+    ) -> Source:
+        if group_pattern is not None:
+            raise DataError(f"digits has no file names that the group pattern {group_pattern!r} could match")
         file = self.download(argument, data_dir)
-        return Source(cache_name="digits", layout="embedded", stamp=stamp_files(file.parent, [file]), read=_read)
+        return Source(cache_name=cache_name, layout="embedded", stamp=stamp_files(file.parent, [file]), read=read)
 
     def download(self, argument: str, data_dir: Path) -> Path:
         """Nothing has to be fetched, see `Dataset.download`."""
@@ -65,7 +83,17 @@ def read_all() -> ArrayContents:
     return ArrayContents(images=images, labels=labels.astype(np.int64), classes=tuple("0123456789"))
 
 
-def _read() -> ArrayContents:
+def _read_kept() -> ArrayContents:
     everything = read_all()
-    kept, _ = withhold_test(everything.labels, everything.classes)
-    return ArrayContents(images=everything.images[kept], labels=everything.labels[kept], classes=everything.classes)
+    return _chosen(everything, withhold_test(everything.labels, everything.classes)[0])
+
+
+def _read_test() -> ArrayContents:
+    everything = read_all()
+    return _chosen(everything, withhold_test(everything.labels, everything.classes)[1])
+
+
+def _chosen(everything: ArrayContents, indices: "NDArray[np.int64]") -> ArrayContents:
+    return ArrayContents(
+        images=everything.images[indices], labels=everything.labels[indices], classes=everything.classes
+    )

@@ -24,6 +24,10 @@ class DataError(ValueError):
         super().__init__(" ".join(message.split()))
 
 
+class NoTestPartError(DataError):
+    """A data set is there, but not its test part."""
+
+
 def did_you_mean(name: str, known: "Iterable[str]") -> str:
     """The end of a message about an unknown name: the nearest known one, or nothing.
 

@@ -1,9 +1,10 @@
 """Anyone's own images in class folders."""
 
 import re
+from functools import partial
 from pathlib import Path
 
-from .class_folders import find_direct, find_parts
+from .class_folders import find_direct, find_parts, find_test_part
 from .contents import Source
 from .errors import DataError
 from .values import DatasetInfo
@@ -16,10 +17,11 @@ class ImageFolder:
 
     - `PATH/train/CLASS/*` and `PATH/val/CLASS/*` (or `valid`): both parts are used as they are.
     - `PATH/train/CLASS/*` alone: images to validate on are split off.
-    - `PATH/CLASS/*`: a fifth is withheld for tests, always the same images as long as no file comes or goes;
-      from the others images to validate on are split off.
+    - `PATH/CLASS/*`: a fifth is withheld for tests, always the same images as long as no file comes or goes and the
+      group pattern stays; from the others images to validate on are split off.
 
-    `PATH/test`, where it exists, is never opened. Which files count and how they are decoded is said in
+    With a group pattern no split divides a group, that of the withheld fifth included. `PATH/test`, where it exists, is
+    the test part. Which files count and how they are decoded is said in
     `class_folders` and `decoding`.
     """
 
@@ -40,13 +42,19 @@ class ImageFolder:
         folder = _folder(argument)
         return folder if folder.is_dir() else None
 
-    def find(self, argument: str, data_dir: Path) -> Source:
+    def find(self, argument: str, data_dir: Path, group_pattern: str | None) -> Source:
         """Find all images but those of the test part, see `Dataset.find`."""
         del data_dir
         folder = _folder(argument)
-        cache_name = "image_folder_" + re.sub(r"[^A-Za-z0-9_.-]", "_", folder.resolve().name)[:40]
         find = find_parts if (folder / "train").is_dir() else find_direct
-        return find(folder, cache_name=cache_name)
+        return find(folder, cache_name=_cache_name(folder), group_pattern=group_pattern)
+
+    def find_test(self, argument: str, data_dir: Path, group_pattern: str | None) -> Source:
+        """Find the images of `PATH/test`, or the withheld fifth, see `Dataset.find_test`."""
+        del data_dir
+        folder = _folder(argument)
+        find = find_test_part if (folder / "train").is_dir() else partial(find_direct, withheld=True)
+        return find(folder, cache_name=f"{_cache_name(folder)}-test", group_pattern=group_pattern)
 
     def download(self, argument: str, data_dir: Path) -> Path:
         """Say where it lies, see `Dataset.download`."""
@@ -54,6 +62,10 @@ class ImageFolder:
         if found is None:
             raise DataError(f"an image folder cannot be downloaded, and {argument!r} is not there")
         return found
+
+
+def _cache_name(folder: Path) -> str:
+    return "image_folder_" + re.sub(r"[^A-Za-z0-9_.-]", "_", folder.resolve().name)[:40]
 
 
 def _folder(argument: str) -> Path:

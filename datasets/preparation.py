@@ -3,13 +3,17 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .cache import ensure_folder, folder_of, read_arrays, read_meta, read_split, write_split
+import numpy as np
+
+from .cache import ensure_folder, folder_of, read_arrays, read_groups, read_meta, read_split, write_split
 from .errors import DataError
 from .registry import find
 from .split import Split, channel_statistics, split_parts
 from .values import Prepared, SearchData
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from .cache import Meta
     from .contents import Contents
     from .values import Progress
@@ -25,6 +29,7 @@ def prepare(
     split_seed: int,
     data_dir: Path,
     cache_dir: Path,
+    group_pattern: str | None = None,
     progress: "Progress | None" = None,
 ) -> Prepared:
     """Find, check, decode, resize and split a data set, or find that this was done before.
@@ -33,13 +38,16 @@ def prepare(
     prepare the same data set at the same time wait for the first of them.
 
     Args:
-        name: `digits`, `fashion_mnist` or `image_folder:PATH`.
+        name: As in `dataset_infos`, for example `digits`, `gtsrb` or `image_folder:PATH`.
         image_size: Width and height in pixels to resize to, in [1, 4096]; None for images as they come.
         validation: Share of the training part to validate on, in (0, 1). It is ignored, like `split_seed`, where the
             data set has an official validation part.
         split_seed: Which images these are, in [0, 2**32).
         data_dir: Folder that named data sets lie in.
         cache_dir: Folder to keep decoded images in; it is made when it is needed.
+        group_pattern: A regular expression that says which images in class folders belong together and must not be
+            split up: it is searched in `CLASS/FILE`, and its first group, or the whole match, is equal for them. None
+            for the groups that the data set brings, if any.
         progress: Told how many images are done, and of how many.
 
     Returns:
@@ -48,8 +56,9 @@ def prepare(
     Raises:
         DataError: Something is wrong with the name, the arguments or the files.
     """
-    _check_arguments(image_size, validation, split_seed)
-    source = find(name, data_dir)
+    check_image_size(image_size)
+    _check_split(validation, split_seed)
+    source = find(name, data_dir, group_pattern)
     folder = folder_of(source, image_size=image_size, cache_dir=cache_dir)
     meta = read_meta(folder)
     if meta is None:
@@ -61,6 +70,7 @@ def prepare(
     if split is None:
         split = _make_split(folder, meta, validation, split_seed)
         write_split(file, split)
+    groups = read_groups(folder) if meta.grouped else None
     return Prepared(
         name=name,
         layout=meta.layout,
@@ -72,6 +82,8 @@ def prepare(
         split_digest=split.digest,
         folder=folder,
         split=file,
+        train_groups=_count(groups, split.train),
+        validation_groups=_count(groups, split.validation),
     )
 
 
@@ -88,7 +100,7 @@ def open_prepared(prepared: Prepared) -> SearchData:
             f"the cache folder {str(prepared.folder)!r} of {prepared.name!r} is gone or was changed since the data set "
             "was prepared: prepare it again"
         )
-    images, labels = read_arrays(prepared.folder)
+    images, labels, groups = read_arrays(prepared.folder, meta)
     return SearchData(
         images=images,
         labels=labels,
@@ -99,12 +111,21 @@ def open_prepared(prepared: Prepared) -> SearchData:
         std=tuple(split.std.tolist()),
         digest=meta.digest,
         split_digest=split.digest,
+        groups=groups,
     )
 
 
-def _check_arguments(image_size: int | None, validation: float, split_seed: int) -> None:
+def check_image_size(image_size: int | None) -> None:
+    """Check that images can be resized to a size.
+
+    Raises:
+        DataError: They cannot.
+    """
     if image_size is not None and not 1 <= image_size <= _LARGEST_IMAGE:
         raise DataError(f"image_size must lie in [1, {_LARGEST_IMAGE}] pixels or be None, but got {image_size}")
+
+
+def _check_split(validation: float, split_seed: int) -> None:
     if not 0 < validation < 1:
         raise DataError(f"validation must lie in (0, 1), but got {validation}")
     if not 0 <= split_seed < 2**32:
@@ -115,14 +136,19 @@ def _check_contents(contents: "Contents", image_size: int | None, validation: fl
     """Do without writing what can fail later, but for decoding."""
     contents.shape(image_size)
     split_parts(
-        contents.labels, contents.classes, contents.validation_start, validation=validation, split_seed=split_seed
+        contents.labels,
+        contents.classes,
+        contents.validation_start,
+        validation=validation,
+        split_seed=split_seed,
+        groups=contents.groups,
     )
 
 
 def _make_split(folder: Path, meta: "Meta", validation: float, split_seed: int) -> Split:
-    images, labels = read_arrays(folder)
+    images, labels, groups = read_arrays(folder, meta)
     train, held_out = split_parts(
-        labels, meta.classes, meta.validation_start, validation=validation, split_seed=split_seed
+        labels, meta.classes, meta.validation_start, validation=validation, split_seed=split_seed, groups=groups
     )
     mean, std = channel_statistics(images, train)
     return Split(train=train, validation=held_out, mean=mean, std=std)
@@ -130,3 +156,7 @@ def _make_split(folder: Path, meta: "Meta", validation: float, split_seed: int) 
 
 def _split_name(meta: "Meta", validation: float, split_seed: int) -> str:
     return f"split-{validation!r}-{split_seed}.npz" if meta.validation_start is None else "split-official.npz"
+
+
+def _count(groups: "NDArray[np.int64] | None", indices: "NDArray[np.int64]") -> int | None:
+    return None if groups is None else len(np.unique(groups[indices]))

@@ -3,18 +3,28 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .cifar10 import CIFAR10
+from .cinic10 import CINIC10
 from .digits import Digits
 from .errors import DataError, did_you_mean
-from .fashion_mnist import FashionMnist
+from .fashion_mnist import FASHION_MNIST
+from .gtsrb import GTSRB
 from .image_folder import ImageFolder
+from .mnist import MNIST
+from .stl10 import STL10
 
 if TYPE_CHECKING:
     from .contents import Dataset, Source
     from .values import DatasetInfo
 
 DATASETS: "dict[str, Dataset]" = {
+    "cifar10": CIFAR10,
+    "cinic10": CINIC10,
     "digits": Digits(),
-    "fashion_mnist": FashionMnist(),
+    "fashion_mnist": FASHION_MNIST,
+    "gtsrb": GTSRB,
+    "mnist": MNIST,
+    "stl10": STL10,
     "image_folder": ImageFolder(),
 }
 """What may stand before the colon of a name, or alone."""
@@ -24,7 +34,7 @@ def dataset_infos() -> "tuple[DatasetInfo, ...]":
     """What is known about every data set, without reading any.
 
     >>> [info.name for info in dataset_infos()]
-    ['digits', 'fashion_mnist', 'image_folder:PATH']
+    ['cifar10', 'cinic10', 'digits', 'fashion_mnist', 'gtsrb', 'mnist', 'stl10', 'image_folder:PATH']
     """
     return tuple(dataset.info for dataset in DATASETS.values())
 
@@ -35,18 +45,18 @@ def locate(name: str, data_dir: Path) -> Path | None:
     Raises:
         DataError: There is no data set of this name.
     """
-    dataset, argument = _resolve(name)
+    dataset, argument = resolve(name)
     return dataset.locate(argument, data_dir)
 
 
-def find(name: str, data_dir: Path) -> "Source":
-    """Find the files of a data set.
+def find(name: str, data_dir: Path, group_pattern: str | None = None) -> "Source":
+    """Find the files of a data set that a search may see, see `Dataset.find`.
 
     Raises:
         DataError: There is no data set of this name, or its files are not there.
     """
-    dataset, argument = _resolve(name)
-    return dataset.find(argument, data_dir)
+    dataset, argument = resolve(name)
+    return dataset.find(argument, data_dir, group_pattern)
 
 
 def download(name: str, data_dir: Path) -> Path:
@@ -55,11 +65,16 @@ def download(name: str, data_dir: Path) -> Path:
     Raises:
         DataError: There is no data set of this name, or it cannot be fetched.
     """
-    dataset, argument = _resolve(name)
+    dataset, argument = resolve(name)
     return dataset.download(argument, data_dir)
 
 
-def _resolve(name: str) -> "tuple[Dataset, str]":
+def resolve(name: str) -> "tuple[Dataset, str]":
+    """The data set that a name begins with, and what follows the colon in it.
+
+    Raises:
+        DataError: There is no data set of this name, or it takes nothing, or needs something, behind a colon.
+    """
     key, colon, argument = name.partition(":")
     dataset = DATASETS.get(key)
     if dataset is None:

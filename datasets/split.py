@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .errors import DataError
+from .groups import check_apart, split_off_groups
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,13 +88,14 @@ def split_off(
 
 
 def withhold_test(
-    labels: "NDArray[np.int64]", classes: "Sequence[str]"
+    labels: "NDArray[np.int64]", classes: "Sequence[str]", groups: "NDArray[np.int64] | None" = None
 ) -> "tuple[NDArray[np.int64], NDArray[np.int64]]":
     """Withhold a fifth of a data set that has no test part of its own: always the same images, whatever the seed.
 
     Args:
         labels: int64 [N], indices into `classes`, in an order that does not change.
         classes: Names of the classes, for messages.
+        groups: int64 [N] from 0 without gaps, to be kept whole; None where there are none.
 
     Returns:
         Sorted indices of what a search may see, and of the test part, int64.
@@ -101,6 +103,8 @@ def withhold_test(
     Raises:
         DataError: A class is too small for it.
     """
+    if groups is not None:
+        return split_off_groups(labels, groups, classes, share=_TEST_SHARE, seed=_TEST_SEED, part="the test part")
     return split_off(labels, classes, share=_TEST_SHARE, seed=_TEST_SEED, part="the test part")
 
 
@@ -111,15 +115,22 @@ def split_parts(
     *,
     validation: float,
     split_seed: int,
+    groups: "NDArray[np.int64] | None" = None,
 ) -> "tuple[NDArray[np.int64], NDArray[np.int64]]":
     """Indices to train and to validate on: the official parts where they exist, a stratified split otherwise.
 
+    Groups, where there are any, are kept whole.
+
     Raises:
-        DataError: A class is too small, or the share.
+        DataError: A class is too small, or the share, or official parts share a group.
     """
     if validation_start is not None:
+        if groups is not None:
+            check_apart(groups, validation_start)
         indices = np.arange(len(labels), dtype=np.int64)
         return indices[:validation_start], indices[validation_start:]
+    if groups is not None:
+        return split_off_groups(labels, groups, classes, share=validation, seed=split_seed, part="validation")
     return split_off(labels, classes, share=validation, seed=split_seed, part="validation")
 
 

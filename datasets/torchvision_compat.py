@@ -8,7 +8,7 @@ torchvision from the ordinary index. Readers of data sets need none of them, so 
 from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+
+
+class Archive(Protocol):
+    """What torchvision's classes say about the one file that they download."""
+
+    url: str
+    tgz_md5: str
 
 
 def _compiled_operators() -> list[Path]:
@@ -44,5 +51,10 @@ _LIBRARY = _load_or_declare()
 
 # By name, because torchvision has no types, and because it must not be imported before the line above has run.
 FashionMNIST: "Callable[..., object]" = resolve_name("torchvision.datasets:FashionMNIST")
+MNIST: "Callable[..., object]" = resolve_name("torchvision.datasets:MNIST")
+GTSRB: "Callable[..., object]" = resolve_name("torchvision.datasets:GTSRB")
+CIFAR10: "type[Archive]" = resolve_name("torchvision.datasets:CIFAR10")
+STL10: "type[Archive]" = resolve_name("torchvision.datasets:STL10")
+download_url: "Callable[..., None]" = resolve_name("torchvision.datasets.utils:download_url")
 read_image_file: "Callable[[str], torch.Tensor]" = resolve_name("torchvision.datasets.mnist:read_image_file")
 read_label_file: "Callable[[str], torch.Tensor]" = resolve_name("torchvision.datasets.mnist:read_label_file")

@@ -24,11 +24,12 @@ class DatasetInfo:
         name: What to write in a study, for example `fashion_mnist` or `image_folder:PATH`.
         summary: One line for people.
         channels: 1 for grey, 3 for RGB.
-        image_size: Width and height of the images as published, in pixels.
+        image_size: Width and height of the images as published, in pixels; None where they differ.
         classes: How many classes there are.
         source: Paper or address.
         embedded: It comes with an installed package and needs no data folder.
         downloadable: `download` can fetch it.
+        usual_size: What studies resize it to, in pixels, where its images differ in size.
     """
 
     name: str
@@ -39,6 +40,7 @@ class DatasetInfo:
     source: str
     embedded: bool
     downloadable: bool
+    usual_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +58,8 @@ class Prepared:
         split_digest: SHA-256 over the indices of both parts, in hexadecimal.
         folder: The cache folder with images and labels.
         split: The file in it with the indices of both parts.
+        train_groups: How many groups the training images belong to, such as tracks of one object; None without groups.
+        validation_groups: The same for the images to validate on. No group has images in both parts.
     """
 
     name: str
@@ -68,6 +72,8 @@ class Prepared:
     split_digest: str
     folder: Path
     split: Path
+    train_groups: int | None = None
+    validation_groups: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -86,6 +92,7 @@ class SearchData:
         std: Per channel, in [0, 0.5], over the training images alone; 0 for a channel that never changes.
         digest: SHA-256 over class names, images and labels, in hexadecimal.
         split_digest: SHA-256 over the indices of both parts, in hexadecimal.
+        groups: int64 [N], equal for images of one group, none of which is in both parts; None without groups.
     """
 
     images: "NDArray[np.uint8]"
@@ -97,3 +104,4 @@ class SearchData:
     std: tuple[float, ...]
     digest: str
     split_digest: str
+    groups: "NDArray[np.int64] | None" = None

@@ -10,7 +10,7 @@ from .errors import NothingStoredError, OptrackError, ServerError, StorageError,
 
 if TYPE_CHECKING:
     from .space import Categorical, Float, Int
-    from .study import Budget, Data, Family, Pruner, Sampler, Study
+    from .study import Budget, Data, Family, Pruner, Reference, Sampler, Study
 
 __all__ = [
     "Budget",
@@ -22,6 +22,7 @@ __all__ = [
     "NothingStoredError",
     "OptrackError",
     "Pruner",
+    "Reference",
     "Sampler",
     "ServerError",
     "StorageError",
@@ -33,7 +34,7 @@ __all__ = [
 # pydantic takes 0.15 s to import, and `optrack --help` needs none of it.
 _LAZY = {
     **dict.fromkeys(("Categorical", "Float", "Int"), "space"),
-    **dict.fromkeys(("Budget", "Data", "Family", "Pruner", "Sampler", "Study"), "study"),
+    **dict.fromkeys(("Budget", "Data", "Family", "Pruner", "Reference", "Sampler", "Study"), "study"),
 }
 
 if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any misspelt name

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ..architectures import UnknownArchitectureError, architecture
+from ..architectures import ArchitectureError, architecture
+from ..architectures.transfer import Transferable
 from ..datasets import dataset_infos
 from .errors import StudyError, unknown
 from .parameters import Parameter, keyword_parameters
@@ -50,6 +51,21 @@ def check_models(family: Family, input_shape: tuple[int, int, int], classes: int
             raise StudyError(f"family {family.name!r}: {error}") from None
 
 
+def check_weights(family: Family, input_shape: tuple[int, int, int], classes: int) -> None:
+    """Fetch the family's pretrained weights once, where it has any, before several workers ask for them.
+
+    Raises:
+        StudyError: they can neither be found nor downloaded, or do not fit.
+    """
+    _, model = split_settings({**family.options, **(family.start[0] if family.start else {})})
+    network = architecture(family.architecture)(input_shape, classes, **model)
+    if isinstance(network, Transferable):
+        try:
+            network.load_pretrained()
+        except ValueError as error:
+            raise StudyError(f"family {family.name!r}: {error}") from None
+
+
 def hyperparameters(name: str) -> dict[str, Parameter]:
     """All that a family of this architecture may fix or search: what training takes, then what the architecture takes.
 
@@ -58,7 +74,7 @@ def hyperparameters(name: str) -> dict[str, Parameter]:
     """
     try:
         return {**keyword_parameters(TrainingConfig), **keyword_parameters(architecture(name))}
-    except UnknownArchitectureError as error:
+    except ArchitectureError as error:
         raise StudyError(str(error)) from None
 
 

@@ -39,6 +39,7 @@ def _data_differences(study: Study, data: Prepared, old: StoredFamily) -> list[s
         "data set": (old.study.data.name, study.data.name),
         "image_size": (old.study.data.image_size, study.data.image_size),
         "validation": (old.study.data.validation, study.data.validation),
+        "group_pattern": (old.study.data.group_pattern, study.data.group_pattern),
         "split_seed": (old.study.data.split_seed, study.data.split_seed),
     }
     stored_data = old.optuna_study.user_attrs.get(DATA_ATTRIBUTE, {})

@@ -13,7 +13,7 @@ from joblib import cpu_count  # pyright: ignore[reportMissingTypeStubs]
 from ..datasets import DataError, Prepared, Progress, prepare
 from . import storage as stores
 from . import tracking
-from .checking import check_models, check_study
+from .checking import check_models, check_study, check_weights
 from .comparable import check_comparable
 from .coordinator import Coordinator, Observer, Outcome
 from .errors import NothingStoredError, StudyError
@@ -86,6 +86,7 @@ def run_study(
     data = _prepared(study, places, on_decoded)
     for family in study.families:
         check_models(family, data.input_shape, len(data.classes))
+        check_weights(family, data.input_shape, len(data.classes))
     _check_stored(study, data, places.storage)
     with stores.owned(places.storage, study.name), _launcher(machine, devices) as launcher:
         coordinator = Coordinator(
@@ -109,6 +110,7 @@ def _prepared(study: Study, places: Places, progress: Progress | None) -> Prepar
             image_size=study.data.image_size,
             validation=study.data.validation,
             split_seed=study.data.split_seed,
+            group_pattern=study.data.group_pattern,
             data_dir=places.data_dir,
             cache_dir=places.cache_dir,
             progress=progress,

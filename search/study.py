@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Le, Lt
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -38,6 +38,8 @@ class Data:
         image_size: side of the square images in pixels; they are resized once. None keeps the data set's own.
         validation: share of the training part that is held out for validation, in (0, 1); a data set that brings a
             validation part of its own uses that one instead.
+        group_pattern: regular expression on the relative file name of an `image_folder`; images for which its first
+            group, or else the whole match, is the same are near-duplicates and stay in one part.
         split_seed: seed of the validation split; not the study's, so that another seed compares on the same images.
     """
 
@@ -46,6 +48,7 @@ class Data:
     image_size: Annotated[int, Ge(1)] | None = None
     validation: Annotated[float, Gt(0), Lt(1)] = 0.2
     split_seed: Annotated[int, Ge(0), Lt(2**32)] = 0
+    group_pattern: str | None = None
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -102,6 +105,22 @@ class Pruner(_Strategy):
 
 
 @dataclass(frozen=True, config=STRICT)
+class Reference:
+    """What somebody else reported for a family, to stand beside what is found.
+
+    Args:
+        validation: accuracy on validation images, in [0, 1]; None where it was not reported.
+        test: accuracy on test images, in [0, 1]; None where it was not reported.
+        source: where it was reported.
+    """
+
+    _: KW_ONLY
+    validation: Annotated[float, Ge(0), Le(1)] | None = None
+    test: Annotated[float, Ge(0), Le(1)] | None = None
+    source: str
+
+
+@dataclass(frozen=True, config=STRICT)
 class Family:
     """One model family: an architecture with what is fixed about it, what is searched, and where the search begins.
 
@@ -111,6 +130,7 @@ class Family:
         options: fixed values of training and architecture.
         space: what is searched; keys are what training and the architecture take.
         start: configurations that are tried first; what they leave out is drawn.
+        reference: what was reported for this family elsewhere.
     """
 
     name: Name
@@ -119,6 +139,7 @@ class Family:
     options: Values = Field(default_factory=dict)
     space: Space = Field(default_factory=dict)
     start: Annotated[Sequence[Values], AfterValidator(tuple[Values, ...])] = ()
+    reference: Reference | None = None
 
     @model_validator(mode="after")
     def _check(self) -> "Family":

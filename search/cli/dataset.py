@@ -1,14 +1,34 @@
 """`optrack dataset`: the images that studies can name."""
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .options import DEFAULT_CACHE_DIR, DEFAULT_DATA_DIR, CacheDirOption, DataDirOption, JsonOption
 from .output import console, print_json, print_table, short
 
-dataset_app = typer.Typer(help="List and fetch data sets.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from ...datasets import DatasetStatistics, Prepared
+
+dataset_app = typer.Typer(help="List, fetch and look at data sets.", no_args_is_help=True)
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A data set, or image_folder:PATH.")]
+ImageSizeOption = Annotated[
+    int | None, typer.Option(min=1, help="Side of the images in pixels; the data set's own unless given.")
+]
+ValidationOption = Annotated[float, typer.Option(metavar="SHARE", help="Share of the training part to validate on.")]
+SplitSeedOption = Annotated[int, typer.Option(min=0, help="Which images these are.")]
+GroupsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--groups",
+        metavar="PATTERN",
+        help="Regular expression searched in CLASS/FILE; images with the same first group are not split up.",
+    ),
+]
+DEFAULT_VALIDATION = 0.2
 
 
 @dataset_app.command("list")
@@ -56,30 +76,121 @@ def _found(name: str, data_dir: Path) -> str | None:
 
 @dataset_app.command()
 def prepare(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A data set, or image_folder:PATH.")],
+    name: NameArgument,
     download: Annotated[bool, typer.Option("--download", help="Fetch it first, where it can be fetched.")] = False,  # noqa: FBT002 - typer's form
-    image_size: Annotated[int | None, typer.Option(min=1, help="Side of the images in pixels.")] = None,
+    image_size: ImageSizeOption = None,
+    validation: ValidationOption = DEFAULT_VALIDATION,
+    split_seed: SplitSeedOption = 0,
+    groups: GroupsOption = None,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     cache_dir: CacheDirOption = DEFAULT_CACHE_DIR,
 ) -> None:
     """Decode a data set into the cache, so that the first study on it starts at once."""
     from ... import datasets
-    from ..study import Data
-    from .progress import decoding
 
     if download:
         datasets.download(name, data_dir)
-    data = Data(name)
-    with decoding() as progress:
-        prepared = datasets.prepare(
-            name,
-            image_size=image_size,
-            validation=data.validation,
-            split_seed=data.split_seed,
-            data_dir=data_dir,
-            cache_dir=cache_dir,
-            progress=progress,
-        )
+    prepared = _prepared(name, _Choices(image_size, validation, split_seed, groups, data_dir, cache_dir))
     channels, height, width = prepared.input_shape
     images = prepared.train_images + prepared.validation_images
     console().print(f"{name}: {images} images of {channels} x {height} x {width} in {prepared.folder}", markup=False)
+
+
+@dataset_app.command()
+def stats(
+    name: NameArgument,
+    image_size: ImageSizeOption = None,
+    validation: ValidationOption = DEFAULT_VALIDATION,
+    split_seed: SplitSeedOption = 0,
+    groups: GroupsOption = None,
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    cache_dir: CacheDirOption = DEFAULT_CACHE_DIR,
+    as_json: JsonOption = False,  # noqa: FBT002 - typer's form
+) -> None:
+    """Count a data set's images: per part and class, groups, duplicates between parts, mean and deviation."""
+    from ... import datasets
+    from .progress import decoding
+
+    choices = _Choices(image_size, validation, split_seed, groups, data_dir, cache_dir)
+    with decoding() as progress:
+        statistics = datasets.dataset_statistics(name, **choices.arguments(name), progress=progress)
+    if as_json:
+        print_json(asdict(statistics))
+    else:
+        _print_statistics(statistics)
+
+
+@dataset_app.command()
+def preview(
+    name: NameArgument,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The picture; preview-NAME.png by default.")
+    ] = None,
+    image_size: ImageSizeOption = None,
+    validation: ValidationOption = DEFAULT_VALIDATION,
+    split_seed: SplitSeedOption = 0,
+    groups: GroupsOption = None,
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    cache_dir: CacheDirOption = DEFAULT_CACHE_DIR,
+) -> None:
+    """Draw four training images of every class into a picture."""
+    from ...datasets.preview import preview as draw
+    from ...datasets.preview import save
+
+    prepared = _prepared(name, _Choices(image_size, validation, split_seed, groups, data_dir, cache_dir))
+    file = output or Path(f"preview-{Path(name.rpartition(':')[2]).resolve().name}.png")
+    save(draw(prepared), file)
+    console().print(f"{name}: four images of each of {len(prepared.classes)} classes in {file}", markup=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Choices:
+    """What several commands ask about images, in the order of their options."""
+
+    image_size: int | None
+    validation: float
+    split_seed: int
+    group_pattern: str | None
+    data_dir: Path
+    cache_dir: Path
+
+    def arguments(self, name: str) -> dict[str, Any]:
+        """What `prepare` takes; images of different sizes are resized to what is usual for the data set."""
+        from ...datasets import dataset_infos
+
+        usual = {info.name: info.usual_size for info in dataset_infos()}.get(name)
+        return {**asdict(self), "image_size": self.image_size or usual}
+
+
+def _prepared(name: str, choices: _Choices) -> "Prepared":
+    from ... import datasets
+    from .progress import decoding
+
+    with decoding() as progress:
+        return datasets.prepare(name, **choices.arguments(name), progress=progress)
+
+
+def _print_statistics(statistics: "DatasetStatistics") -> None:
+    parts = {name: part for name, part in statistics.splits.items() if part is not None}
+    rows = [[name, *(str(part.per_class[name]) for part in parts.values())] for name in statistics.classes]
+    rows.append(["all classes", *(str(part.images) for part in parts.values())])
+    print_table(["class", *(f"{part}#" for part in parts)], rows, title=statistics.dataset)
+    print_table(["", ""], [[what, value] for what, value in _facts(statistics).items()])
+
+
+def _facts(statistics: "DatasetStatistics") -> dict[str, str]:
+    """What there is to say beside the numbers of images, for people."""
+    sizes = {f"{height} x {width}" for height, width in statistics.original_sizes.values()}
+    ranges = ", ".join(f"{name} {height} x {width}" for name, (height, width) in statistics.original_sizes.items())
+    groups = statistics.groups
+    between = ", ".join(f"{pair.replace('_', '/')} {count}" for pair, count in statistics.duplicates_between.items())
+    return {
+        "layout": statistics.layout,
+        "images (C x H x W)": " x ".join(map(str, statistics.input_shape)),
+        "files (H x W)": sizes.pop() if len(sizes) == 1 else ranges,
+        "mean": " ".join(f"{value:.4f}" for value in statistics.mean),
+        "standard deviation": " ".join(f"{value:.4f}" for value in statistics.std),
+        "groups": f"train {groups.train}, validation {groups.validation}, shared {groups.shared}" if groups else "none",
+        "duplicates": f"{statistics.duplicates} ({between})",
+        **({"test part": "not there"} if statistics.splits["test"] is None else {}),
+    }

@@ -7,6 +7,9 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le, Lt
 
 
+Preset = Literal["none", "crop_flip", "crop_flip_cutout", "rotation_jitter", "stl10", "cifar10_convnet", "cinic10"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingConfig:
     """How a network is trained.
@@ -26,6 +29,9 @@ class TrainingConfig:
         decay_patience: epochs without a lower validation loss after which schedule plateau decays.
         decay_factor: what step and plateau multiply the learning rate by.
         gradient_clip: largest L2 norm of the gradient; 0 for no limit.
+        feature_lr_factor: learning rate of pretrained features as a factor of the head's; of no effect elsewhere.
+        augmentation: a preset of `optrack.datasets.augmentation`, applied to each training batch.
+        augmentation_strength: 0 leaves images as they are, 1 is the preset as named, more is more.
     """
 
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
@@ -41,6 +47,9 @@ class TrainingConfig:
     decay_patience: Annotated[int, Ge(0)] = 3
     decay_factor: Annotated[float, Gt(0), Le(1)] = 0.1
     gradient_clip: Annotated[float, Ge(0)] = 0.0
+    feature_lr_factor: Annotated[float, Gt(0)] = 1.0
+    augmentation: Preset = "none"
+    augmentation_strength: Annotated[float, Ge(0)] = 1.0
 
 
 def split_settings(settings: Mapping[str, Any]) -> tuple[TrainingConfig, dict[str, Any]]:

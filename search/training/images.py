@@ -1,6 +1,7 @@
 """Images as one resident uint8 tensor, batched on the device: no worker processes, no copies but the batch."""
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...datasets import SearchData
+
+Augment = Callable[[Tensor], Tensor]
+"""From images uint8 [B, C, H, W] to images of the same shape, uint8 or float32 in 0 to 255."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +43,20 @@ class ResidentImages:
         _, channels, height, width = self.images.shape
         return channels, height, width
 
-    def batch(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised images float32 [B, C, H, W], channels last in memory, and their labels int64 [B]."""
-        images = self.images[positions].to(torch.float32, memory_format=torch.channels_last)
+    def batch(self, positions: Tensor, augment: Augment | None = None) -> tuple[Tensor, Tensor]:
+        """A batch.
+
+        Args:
+            positions: int64 [B].
+            augment: changes the images before they are normalised; None for validation.
+
+        Returns:
+            Normalised images float32 [B, C, H, W], channels last in memory, and their labels int64 [B].
+        """
+        images = self.images[positions]
+        if augment is not None:
+            images = augment(images)
+        images = images.to(torch.float32, memory_format=torch.channels_last)
         return (images - self.mean) / self.deviation, self.labels[positions]
 
 

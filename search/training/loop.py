@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]
@@ -10,9 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...architectures import architecture
+from ...architectures.transfer import Transferable
 from ...datasets import open_prepared
+from ...datasets.augmentation import preset
 from .config import TrainingConfig
-from .images import ResidentImages, resident
+from .images import Augment, ResidentImages, resident
 from .job import EpochResult, Job, improves
 from .randomness import Randomness
 from .schedules import learning_rate
@@ -39,6 +42,8 @@ def train(job: Job) -> Iterator[EpochResult]:
     with randomness.active():
         build = architecture(job.architecture)
         model: nn.Module = build(images.input_shape, images.classes, **job.model)
+        if isinstance(model, Transferable):
+            model.load_pretrained()
         model.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         optimizer = make_optimizer(job.training, model)
     best_value, best_epoch, best_weights = None, 0, dict[str, Tensor]()
@@ -46,7 +51,7 @@ def train(job: Job) -> Iterator[EpochResult]:
 
     for epoch in range(1, job.epochs + 1):
         with randomness.active():
-            result = run_epoch(job, epoch, model, optimizer, images, randomness.order, val_losses)
+            result = run_epoch(job, epoch, model, optimizer, images, randomness, val_losses)
             val_losses.append(result.val_loss)
             value = result.metrics()[job.metric]
             if improves(job.metric, value, best_value):
@@ -70,12 +75,13 @@ def run_epoch(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     images: ResidentImages,
-    order: torch.Generator,
+    randomness: Randomness,
     val_losses: list[float],
 ) -> EpochResult:
     """One pass over the training images and one over the validation images."""
     started = time.perf_counter()
-    batches = shuffled_batches(images.train, job.training.batch_size, order)
+    batches = shuffled_batches(images.train, job.training.batch_size, randomness.order)
+    augment = make_augment(job.training, randomness.augmentation)
     model.train()
     loss_sum = torch.zeros((), device=images.images.device)
     correct = torch.zeros((), dtype=torch.int64, device=images.images.device)
@@ -84,7 +90,7 @@ def run_epoch(
         lr = learning_rate(
             job.training, step=step, steps_per_epoch=len(batches), epochs=job.epochs, val_losses=val_losses
         )
-        loss, logits, labels = train_step(job.training, lr, model, optimizer, *images.batch(batch))
+        loss, logits, labels = train_step(job.training, lr, model, optimizer, *images.batch(batch, augment))
         loss_sum += loss * len(batch)
         correct += (logits.argmax(1) == labels).sum()
     seen = sum(len(batch) for batch in batches)
@@ -95,7 +101,7 @@ def run_epoch(
         train_accuracy=float(correct) / seen,
         val_loss=val_loss,
         val_accuracy=val_accuracy,
-        lr=optimizer.param_groups[0]["lr"],
+        lr=lr,
         seconds=time.perf_counter() - started,
     )
 
@@ -122,7 +128,7 @@ def train_step(
         Mean loss [], logits [B, classes] and labels [B], all on the device, without gradient.
     """
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group["lr_factor"]
     optimizer.zero_grad(set_to_none=True)
     logits = model(images)
     loss = functional.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
@@ -131,6 +137,14 @@ def train_step(
         nn.utils.clip_grad_norm_(model.parameters(), config.gradient_clip)
     optimizer.step()
     return loss.detach(), logits.detach(), labels
+
+
+def make_augment(config: TrainingConfig, generator: torch.Generator) -> Augment | None:
+    """The augmentation of a training, drawing from a generator on the CPU; None where there is none."""
+    if config.augmentation == "none" or config.augmentation_strength == 0:
+        return None
+    augmentation = preset(config.augmentation, config.augmentation_strength)
+    return lambda images: augmentation(images, generator)
 
 
 def shuffled_batches(positions: Tensor, batch_size: int, order: torch.Generator) -> list[Tensor]:
@@ -159,8 +173,15 @@ def evaluate(model: nn.Module, images: ResidentImages) -> tuple[float, float]:
 
 
 def make_optimizer(config: TrainingConfig, model: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer of all parameters that are trained."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    """The optimizer of all parameters that are trained; pretrained features have a learning rate of their own."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    features = model.feature_parameters() if isinstance(model, Transferable) else []
+    of_features = {id(parameter) for parameter in features}
+    groups: list[dict[str, Any]] = [
+        {"params": [parameter for parameter in trained if id(parameter) not in of_features], "lr_factor": 1.0},
+        {"params": features, "lr_factor": config.feature_lr_factor},
+    ]
+    parameters = [group for group in groups if group["params"]]
     match config.optimizer:
         case "adam":
             return torch.optim.Adam(parameters, lr=config.lr, weight_decay=config.weight_decay)

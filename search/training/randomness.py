@@ -7,7 +7,7 @@ import torch
 
 
 class Randomness:
-    """The streams of one training: initialisation and dropout from torch's global generators, order from its own.
+    """The streams of one training: initialisation and dropout from torch's, order and augmentation from their own.
 
     Args:
         seed: in [0, 2^63).
@@ -19,6 +19,8 @@ class Randomness:
         self._device = device
         self._threads = threads
         self.order = torch.Generator().manual_seed(seed)
+        # A stream of its own: another augmentation leaves the order of the images as it is.
+        self.augmentation = torch.Generator().manual_seed(seed ^ 1)
         with self._callers_kept():
             torch.manual_seed(seed)
             self._states = self._read()

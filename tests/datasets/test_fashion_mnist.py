@@ -152,7 +152,7 @@ def test_what_was_downloaded_can_be_prepared(tmp_path: Path, mirror: Path) -> No
 
 
 def test_what_is_there_is_not_downloaded_again(tmp_path: Path, write_fashion: Callable[..., Path]) -> None:
-    data_dir = write_fashion(tmp_path / "data")
+    data_dir = write_fashion(tmp_path / "data", test=True)
     assert download("fashion_mnist", data_dir) == data_dir / "FashionMNIST" / "raw"
 
 

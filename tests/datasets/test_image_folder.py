@@ -126,7 +126,7 @@ def test_loops_of_symbolic_links_end(tmp_path: Path, write_images: Write) -> Non
         for index in range(3):
             (folder / "train" / name / f"loop{index}").symlink_to(folder / "train" / name)
     (folder / "train" / "bee" / "self.png").symlink_to("self.png")
-    _refused(folder, r"1 of 9 images in .* cannot be read: train/bee/self.png \(Too many levels of symbolic links\)")
+    _refused(folder, r"1 of 9 files in .* cannot be read: train/bee/self.png \(Too many levels of symbolic links\)")
     (folder / "train" / "bee" / "self.png").unlink()
     assert _prepare(folder, tmp_path / "cache").train_images == 4
 

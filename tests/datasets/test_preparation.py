@@ -118,7 +118,7 @@ def test_bad_arguments_are_refused_and_leave_nothing_behind(
     [
         (
             "digit",
-            r"there is no data set 'digit' \(did you mean 'digits'\?\); known are digits, fashion_mnist, image_f",
+            r"there is no data set 'digit' \(did you mean 'digits'\?\); known are cifar10, cinic10, digits, f",
         ),
         ("", r"there is no data set ''; known are"),
         ("imagefolder:x", r"did you mean 'image_folder'"),

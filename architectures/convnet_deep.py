@@ -1,0 +1,87 @@
+"""Three blocks of two padded convolutions, with batch norm behind the relu and dropout of whole channels."""
+
+from collections import OrderedDict
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from .blocks import check_image_size, classifier, hidden_widths
+from .hyperparameters import BatchNormMomentum, Dropout, Filters, HeadDepth, Init, Width, WidthFactor
+from .initialisation import initialise
+
+BLOCKS = 3
+POOLING = 2  # side and stride of the max-pools, in pixels
+
+
+class ConvNetDeep(nn.Module):
+    """Three blocks of twice 3x3 convolution, relu and batch norm, then 2x2 max-pool; then linear layers.
+
+    Source: K. Simonyan, A. Zisserman, Very deep convolutional networks for large-scale image recognition, ICLR 2015,
+    arXiv:1409.1556, section 2.1; batch norm behind the relu after D. Mishkin, N. Sergievskiy, J. Matas, CVIU 161, 2017,
+    arXiv:1606.02228; dropout of whole channels after J. Tompson, R. Goroshin, A. Jain, Y. LeCun, C.
+    Bregler, CVPR 2015, arXiv:1411.4280.
+
+    Args:
+        input_shape: Channels, height, width.
+        classes: Number of classes.
+        filters: Of the first block's convolutions; each further block has twice as many.
+        batch_norm: Whether batch norm stands behind the relu of each convolution and hidden linear layer.
+        bn_momentum: Of the batch norms; without effect when there are none.
+        head_depth: Number of hidden linear layers.
+        head_width: Units of the first hidden linear layer.
+        head_width_factor: Width of each further hidden linear layer relative to the one before.
+        dropout: Of whole channels, behind the second relu of each block.
+        init: How the weights are drawn.
+
+    Raises:
+        ValueError: The image is smaller than 8 x 8 pixels.
+    """
+
+    minimum_image_size: ClassVar[int] = POOLING**BLOCKS
+
+    def __init__(
+        self,
+        input_shape: tuple[int, int, int],
+        classes: int,
+        *,
+        filters: Filters = 32,
+        batch_norm: bool = True,
+        bn_momentum: BatchNormMomentum = 0.1,
+        head_depth: HeadDepth = 1,
+        head_width: Width = 64,
+        head_width_factor: WidthFactor = 0.5,
+        dropout: Dropout = 0.0,
+        init: Init = "default",
+    ) -> None:
+        super().__init__()
+        check_image_size("convnet_deep", input_shape, self.minimum_image_size)
+        channels, height, width = input_shape
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        for number in range(1, 2 * BLOCKS + 1):
+            ends_block = number % 2 == 0
+            layers[f"conv{number}"] = nn.Conv2d(channels, filters, 3, padding=1)
+            layers[f"relu{number}"] = nn.ReLU()
+            if ends_block and dropout > 0:
+                layers[f"dropout{number // 2}"] = nn.Dropout2d(dropout)
+            if batch_norm:
+                layers[f"bn{number}"] = nn.BatchNorm2d(filters, momentum=bn_momentum)
+            if ends_block:
+                layers[f"pool{number // 2}"] = nn.MaxPool2d(POOLING)
+            channels = filters
+            filters = 2 * filters if ends_block else filters
+        self.features = nn.Sequential(layers)
+        positions = (height // self.minimum_image_size) * (width // self.minimum_image_size)
+        self.classifier = classifier(
+            channels * positions,
+            classes,
+            hidden_widths(head_depth, head_width, head_width_factor),
+            batch_norm=batch_norm,
+            bn_momentum=bn_momentum,
+            relu_first=True,
+        )
+        initialise(self, init)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map normalised images, float32 [B, C, H, W], to logits [B, classes]."""
+        features = self.features(images)  # [B, 4 * filters, H / 8, W / 8], rounded down
+        return self.classifier(features)

@@ -1,0 +1,25 @@
+"""The errors of this room.
+
+    ArchitectureError(ValueError)
+    ├── UnknownArchitectureError    no architecture goes by that name
+    │   └── MissingLibraryError     the library that it is in is not installed
+    └── PretrainedWeightsError      pretrained weights are missing or do not fit
+
+The message is one line, and all that an error carries, so that it survives the way from one process to another.
+"""
+
+
+class ArchitectureError(ValueError):
+    """The root of this room's errors."""
+
+
+class UnknownArchitectureError(ArchitectureError):
+    """No architecture goes by that name."""
+
+
+class MissingLibraryError(UnknownArchitectureError):
+    """The architecture is one of a library that is not installed."""
+
+
+class PretrainedWeightsError(ArchitectureError):
+    """Pretrained weights are neither in the cache nor to be had, or do not fit the architecture."""

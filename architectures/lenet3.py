@@ -1,0 +1,84 @@
+"""LeNet with a third convolution, and filters that double."""
+
+from collections import OrderedDict
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from .blocks import check_image_size, classifier, hidden_widths
+from .hyperparameters import BatchNormMomentum, Dropout, Filters, HeadDepth, Init, KernelSize, Width, WidthFactor
+from .initialisation import initialise
+
+POOLING = 2  # side and stride of the max-pools, in pixels
+CONVOLUTIONS = 3
+
+
+class LeNet3(nn.Module):
+    """Three padded convolutions, each with 2x2 max-pool and relu and twice the filters of the last, then linear layers.
+
+    Source: A. Krizhevsky, cuda-convnet, 2011, in the form of Caffe's `cifar10_quick` (three padded 5x5 convolutions, a
+    hidden linear layer of 64), with max-pools throughout, and filters 32, 64, 128 for 32, 32, 64.
+
+    Args:
+        input_shape: Channels, height, width.
+        classes: Number of classes.
+        filters: Of the first convolution; each further one has twice as many.
+        kernel_size: Of all convolutions, padded by half of it.
+        batch_norm: Whether batch norm stands before the relu of each convolution and hidden linear layer.
+        bn_momentum: Of the batch norms; without effect when there are none.
+        head_depth: Number of hidden linear layers.
+        head_width: Units of the first hidden linear layer.
+        head_width_factor: Width of each further hidden linear layer relative to the one before.
+        dropout: After each hidden linear layer, or on the features where there is none.
+        init: How the weights are drawn.
+
+    Raises:
+        ValueError: The image is smaller than 8 x 8 pixels.
+    """
+
+    minimum_image_size: ClassVar[int] = POOLING**CONVOLUTIONS
+
+    def __init__(
+        self,
+        input_shape: tuple[int, int, int],
+        classes: int,
+        *,
+        filters: Filters = 32,
+        kernel_size: KernelSize = 5,
+        batch_norm: bool = False,
+        bn_momentum: BatchNormMomentum = 0.1,
+        head_depth: HeadDepth = 1,
+        head_width: Width = 64,
+        head_width_factor: WidthFactor = 0.5,
+        dropout: Dropout = 0.0,
+        init: Init = "default",
+    ) -> None:
+        super().__init__()
+        check_image_size("lenet3", input_shape, self.minimum_image_size)
+        channels, height, width = input_shape
+        padding = kernel_size // 2
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        for number in range(1, CONVOLUTIONS + 1):
+            layers[f"conv{number}"] = nn.Conv2d(channels, filters, kernel_size, padding=padding)
+            layers[f"pool{number}"] = nn.MaxPool2d(POOLING)
+            if batch_norm:
+                layers[f"bn{number}"] = nn.BatchNorm2d(filters, momentum=bn_momentum)
+            layers[f"relu{number}"] = nn.ReLU()
+            # An odd kernel keeps the size, an even one adds a pixel.
+            height, width = ((side + 2 * padding - kernel_size + 1) // POOLING for side in (height, width))
+            channels, filters = filters, 2 * filters
+        self.features = nn.Sequential(layers)
+        self.classifier = classifier(
+            channels * height * width,
+            classes,
+            hidden_widths(head_depth, head_width, head_width_factor),
+            batch_norm=batch_norm,
+            bn_momentum=bn_momentum,
+            dropout=dropout,
+        )
+        initialise(self, init)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map normalised images, float32 [B, C, H, W], to logits [B, classes]."""
+        features = self.features(images)  # [B, 4 * filters, H / 8, W / 8], halves rounded down
+        return self.classifier(features)

@@ -1,0 +1,125 @@
+"""The classification models of torchvision, each as a network behind a new head."""
+
+import re
+from difflib import get_close_matches
+from functools import cache, partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from .errors import UnknownArchitectureError
+from .pretrained_weights import fetch, load_into, read
+from .registry import registered_name
+from .torchvision_compat import classification_models, get_model, get_model_builder, get_model_weights
+from .transfer import Backbone, TransferModel, before_kernels, transfer_class
+
+HEAD_DEPTHS = {"mobilenet_v2": 2, "vgg11_bn": 2}  # of the hand-tuned references; all others have one linear layer
+HEADS = ("classifier", "fc", "head", "heads")  # what torchvision calls the head; a model has one of them
+AUXILIARY = ("aux1", "aux2", "AuxLogits")  # heads at half of the way, for training on ImageNet alone
+FIXED_IMAGE_SIZE = ("vit_", "maxvit_")  # position embeddings and windows are made for one size
+
+
+@cache
+def torchvision_class(model: str) -> type[TransferModel]:
+    """Give the class of a torchvision model.
+
+    Pretrained weights are the first published ones (IMAGENET1K_V1), where there are some: those of the original
+    recipe, as in most papers that compare with them.
+
+    Args:
+        model: torchvision's name.
+
+    Raises:
+        UnknownArchitectureError: torchvision has no such model.
+    """
+    names = classification_models()
+    if model not in names:
+        nearest = ", ".join(f"torchvision:{name}" for name in get_close_matches(model.lower(), names, n=5, cutoff=0.0))
+        raise UnknownArchitectureError(f"unknown architecture {f'torchvision:{model}'!r}; nearest names: {nearest}")
+    name = registered_name("torchvision", model)
+    return transfer_class(
+        Backbone(
+            name=name,
+            source=f"torchvision's {model}: {_source(model)}",
+            minimum_image_size=max(_weights(model).meta["min_size"]),
+            fixed_image_size=model.startswith(FIXED_IMAGE_SIZE),
+            head_depth=HEAD_DEPTHS.get(model, 0),
+            build=partial(_network, model),
+            load=partial(_load, name, model),
+        )
+    )
+
+
+def _weights(model: str) -> Any:
+    """Give the first published weights, as torchvision describes them."""
+    versions = {version.name: version for version in get_model_weights(model)}
+    return versions.get("IMAGENET1K_V1", next(iter(versions.values())))
+
+
+def _source(model: str) -> str:
+    """Give the paper, which torchvision names in the first paragraph of a model's docstring, in one line."""
+    paragraph = (get_model_builder(model).__doc__ or "").strip().split("\n\n")[0]
+    return re.sub(r"`([^`<]*?)\s*<([^>]*)>`_{1,2}", r"\1, \2", " ".join(paragraph.split()))
+
+
+def _network(model: str, pretrained: bool) -> nn.Module:  # noqa: FBT001 - as `Backbone.build` is called
+    network = _whole_network(model, pretrained)
+    head = next(name for name in HEADS if hasattr(network, name))
+    layers = getattr(network, head)
+    setattr(network, head, nn.Sequential(*before_kernels(layers.children() if list(layers.children()) else [layers])))
+    if model.startswith("squeezenet"):
+        network.classifier = nn.AdaptiveAvgPool2d(1)  # its head pools behind the last convolution
+    elif hasattr(network, "avgpool"):
+        network.avgpool = nn.AdaptiveAvgPool2d(1)  # to 1 x 1 already, but in VGG and AlexNet
+    return network
+
+
+def _whole_network(model: str, pretrained: bool) -> nn.Module:  # noqa: FBT001 - as above
+    if model.startswith("vgg"):
+        return _vgg(model)
+    options: dict[str, Any] = {}
+    if model in {"googlenet", "inception_v3"}:
+        # The published weights want images in [-1, 1]; torchvision converts them from ImageNet's mean and deviation.
+        options = {"aux_logits": False, "init_weights": False, "transform_input": pretrained}
+    if model.startswith("vit_"):
+        options = {"image_size": max(_weights(model).meta["min_size"])}
+    try:
+        return get_model(model, weights=None, **options)
+    except NotImplementedError:
+        # RegNet reads its widths out of tensors while it is built, and tensors on the meta device have no numbers.
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+            network = get_model(model, weights=None, **options)
+        return network.to("meta")
+
+
+def _vgg(model: str) -> nn.Module:
+    """Make a VGG whose features alone have memory: its own head has 124 million weights that we do not want."""
+    with torch.device("meta"):
+        network = get_model(model, weights=None)
+    features = network.get_submodule("features").to_empty(device=torch.get_default_device())
+    for layer in features.children():  # as torchvision draws them
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+            assert layer.bias is not None  # noqa: S101 - VGG's convolutions have one
+            nn.init.zeros_(layer.bias)
+        elif isinstance(layer, nn.BatchNorm2d):
+            layer.reset_parameters()
+    return network
+
+
+def _load(name: str, model: str, network: nn.Module) -> None:
+    file = fetch(name, _weights(model).url)
+    state = network.state_dict()
+    weights = {_present_key(key): tensor for key, tensor in read(name, file).items()}
+    of_the_network = {
+        key: tensor
+        for key, tensor in weights.items()
+        if key in state or key.split(".")[0] not in (*HEADS, *AUXILIARY)  # the rest is its own head
+    }
+    load_into(network, of_the_network, name, file)
+
+
+def _present_key(key: str) -> str:
+    """Give a weight's name of today: DenseNet's files say `norm.1` for what has long been `norm1`."""
+    return re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\.", r"\1\2.", key)

@@ -1,0 +1,264 @@
+"""Networks from libraries behind a new head: fixed, trained in their last blocks, or trained whole."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, takewhile
+from typing import Annotated, ClassVar, Protocol, cast, runtime_checkable
+
+import torch
+from annotated_types import Ge, Le
+from torch import Tensor, nn
+
+from .blocks import check_image_size, classifier, hidden_widths
+from .hyperparameters import BatchNormMomentum, Dropout, HeadDepth, Width, WidthFactor
+
+BatchNorm = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+OPENED = frozenset({"features", "layers", "blocks", "encoder", "stages", "trunk_output"})
+"""Names that libraries give to modules that hold the blocks in their order and do little else."""
+
+
+@runtime_checkable
+class Transferable(Protocol):
+    """What an architecture that can start from pretrained weights offers to training, beside being a module.
+
+    Training calls `load_pretrained` once, after the constructor and before the optimizer is made; where there are other
+    weights to load (a checkpoint), not at all. `feature_parameters` are the trainable parameters that came with the
+    pretrained weights: training may give them a learning rate of their own, usually a lower one than that of the head,
+    which starts from random numbers. All other trainable parameters belong to the head.
+    """
+
+    def load_pretrained(self) -> None:
+        """Load the pretrained weights, from the cache or else the network; do nothing where none are asked for.
+
+        Raises:
+            PretrainedWeightsError: They are in neither, or do not fit.
+        """
+        ...
+
+    def feature_parameters(self) -> list[nn.Parameter]:
+        """Give the trainable parameters of the pretrained part; none where it is fixed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backbone:
+    """A network of a library without its head.
+
+    Attributes:
+        name: What the architecture goes by.
+        source: Paper or project, for the docstring.
+        minimum_image_size: In pixels.
+        fixed_image_size: Whether it takes square images of that size alone.
+        head_depth: Number of hidden linear layers of the head by default.
+        build: Makes it with random weights, on torch's default device; the argument says whether pretrained weights
+            will be loaded. It maps [B, 3, H, W] to [B, F] or [B, F, 1, 1].
+        load: Loads the pretrained weights into it, or raises PretrainedWeightsError.
+    """
+
+    name: str
+    source: str
+    minimum_image_size: int
+    fixed_image_size: bool
+    head_depth: int
+    build: Callable[[bool], nn.Module]
+    load: Callable[[nn.Module], None]
+
+
+def feature_blocks(network: nn.Module) -> list[list[nn.Module]]:
+    """Split a network into blocks in the order in which they run, those nearest to the image first.
+
+    A block starts with each child of the network that holds a matrix or a kernel, be it a single convolution or a
+    whole stage; children that follow without one (norms, activations, pools) belong to it. Children that only hold the
+    blocks (`OPENED`) count as their children.
+
+    >>> conv = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
+    >>> [[type(module).__name__ for module in block] for block in feature_blocks(conv)]
+    [['Conv2d', 'ReLU'], ['Conv2d', 'BatchNorm2d', 'ReLU']]
+    """
+    blocks: list[list[nn.Module]] = [[]]
+    for module in _opened(network):
+        if _has_kernel(module) and any(_has_kernel(other) for other in blocks[-1]):
+            blocks.append([])
+        blocks[-1].append(module)
+    return blocks
+
+
+def _opened(network: nn.Module) -> Iterator[nn.Module]:
+    for name, child in network.named_children():
+        if name in OPENED:
+            yield from _opened(child)
+        else:
+            yield child
+
+
+def _has_kernel(module: nn.Module) -> bool:
+    return any(parameter.ndim > 1 for parameter in module.parameters())
+
+
+def before_kernels(layers: Iterable[nn.Module]) -> list[nn.Module]:
+    """Give the first layers, up to the first one with a matrix or a kernel or dropout: what of a head to keep."""
+    return list(takewhile(lambda layer: not (_has_kernel(layer) or isinstance(layer, nn.Dropout)), layers))
+
+
+class TransferModel(nn.Module):
+    """A network of a library (`features`) and a new head (`classifier`); subclasses say of which network.
+
+    Attributes:
+        features: The network without its head.
+        classifier: The head.
+        pretrained: Whether `load_pretrained` loads anything.
+    """
+
+    minimum_image_size: ClassVar[int]
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        features: int,
+        input_shape: tuple[int, int, int],
+        classes: int,
+        *,
+        pretrained: bool,
+        trainable_blocks: int,
+        bn_momentum: float,
+        head_depth: int,
+        head_width: int,
+        head_width_factor: float,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        check_input(backbone, input_shape)
+        self.pretrained = pretrained
+        self.features = backbone.build(pretrained)
+        self._load = backbone.load
+        for module in cast("Iterable[nn.Module]", self.features.modules()):
+            if isinstance(module, BatchNorm):
+                module.momentum = bn_momentum
+        self._frozen_blocks = self._freeze(backbone.name, trainable_blocks)
+        self.classifier = classifier(
+            features, classes, hidden_widths(head_depth, head_width, head_width_factor), dropout=dropout
+        )
+        self.train()
+
+    def _freeze(self, name: str, trainable_blocks: int) -> int:
+        """Leave the last blocks trainable; give the number of blocks that are not."""
+        blocks = feature_blocks(self.features)
+        if not 0 <= trainable_blocks <= len(blocks):
+            rule = f"trainable_blocks must lie in [0, {len(blocks)}] for {name}"
+            raise ValueError(f"{rule}, but got {trainable_blocks}")
+        frozen = len(blocks) - trainable_blocks
+        if frozen:
+            self.features.requires_grad_(requires_grad=False)
+            for module in chain.from_iterable(blocks[frozen:]):
+                module.requires_grad_(requires_grad=True)
+        return frozen
+
+    def train(self, mode: bool = True) -> "TransferModel":  # noqa: FBT001, FBT002 - torch's signature
+        """Switch to training or inference; fixed blocks stay in inference, so that their batch norms stay as they are.
+
+        Args:
+            mode: Whether to train.
+        """
+        super().train(mode)
+        blocks = feature_blocks(self.features)
+        fixed = blocks[: self._frozen_blocks] if self._frozen_blocks < len(blocks) else [[self.features]]
+        for module in chain.from_iterable(fixed):
+            module.eval()
+        return self
+
+    def load_pretrained(self) -> None:
+        """Load the pretrained weights where they are asked for, see `Transferable`."""
+        if self.pretrained:
+            self._load(self.features)
+
+    def feature_parameters(self) -> list[nn.Parameter]:
+        """Give the trainable parameters of the network without the head, see `Transferable`."""
+        return [parameter for parameter in self.features.parameters() if parameter.requires_grad]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map normalised images, float32 [B, 1 or 3, H, W], to logits [B, classes]."""
+        features = self.features(images.expand(-1, 3, -1, -1))  # [B, F] or [B, F, 1, 1]
+        return self.classifier(features)
+
+
+def check_input(backbone: Backbone, input_shape: tuple[int, int, int]) -> None:
+    """Refuse images that the network cannot take.
+
+    Raises:
+        ValueError: They are too small, of another size than the only one, or neither grey nor coloured.
+    """
+    channels, height, width = input_shape
+    side = backbone.minimum_image_size
+    if backbone.fixed_image_size and (height, width) != (side, side):
+        raise ValueError(f"{backbone.name} needs images of {side} x {side} pixels, but got {height} x {width}")
+    check_image_size(backbone.name, input_shape, side)
+    if channels not in {1, 3}:
+        raise ValueError(f"{backbone.name} needs images of 1 or 3 channels, but got {channels}")
+
+
+def transfer_class(backbone: Backbone) -> type[TransferModel]:
+    """Make the class of a network: its signature says how many blocks it has and what its batch norms come with."""
+    side = backbone.minimum_image_size
+    with torch.device("meta"), torch.no_grad():
+        network = backbone.build(False).eval()
+        features = network(torch.empty(1, 3, side, side)).shape[1]
+    blocks = len(feature_blocks(network))
+    momenta = (module.momentum for module in network.modules() if isinstance(module, BatchNorm))
+    own_momentum = next((momentum for momentum in momenta if momentum), 0.1)
+
+    class Model(TransferModel):
+        minimum_image_size: ClassVar[int] = backbone.minimum_image_size
+
+        def __init__(
+            self,
+            input_shape: tuple[int, int, int],
+            classes: int,
+            *,
+            pretrained: bool = False,
+            trainable_blocks: Annotated[int, Ge(0), Le(blocks)] = blocks,
+            bn_momentum: BatchNormMomentum = own_momentum,
+            head_depth: HeadDepth = backbone.head_depth,
+            head_width: Width = 512,
+            head_width_factor: WidthFactor = 0.5,
+            dropout: Dropout = 0.0,
+        ) -> None:
+            super().__init__(
+                backbone,
+                features,
+                input_shape,
+                classes,
+                pretrained=pretrained,
+                trainable_blocks=trainable_blocks,
+                bn_momentum=bn_momentum,
+                head_depth=head_depth,
+                head_width=head_width,
+                head_width_factor=head_width_factor,
+                dropout=dropout,
+            )
+
+    Model.__name__ = Model.__qualname__ = backbone.name
+    Model.__doc__ = DOCUMENTATION.format(name=backbone.name, source=backbone.source, blocks=blocks)
+    return Model
+
+
+DOCUMENTATION = """{name} behind a new head, from random or pretrained weights, trained whole or in part.
+
+Source: {source}
+
+Grey images are repeated over the three channels. Features are averaged over all positions.
+
+Args:
+    input_shape: Channels (1 or 3), height, width.
+    classes: Number of classes.
+    pretrained: Whether training starts from weights that were learned on ImageNet.
+    trainable_blocks: How many of the last of the {blocks} feature blocks train: 0 for a fixed extractor of features,
+        {blocks} for all. Fixed blocks take no gradient, and their batch norms stay in inference.
+    bn_momentum: Of the batch norms of the feature blocks that train; without effect when there are none.
+    head_depth: Number of hidden linear layers of the head.
+    head_width: Units of the first hidden linear layer.
+    head_width_factor: Width of each further hidden linear layer relative to the one before.
+    dropout: After each hidden linear layer, or on the features where there is none.
+
+Raises:
+    ValueError: The image is too small, or has neither 1 nor 3 channels.
+"""

@@ -1,0 +1,45 @@
+"""Augmentation by the batch, on the images' device, with random numbers of its own for each image.
+
+`PRESETS` and the operations are plain values and need no torch, so that a name can be checked at once; `preset` and
+`Augmentation` import it.
+
+>>> import torch
+>>> from optrack.datasets.augmentation import preset
+>>> images = torch.zeros(8, 3, 32, 32, dtype=torch.uint8)
+>>> preset("crop_flip")(images, torch.Generator().manual_seed(0)).shape
+torch.Size([8, 3, 32, 32])
+"""
+
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING
+
+from .operations import Affine, Border, ColourJitter, Crop, Cutout, Flip, Grayscale, Operation
+from .presets import PRESETS
+
+if TYPE_CHECKING:
+    from .pipeline import Augmentation, Parameters, preset
+
+__all__ = [
+    "PRESETS",
+    "Affine",
+    "Augmentation",
+    "Border",
+    "ColourJitter",
+    "Crop",
+    "Cutout",
+    "Flip",
+    "Grayscale",
+    "Operation",
+    "Parameters",
+    "preset",
+]
+
+_LAZY = ("Augmentation", "Parameters", "preset")
+
+if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any misspelt name
+
+    def __getattr__(name: str) -> object:
+        """Import what needs torch when it is first used."""
+        if name not in _LAZY:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return resolve_name(f"{__name__}.pipeline:{name}")
