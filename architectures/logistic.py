@@ -1,11 +1,12 @@
 """Multinomial logistic regression on pixels."""
 
 import math
+from collections import OrderedDict
 from typing import ClassVar
 
 from torch import Tensor, nn
 
-from .blocks import check_image_size, classifier
+from .blocks import check_image_size
 from .hyperparameters import Dropout, Init
 from .initialisation import initialise
 
@@ -32,7 +33,11 @@ class Logistic(nn.Module):
     ) -> None:
         super().__init__()
         check_image_size("logistic", input_shape, self.minimum_image_size)
-        self.layers = classifier(math.prod(input_shape), classes, [], dropout=dropout)
+        layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
+        if dropout > 0:
+            layers["dropout"] = nn.Dropout(dropout)
+        layers["fc"] = nn.Linear(math.prod(input_shape), classes)
+        self.layers = nn.Sequential(layers)
         initialise(self, init)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, takewhile
-from typing import Annotated, ClassVar, Protocol, cast, runtime_checkable
+from typing import Annotated, ClassVar, Protocol, runtime_checkable
 
 import torch
 from annotated_types import Ge, Le
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from .blocks import check_image_size, classifier, hidden_widths
 from .hyperparameters import BatchNormMomentum, Dropout, HeadDepth, Width, WidthFactor
 
-BatchNorm = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
 OPENED = frozenset({"features", "layers", "blocks", "encoder", "stages", "trunk_output"})
 """Names that libraries give to modules that hold the blocks in their order and do little else."""
 
@@ -110,48 +110,11 @@ class TransferModel(nn.Module):
     """
 
     minimum_image_size: ClassVar[int]
-
-    def __init__(
-        self,
-        backbone: Backbone,
-        features: int,
-        input_shape: tuple[int, int, int],
-        classes: int,
-        *,
-        pretrained: bool,
-        trainable_blocks: int,
-        bn_momentum: float,
-        head_depth: int,
-        head_width: int,
-        head_width_factor: float,
-        dropout: float,
-    ) -> None:
-        super().__init__()
-        check_input(backbone, input_shape)
-        self.pretrained = pretrained
-        self.features = backbone.build(pretrained)
-        self._load = backbone.load
-        for module in cast("Iterable[nn.Module]", self.features.modules()):
-            if isinstance(module, BatchNorm):
-                module.momentum = bn_momentum
-        self._frozen_blocks = self._freeze(backbone.name, trainable_blocks)
-        self.classifier = classifier(
-            features, classes, hidden_widths(head_depth, head_width, head_width_factor), dropout=dropout
-        )
-        self.train()
-
-    def _freeze(self, name: str, trainable_blocks: int) -> int:
-        """Leave the last blocks trainable; give the number of blocks that are not."""
-        blocks = feature_blocks(self.features)
-        if not 0 <= trainable_blocks <= len(blocks):
-            rule = f"trainable_blocks must lie in [0, {len(blocks)}] for {name}"
-            raise ValueError(f"{rule}, but got {trainable_blocks}")
-        frozen = len(blocks) - trainable_blocks
-        if frozen:
-            self.features.requires_grad_(requires_grad=False)
-            for module in chain.from_iterable(blocks[frozen:]):
-                module.requires_grad_(requires_grad=True)
-        return frozen
+    features: nn.Module
+    classifier: nn.Sequential
+    pretrained: bool
+    _load: Callable[[nn.Module], None]
+    _frozen_blocks: int
 
     def train(self, mode: bool = True) -> "TransferModel":  # noqa: FBT001, FBT002 - torch's signature
         """Switch to training or inference; fixed blocks stay in inference, so that their batch norms stay as they are.
@@ -196,6 +159,33 @@ def check_input(backbone: Backbone, input_shape: tuple[int, int, int]) -> None:
         raise ValueError(f"{backbone.name} needs images of 1 or 3 channels, but got {channels}")
 
 
+def freeze_all_but(network: nn.Module, trainable_blocks: int, *, name: str) -> None:
+    """Leave the last blocks trainable; what is in no block trains when all blocks do.
+
+    Args:
+        network: Changed in place.
+        trainable_blocks: How many.
+        name: Of the architecture, for the message.
+
+    Raises:
+        ValueError: There are fewer.
+    """
+    blocks = feature_blocks(network)
+    if not 0 <= trainable_blocks <= len(blocks):
+        raise ValueError(f"trainable_blocks must lie in [0, {len(blocks)}] for {name}, but got {trainable_blocks}")
+    if trainable_blocks < len(blocks):
+        network.requires_grad_(requires_grad=False)
+        for module in chain.from_iterable(blocks[len(blocks) - trainable_blocks :]):
+            module.requires_grad_(requires_grad=True)
+
+
+def batch_norms(network: nn.Module) -> Iterator[BatchNorm]:
+    """Give the batch norms of a network."""
+    for module in network.modules():
+        if isinstance(module, BatchNorm):
+            yield module
+
+
 def transfer_class(backbone: Backbone) -> type[TransferModel]:
     """Make the class of a network: its signature says how many blocks it has and what its batch norms come with."""
     side = backbone.minimum_image_size
@@ -203,8 +193,7 @@ def transfer_class(backbone: Backbone) -> type[TransferModel]:
         network = backbone.build(False).eval()
         features = network(torch.empty(1, 3, side, side)).shape[1]
     blocks = len(feature_blocks(network))
-    momenta = (module.momentum for module in network.modules() if isinstance(module, BatchNorm))
-    own_momentum = next((momentum for momentum in momenta if momentum), 0.1)
+    own_momentum = next((norm.momentum for norm in batch_norms(network) if norm.momentum), 0.1)
 
     class Model(TransferModel):
         minimum_image_size: ClassVar[int] = backbone.minimum_image_size
@@ -222,19 +211,18 @@ def transfer_class(backbone: Backbone) -> type[TransferModel]:
             head_width_factor: WidthFactor = 0.5,
             dropout: Dropout = 0.0,
         ) -> None:
-            super().__init__(
-                backbone,
-                features,
-                input_shape,
-                classes,
-                pretrained=pretrained,
-                trainable_blocks=trainable_blocks,
-                bn_momentum=bn_momentum,
-                head_depth=head_depth,
-                head_width=head_width,
-                head_width_factor=head_width_factor,
-                dropout=dropout,
-            )
+            super().__init__()
+            check_input(backbone, input_shape)
+            self.pretrained = pretrained
+            self._load = backbone.load
+            self.features = backbone.build(pretrained)
+            for norm in batch_norms(self.features):
+                norm.momentum = bn_momentum
+            freeze_all_but(self.features, trainable_blocks, name=backbone.name)
+            self._frozen_blocks = blocks - trainable_blocks
+            widths = hidden_widths(head_depth, head_width, head_width_factor)
+            self.classifier = classifier(features, classes, widths, dropout=dropout)
+            self.train()
 
     Model.__name__ = Model.__qualname__ = backbone.name
     Model.__doc__ = DOCUMENTATION.format(name=backbone.name, source=backbone.source, blocks=blocks)

@@ -50,9 +50,12 @@ def main(
     size: Annotated[int, typer.Option(min=8, help="Height and width in pixels.")] = 32,
     threads: Annotated[int, typer.Option(min=1, help="Of torch on the CPU.")] = 1,
     device: Annotated[str, typer.Option(help="Where the images are: cpu or cuda.")] = "cpu",
+    *,
+    processor_time: Annotated[bool, typer.Option(help="Count processor seconds, on a machine that is busy.")] = False,
 ) -> None:
     """Measure, print a table and write a record."""
     torch.set_num_threads(threads)
+    clock = time.process_time if processor_time else time.perf_counter
     images = torch.randint(0, 256, (batch, 3, size, size), dtype=torch.uint8).to(device)
     table = Table("augmentation", title=f"images/s at 3 x {size} x {size}, batch {batch}, {device}, {threads} threads")
     for heading in ("batch by batch", "drawn at once", "torchvision", "times"):
@@ -67,12 +70,19 @@ def main(
         rates = {way: list[float]() for way in ways}
         for _ in range(runs):
             for way, change in ways.items():
-                rates[way].append(images_per_second(change, images))
+                rates[way].append(images_per_second(change, images, clock))
         spreads = {way: spread(values) for way, values in rates.items()}
         times = spreads["batch_by_batch"].median / spreads["torchvision"].median
         table.add_row(name, *(in_words(measured) for measured in spreads.values()), f"{times:.0f}")
         results.append({"augmentation": name} | {way: asdict(measured) for way, measured in spreads.items()})
-    settings = {"runs": runs, "batch": batch, "size": size, "device": device, "unit": "images/s"}
+    settings = {
+        "runs": runs,
+        "batch": batch,
+        "size": size,
+        "device": device,
+        "unit": "images/s",
+        "clock": clock.__name__,
+    }
     Console().print(table)
     Console(stderr=True).print(write_record("augmentation", settings=settings, results=results))
 
@@ -137,12 +147,12 @@ def torchvision_transform(operation: Operation, size: int) -> Callable[[Tensor],
             return v2.RandomErasing(1.0, (share, share), (1.0, 1.0), operation.fill)
 
 
-def images_per_second(change: Callable[[], object], images: Tensor) -> float:
+def images_per_second(change: Callable[[], object], images: Tensor, clock: Callable[[], float]) -> float:
     """Of something that changes all images once; the first call is not counted."""
     change()
     _finish(images)
-    calls, start = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - start) < SECONDS_PER_RUN:
+    calls, start = 0, clock()
+    while (elapsed := clock() - start) < SECONDS_PER_RUN:
         for _ in range(5 if calls else 1):
             change()
             calls += 1

@@ -59,13 +59,14 @@ def write_record(name: str, *, settings: dict[str, Any], results: list[dict[str,
 
 
 def hardware() -> dict[str, Any]:
-    """Processor, cores that this process may use, torch's threads, and GPU."""
+    """Processor, cores that this process may use, torch's threads, GPU, and how many processes wanted to run."""
     return {
         "processor": _processor(),
         "system": platform.platform(terse=True),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
     }
 
 

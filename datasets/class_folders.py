@@ -17,7 +17,7 @@ import numpy as np
 from .cache import stamp_files, stamp_with
 from .contents import Source
 from .errors import DataError, NoTestPartError, listed
-from .groups import compiled, groups_of, renumbered
+from .groups import check_apart, compiled, groups_of, renumbered
 from .image_files import all_grey, read_files
 from .split import withhold_test
 
@@ -169,12 +169,15 @@ def _source(files: _Files, read: "Callable[[_Files], Contents]", cache_name: str
 
 
 def _read(files: _Files, *, group_pattern: str | None) -> "FileContents":
+    groups = None if group_pattern is None else groups_of(files.names, group_pattern)
+    if groups is not None and files.validation_start is not None:
+        check_apart(groups, files.names, start=files.validation_start)
     return read_files(
         files.root,
         files.files,
         files.labels,
         files.classes,
-        groups=None if group_pattern is None else groups_of(files.names, group_pattern),
+        groups=groups,
         validation_start=files.validation_start,
     )
 

@@ -35,7 +35,7 @@ def groups_of(names: "Sequence[str]", pattern: str) -> "NDArray[np.int64]":
     Raises:
         DataError: The pattern is no regular expression, or finds no key in some of the names.
 
-    >>> groups_of(["cat/tom_1.png", "cat/tom_2.png", "dog/rex_1.png"], r"(\w+)_\d")
+    >>> groups_of(["cat/tom_1.png", "cat/tom_2.png", "dog/rex_1.png"], r"(.+)_\d")
     array([0, 0, 1])
     """
     search = compiled(pattern).search
@@ -73,11 +73,12 @@ def renumbered(groups: "NDArray[np.int64]") -> "NDArray[np.int64]":
     return np.unique(groups, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
-def check_apart(groups: "NDArray[np.int64]", start: int) -> None:
+def check_apart(groups: "NDArray[np.int64]", names: "Sequence[str]", *, start: int) -> None:
     """Check that no group is in both parts that somebody else has made.
 
     Args:
         groups: int64 [N].
+        names: [N] file names, for messages.
         start: Index of the first image of the second part.
 
     Raises:
@@ -85,10 +86,11 @@ def check_apart(groups: "NDArray[np.int64]", start: int) -> None:
     """
     shared = np.intersect1d(groups[:start], groups[start:])
     if len(shared):
-        first, second = (int(np.flatnonzero(side == shared[0])[0]) for side in (groups[:start], groups[start:]))
+        members = np.flatnonzero(groups == shared[0])
         raise DataError(
-            f"no group may have images in both train and the validation part, but {len(shared)} have, for example that "
-            f"of image {first} of train and image {second} of the validation part: move them, or remove that part"
+            f"no group may have images in both train and the validation part, but {len(shared)} "
+            f"{'has' if len(shared) == 1 else 'have'}, for example that of {names[members[0]]} and "
+            f"{names[members[-1]]}: move them, or remove that part"
         )
 
 

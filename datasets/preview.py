@@ -79,14 +79,14 @@ def draw_grid(labels: "Sequence[str]", rows: "Sequence[NDArray[np.uint8]]") -> I
     cell_height, cell_width = _cell(*rows[0].shape[2:])
     label_width = math.ceil(max(font.getlength(line) for line in lines)) + 3 * _GAP
     row_width = label_width + max(len(images) for images in rows) * (cell_width + _GAP) + _MARGIN
-    row_height = cell_height + _GAP
+    row_height = max(cell_height, 2 * _TEXT) + _GAP
     columns = _columns(len(rows), row_width, row_height)
     per_column = math.ceil(len(rows) / columns)
     canvas = Image.new("RGB", (columns * row_width + _MARGIN, per_column * row_height + 2 * _MARGIN), _WHITE)
     draw = ImageDraw.Draw(canvas)
     for index, (line, images) in enumerate(zip(lines, rows, strict=True)):
         left, top = _MARGIN + index // per_column * row_width, _MARGIN + index % per_column * row_height
-        draw.text((left, top + cell_height / 2), line, fill=_BLACK, font=font, anchor="lm")
+        draw.text((left, top + (row_height - _GAP) / 2), line, fill=_BLACK, font=font, anchor="lm")
         for place, image in enumerate(images):
             cell = _picture(image).resize((cell_width, cell_height), Image.Resampling.NEAREST)
             canvas.paste(cell, (left + label_width + place * (cell_width + _GAP), top))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .errors import DataError
-from .groups import check_apart, split_off_groups
+from .groups import split_off_groups
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,14 +119,12 @@ def split_parts(
 ) -> "tuple[NDArray[np.int64], NDArray[np.int64]]":
     """Indices to train and to validate on: the official parts where they exist, a stratified split otherwise.
 
-    Groups, where there are any, are kept whole.
+    Groups, where there are any, are kept whole; that official parts share none is for their reader to check.
 
     Raises:
-        DataError: A class is too small, or the share, or official parts share a group.
+        DataError: A class is too small, or the share.
     """
     if validation_start is not None:
-        if groups is not None:
-            check_apart(groups, validation_start)
         indices = np.arange(len(labels), dtype=np.int64)
         return indices[:validation_start], indices[validation_start:]
     if groups is not None:

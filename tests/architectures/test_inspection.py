@@ -47,11 +47,11 @@ def test_lenet_is_described_as_by_hand() -> None:
     description = describe("lenet", (3, 30, 30), 43, batch_norm=True, dropout=0.5)
     assert [dataclasses.astuple(layer) for layer in description.layers] == [
         ("features.conv1", "Conv2d", (6, 26, 26), 6 * 3 * 25 + 6, 456),
-        ("features.relu1", "ReLU", (6, 26, 26), 0, 0),
         ("features.pool1", "MaxPool2d", (6, 13, 13), 0, 0),
+        ("features.relu1", "ReLU", (6, 13, 13), 0, 0),
         ("features.conv2", "Conv2d", (16, 9, 9), 16 * 6 * 25 + 16, 2416),
-        ("features.relu2", "ReLU", (16, 9, 9), 0, 0),
         ("features.pool2", "MaxPool2d", (16, 4, 4), 0, 0),
+        ("features.relu2", "ReLU", (16, 4, 4), 0, 0),
         ("classifier.flatten", "Flatten", (256,), 0, 0),
         ("classifier.fc1", "Linear", (120,), 256 * 120 + 120, 30840),
         ("classifier.bn1", "BatchNorm1d", (120,), 240, 240),
@@ -66,6 +66,8 @@ def test_lenet_is_described_as_by_hand() -> None:
     convolutions = 26 * 26 * 6 * (3 * 25) + 9 * 9 * 16 * (6 * 25)
     assert description.multiply_adds == convolutions + 256 * 120 + 120 * 84 + 84 * 43
     assert (description.parameters.total, description.parameters.trainable) == (47_939, 47_939)
+    outputs = 6 * (26 * 26 + 2 * 13 * 13) + 16 * (9 * 9 + 2 * 4 * 4) + 256 + 4 * 120 + 4 * 84 + 43
+    assert description.activation_bytes == 4 * outputs
 
 
 def test_the_json_shape_is_the_promised_one() -> None:
@@ -75,6 +77,7 @@ def test_the_json_shape_is_the_promised_one() -> None:
         "classes": 10,
         "parameters": {"total": 1930, "trainable": 1930},
         "multiply_adds": 1920,
+        "activation_bytes": 4 * (192 + 10),
         "layers": [
             {"name": "layers.flatten", "type": "Flatten", "output_shape": [192], "parameters": 0, "trainable": 0},
             {"name": "layers.fc", "type": "Linear", "output_shape": [10], "parameters": 1930, "trainable": 1930},
@@ -110,14 +113,22 @@ def test_name_and_class_give_the_same_description(name: str) -> None:
     assert describe(name, (3, 64, 64), 10) == describe(model_class, (3, 64, 64), 10)
 
 
+def test_a_fixed_extractor_shows_that_its_head_alone_trains() -> None:
+    description = describe("resnet18", (3, 32, 32), 10, trainable_blocks=0)
+    trainable = {layer.name: layer.trainable for layer in description.layers if layer.trainable}
+    assert trainable == {"classifier.fc1": 512 * 10 + 10}
+    assert (description.parameters.total, description.parameters.trainable) == (11_181_642, 5_130)
+
+
 def test_describing_leaves_the_random_numbers_alone() -> None:
     before = torch.get_rng_state()
-    describe("lenet", (3, 30, 30), 43, dropout=0.5)
+    describe("lenet", (3, 30, 30), 43, dropout=0.5, init="kaiming")
+    describe("torchvision:regnet_x_400mf", (3, 32, 32), 10)  # cannot be built without memory
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_errors_come_through() -> None:
     with pytest.raises(UnknownArchitectureError):
-        describe("resnet", (3, 30, 30), 43)
+        describe("lenet9", (3, 30, 30), 43)
     with pytest.raises(ValueError, match="at least 16 x 16"):
         describe("lenet", (3, 8, 8), 43)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from optrack.architectures.lenet import LeNet, minimum_size, size_after
+from optrack.architectures.lenet import LeNet, LeNetFCN, minimum_size, size_after
 
 
 def by_hand(images: Tensor, parameters: list[Tensor]) -> Tensor:
@@ -30,8 +30,8 @@ def test_it_computes_what_the_definition_says() -> None:
 def test_batch_norm_and_dropout_stand_behind_both_hidden_linear_layers_alone() -> None:
     model = LeNet((3, 30, 30), 43, batch_norm=True, bn_momentum=0.3, dropout=0.25)
     assert [name for name, _ in model.features.named_children()] == [
-        *("conv1", "relu1", "pool1"),
-        *("conv2", "relu2", "pool2"),
+        *("conv1", "pool1", "relu1"),
+        *("conv2", "pool2", "relu2"),
     ]
     assert [name for name, _ in model.classifier.named_children()] == [
         *("flatten", "fc1", "bn1", "relu1", "dropout1"),
@@ -65,3 +65,35 @@ def test_the_smallest_image_leaves_one_pixel_and_a_smaller_one_none(kernel_sizes
     smallest = minimum_size(*kernel_sizes)
     assert size_after(smallest, *kernel_sizes) == 1
     assert size_after(smallest - 1, *kernel_sizes) < 1
+
+
+def test_batch_norm_of_the_convolutions_stands_between_pool_and_relu() -> None:
+    model = LeNet((3, 32, 32), 10, conv_batch_norm=True, bn_momentum=0.3)
+    assert [name for name, _ in model.features.named_children()] == [
+        *("conv1", "pool1", "bn1", "relu1"),
+        *("conv2", "pool2", "bn2", "relu2"),
+    ]
+    assert {module.momentum for module in model.modules() if isinstance(module, nn.BatchNorm2d)} == {0.3}
+    assert [name for name, _ in model.classifier.named_children()] == ["flatten", "fc1", "relu1", "fc2", "relu2", "fc3"]
+
+
+@pytest.mark.parametrize(("height", "width"), [(30, 30), (16, 45)])
+def test_fully_convolutional_it_computes_what_lenet_with_the_same_weights_does(height: int, width: int) -> None:
+    lenet = LeNet((3, height, width), 43, batch_norm=True, dropout=0.5).eval()
+    convolutional = LeNetFCN((3, height, width), 43, dropout=0.5).eval()
+    own = convolutional.state_dict()
+    convolutional.load_state_dict(
+        {
+            key: weight.reshape(own[key].shape)
+            for key, weight in zip(own, lenet.state_dict().values(), strict=True)  # the same layers in the same order
+        }
+    )
+    images = torch.randn(2, 3, height, width)
+    torch.testing.assert_close(convolutional(images), lenet(images))
+
+
+def test_fully_convolutional_it_takes_larger_images_and_gives_the_mean_over_positions() -> None:
+    model = LeNetFCN((3, 30, 30), 10).eval()
+    images = torch.randn(2, 3, 34, 30)
+    both = torch.stack([model(images[:, :, :30]), model(images[:, :, 4:])])  # four pixels are a step of the feature map
+    torch.testing.assert_close(model(images), both.mean(0))

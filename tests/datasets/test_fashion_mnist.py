@@ -1,12 +1,9 @@
-import functools
 import gc
 import gzip
 import hashlib
 import os
 import struct
-import threading
-from collections.abc import Callable, Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -121,27 +118,21 @@ def test_a_damaged_packed_file_is_named(tmp_path: Path, write_fashion: Callable[
         _prepare(data_dir, tmp_path / "cache")
 
 
-class _QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class's name
-        pass
-
-
 @pytest.fixture
-def mirror(tmp_path: Path, write_fashion: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A server on this machine that torchvision takes for the official one; the folder that it serves."""
+def mirror(
+    tmp_path: Path,
+    write_fashion: Callable[..., Path],
+    serve: Callable[[Path], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """A folder on this machine that torchvision takes for the official server's."""
     from optrack.datasets.torchvision_compat import FashionMNIST
 
     served = write_fashion(tmp_path / "mirror", packed=True, test=True) / "FashionMNIST" / "raw"
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_QuietHandler, directory=str(served)))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
     sums = [(file.name, hashlib.md5(file.read_bytes()).hexdigest()) for file in sorted(served.iterdir())]  # noqa: S324  torchvision's choice
-    monkeypatch.setattr(FashionMNIST, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
+    monkeypatch.setattr(FashionMNIST, "mirrors", [serve(served)])
     monkeypatch.setattr(FashionMNIST, "resources", sums)
-    yield served
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    return served
 
 
 def test_what_was_downloaded_can_be_prepared(tmp_path: Path, mirror: Path) -> None:
@@ -154,6 +145,15 @@ def test_what_was_downloaded_can_be_prepared(tmp_path: Path, mirror: Path) -> No
 def test_what_is_there_is_not_downloaded_again(tmp_path: Path, write_fashion: Callable[..., Path]) -> None:
     data_dir = write_fashion(tmp_path / "data", test=True)
     assert download("fashion_mnist", data_dir) == data_dir / "FashionMNIST" / "raw"
+
+
+def test_a_test_part_that_is_missing_is_downloaded(tmp_path: Path, mirror: Path) -> None:
+    download("fashion_mnist", tmp_path / "data")
+    for file in mirror.glob("t10k-*"):
+        for other in (tmp_path / "data" / "FashionMNIST" / "raw").glob(f"{file.stem}*"):
+            other.unlink()
+    raw = download("fashion_mnist", tmp_path / "data")
+    assert {file.name for file in mirror.iterdir()} <= {file.name for file in raw.iterdir()}
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # torchvision leaves the answer open

@@ -150,11 +150,7 @@ def finite(family: Family) -> Family:
     return Family(family.name, architecture=family.architecture, options=family.options, space=space)
 
 
-SMALL = (
-    st.from_type(Family)
-    .map(finite)
-    .filter(lambda family: family.space and (family.configurations() or 0) <= 40)
-)
+SMALL = st.from_type(Family).map(finite).filter(lambda family: family.space and (family.configurations() or 0) <= 40)
 
 
 @settings(max_examples=30)

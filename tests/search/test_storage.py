@@ -209,8 +209,9 @@ def test_a_study_has_one_owner_until_that_process_is_killed(
     other_processes.append(owner)
     assert owner.stdout is not None
     assert owner.stdout.readline() == "owned\n"
-    with pytest.raises(StorageError, match="study 's' is being run by another process, which holds .*s.lock"), owned(
-        url, "s"
+    with (
+        pytest.raises(StorageError, match="study 's' is being run by another process, which holds .*s.lock"),
+        owned(url, "s"),
     ):
         pass
     with owned(url, "another"):

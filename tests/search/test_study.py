@@ -5,7 +5,19 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from optrack.search import Budget, Categorical, Data, Family, Float, Int, OptrackError, Pruner, Sampler, Study, StudyError
+from optrack.search import (
+    Budget,
+    Categorical,
+    Data,
+    Family,
+    Float,
+    Int,
+    OptrackError,
+    Pruner,
+    Sampler,
+    Study,
+    StudyError,
+)
 from pydantic import ValidationError
 
 JSON = st.recursive(
