@@ -43,6 +43,29 @@ def preview(prepared: "Prepared", *, per_class: int = _PER_CLASS, seed: int = 0)
     return draw_grid(data.classes, [data.images[chosen] for chosen in samples(data, per_class, seed)])
 
 
+def augmentation_preview(prepared: "Prepared", *, images: int = 8, seed: int = 0) -> Image.Image:
+    """A picture of the same training images under each augmentation: a row for each preset, the first without any.
+
+    Args:
+        prepared: What `prepare` returned.
+        images: How many, at least 1; of different classes as far as possible.
+        seed: Which images, and what is drawn for them.
+
+    Raises:
+        DataError: The cache folder is gone, or was changed.
+    """
+    import torch
+
+    from .augmentation import PRESETS, preset
+
+    data = open_prepared(prepared)
+    by_class = samples(data, math.ceil(images / len(data.classes)), seed)
+    chosen = np.concatenate(by_class)[np.random.default_rng(seed).permutation(sum(map(len, by_class)))[:images]]
+    batch = torch.from_numpy(data.images[chosen])
+    rows = [preset(name)(batch, torch.Generator().manual_seed(seed)) for name in PRESETS]
+    return draw_grid(list(PRESETS), [row.round().clamp(0, 255).to(torch.uint8).numpy() for row in rows])
+
+
 def samples(data: "SearchData", per_class: int = _PER_CLASS, seed: int = 0) -> "list[NDArray[np.int64]]":
     """Choose images of every class at random among those that are trained on, of different groups as far as possible.
 

@@ -133,14 +133,17 @@ def preview(
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     cache_dir: CacheDirOption = DEFAULT_CACHE_DIR,
 ) -> None:
-    """Draw four training images of every class into a picture."""
+    """Draw four training images of every class into a picture, and some under each augmentation into a second one."""
+    from ...datasets.preview import augmentation_preview, save
     from ...datasets.preview import preview as draw
-    from ...datasets.preview import save
 
     prepared = _prepared(name, _Choices(image_size, validation, split_seed, groups, data_dir, cache_dir))
     file = output or Path(f"preview-{Path(name.rpartition(':')[2]).resolve().name}.png")
     save(draw(prepared), file)
+    augmented = file.with_name(f"{file.stem}-augmented{file.suffix}")
+    save(augmentation_preview(prepared), augmented)
     console().print(f"{name}: four images of each of {len(prepared.classes)} classes in {file}", markup=False)
+    console().print(f"{name}: the same images under each augmentation in {augmented}", markup=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
-
 Preset = Literal["none", "crop_flip", "crop_flip_cutout", "rotation_jitter", "stl10", "cifar10_convnet", "cinic10"]
 
 

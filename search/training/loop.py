@@ -85,6 +85,7 @@ def run_epoch(
     model.train()
     loss_sum = torch.zeros((), device=images.images.device)
     correct = torch.zeros((), dtype=torch.int64, device=images.images.device)
+    lr = job.training.lr
     for position, batch in enumerate(batches):
         step = (epoch - 1) * len(batches) + position
         lr = learning_rate(
