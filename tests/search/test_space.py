@@ -3,9 +3,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
+
 from optrack.search import Categorical, Family, Float, Int
 from optrack.search.space import Space, applies, describe, misfit, ordered, size
-from pydantic import ValidationError
 
 
 @pytest.mark.parametrize(
@@ -98,9 +99,7 @@ def test_a_value_lies_in_a_distribution_only_with_its_type_range_and_grid(
         (Categorical("adam", None, 1), "one of 'adam', None, 1"),
     ],
 )
-def test_a_distribution_in_words_says_type_range_and_scale(
-    distribution: Float | Int | Categorical, words: str
-) -> None:
+def test_a_distribution_in_words_says_type_range_and_scale(distribution: Float | Int | Categorical, words: str) -> None:
     assert describe(distribution) == words
 
 
@@ -149,7 +148,9 @@ def test_conditions_in_a_circle_are_refused() -> None:
     ],
 )
 def test_a_condition_holds_when_every_name_has_a_wanted_value_of_the_same_type(
-    condition: Any, values: Any, holds: bool  # noqa: FBT001 - a column of the table
+    condition: Any,
+    values: Any,
+    holds: bool,  # noqa: FBT001 - a column of the table
 ) -> None:
     assert applies(condition, values) is holds
 
