@@ -154,10 +154,10 @@ def test_failing_trials_are_recorded_and_exit_with_1(optrack: Run, small: str) -
         "deep 1": "FINISHED finished",
     }
     client = mlflow()
-    run = trials("small/deep")[0].user_attrs["mlflow_run"]
-    failure = Path(client.download_artifacts(run, "failure.txt")).read_text()
+    run = client.get_run(trials("small/deep")[0].user_attrs["mlflow_run"])
+    failure = (Path(str(run.info.artifact_uri)) / "failure.txt").read_text()
     assert failure.startswith("Traceback")
-    assert client.get_run(run).data.tags["optrack.reason"].splitlines()[0] in failure
+    assert run.data.tags["optrack.reason"].splitlines()[0] in failure
     line = next(line for line in answer.stderr.splitlines() if line.startswith("deep 0: failed, RuntimeError: "))
     assert "width=10000000000000000" in line
 

@@ -100,6 +100,17 @@ def test_an_interrupted_trial_goes_on_in_its_run_with_its_parameters_and_epochs(
     assert [entry.step for entry in history] == [1, 2, 3]
 
 
+def test_a_run_that_was_left_before_optuna_heard_of_it_is_taken_up(
+    tracker: Tracker, uri: str, digits: Prepared
+) -> None:
+    parent = tracker.open_family(FAMILY)
+    left = opened(tracker, parent)
+    again = Tracker(uri, study_of(), digits)
+    assert again.open_family(FAMILY) == parent
+    assert opened(again, parent) == left
+    assert opened(again, parent) != left  # it is taken once
+
+
 def test_a_new_run_has_no_epochs(tracker: Tracker) -> None:
     assert tracker.logged_epochs(opened(tracker, tracker.open_family(FAMILY))) == 0
 
@@ -207,9 +218,10 @@ def test_the_best_of_a_family_replaces_the_one_before(tracker: Tracker, tmp_path
         "best/configuration.json",
         "best/weights.safetensors",
     }
-    assert Path(client.download_artifacts(parent, "best/weights.safetensors")).read_text() == "weights of 3"
-    assert json.loads(Path(client.download_artifacts(parent, "best/configuration.json")).read_text())["trial"] == 3
     run = run_of(tracker, parent)
+    kept = Path(str(run.info.artifact_uri)) / "best"
+    assert (kept / "weights.safetensors").read_text() == "weights of 3"
+    assert json.loads((kept / "configuration.json").read_text())["trial"] == 3
     assert (run.data.tags["optrack.best_trial"], run.data.metrics["best/epoch"]) == ("3", 4)
 
 
