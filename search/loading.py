@@ -71,7 +71,7 @@ def _study_in(path: Path) -> Study:
         raise StudyError(f"study file {path}{file}{place}: {error.msg}") from None
     except ValidationError as error:
         raise StudyError(f"study file {path}{_line(error, path)}: {first_problem(error)}") from None
-    except Exception as error:  # noqa: BLE001 - a user's file may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's file may raise anything
         raise StudyError(f"study file {path}{_line(error, path)}: {type(error).__name__}: {_one_line(error)}") from None
     finally:
         sys.dont_write_bytecode = before
@@ -82,12 +82,12 @@ def _study_in(path: Path) -> Study:
     return study
 
 
-def _line(error: Exception, path: Path) -> str:
+def _line(error: BaseException, path: Path) -> str:
     """The last line of the study file that the error went through."""
     file = path.absolute()
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == file]
     return f", line {lines[-1]}" if lines else ""
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())

@@ -38,6 +38,7 @@ class Parameter:
     def allowed(self) -> str:
         """Type and range in words.
 
+        >>> from annotated_types import Ge, Lt
         >>> Parameter(name="dropout", annotation=Annotated[float, Ge(0), Lt(1)], default=0.0).allowed()
         'float, >= 0, < 1'
         """

@@ -16,7 +16,7 @@ from . import tracking
 from .checking import check_models, check_study, check_weights
 from .comparable import check_comparable
 from .coordinator import Coordinator, Observer, Outcome
-from .errors import NothingStoredError, StudyError
+from .errors import NothingStoredError, StorageError, StudyError
 from .launchers import InlineLauncher, Launcher, ProcessLauncher
 from .study import Study
 
@@ -82,6 +82,7 @@ def run_study(
     check_study(study)
     stores.check_address(places.storage)
     tracking.check_address(places.tracking_uri)
+    _check_apart(places)
     devices = _devices(machine, most=study.budget.trials * len(study.families))
     data = _prepared(study, places, on_decoded)
     for family in study.families:
@@ -101,6 +102,17 @@ def run_study(
         )
         on_start(coordinator)
         return coordinator.run()
+
+
+def _check_apart(places: Places) -> None:
+    """Optuna and MLflow keep the version of their tables under one name."""
+    same = places.storage == places.tracking_uri
+    if places.tracking_uri.startswith("sqlite"):
+        same = stores.sqlite_path(places.storage) == stores.sqlite_path(places.tracking_uri)
+    if same:
+        raise StorageError(
+            f"--storage and --tracking-uri must be two databases, but both are {stores.shown(places.storage)}"
+        )
 
 
 def _prepared(study: Study, places: Places, progress: Progress | None) -> Prepared:

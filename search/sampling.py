@@ -271,4 +271,6 @@ def _suggest_one(trial: optuna.trial.BaseTrial, name: str, distribution: Float |
         return trial.suggest_int(
             name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
         )
+    if distribution.low == distribution.high:  # Optuna's grid takes it with a step alone
+        return trial.suggest_float(name, distribution.low, distribution.high, step=1.0)
     return trial.suggest_float(name, distribution.low, distribution.high, step=distribution.step, log=distribution.log)

@@ -168,6 +168,7 @@ class Tracker:
         self.uri = uri
         self._study = study
         self._data = data
+        self._unclaimed: dict[tuple[str, int], str] = {}
         with _named(uri):
             self._client = MlflowClient(tracking_uri=uri)
             self.experiment_id = self._open_experiment()
@@ -193,6 +194,7 @@ class Tracker:
                 self._client.log_inputs(run_id, [self._dataset_input()])
             self._client.set_tag(run_id, "optrack.state", "running")
             self._client.set_tag(run_id, "mlflow.note.content", _family_note(self._study, family))
+            self._unclaimed |= self._left_running(run_id, family)
             return run_id
 
     def open_trial(
@@ -224,7 +226,8 @@ class Tracker:
                     "optrack.family": family.name,
                     "optrack.trial": str(trial),
                 }
-                run_id = self._create_run(f"{family.name} {trial}", own)
+                left = self._unclaimed.pop((family.name, trial), None)
+                run_id = left or self._create_run(f"{family.name} {trial}", own)
                 entries = [Param(name, str(value)[:PARAM_LIMIT]) for name, value in params.items()]
                 self._client.log_batch(run_id, params=entries)
                 self._client.log_inputs(run_id, [self._dataset_input()])
@@ -323,6 +326,12 @@ class Tracker:
     def _family_run(self, family: str) -> Run | None:
         query = f"tags.`optrack.stage` = 'family' and tags.`optrack.family` = '{family}'"
         return next(iter(self._client.search_runs([self.experiment_id], query, max_results=1)), None)
+
+    def _left_running(self, parent: str, family: Family) -> dict[tuple[str, int], str]:
+        """The runs of trials whose process died before Optuna heard of them."""
+        query = f"attributes.status = 'RUNNING' and tags.`mlflow.parentRunId` = '{parent}'"
+        runs = self._client.search_runs([self.experiment_id], query)
+        return {(family.name, int(run.data.tags["optrack.trial"])): run.info.run_id for run in runs}
 
     def _dataset_input(self) -> DatasetInput:
         channels, height, width = self._data.input_shape

@@ -42,6 +42,7 @@ def main() -> None:
     result: Any = None
     try:
         result = app(standalone_mode=False)
+        sys.stdout.flush()  # what is still to be written can fail here, and not while Python exits
     except (OptrackError, DataError) as error:
         _fail(str(error))
     except TyperException as error:

@@ -1,5 +1,6 @@
 """What one sees while a study runs: a live table on a terminal, a line per trial elsewhere; all on stderr."""
 
+import sys
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -37,8 +38,8 @@ class LineProgress:
         pass
 
     def decoded(self, done: int, total: int) -> None:
-        """Say it once, since it takes a while for many images; the first news may be of many at once."""
-        if not self._decoding:
+        """Say it once, unless it is over with the first news of it."""
+        if not self._decoding and done < total:
             self._decoding = True
             self._line(f"decoding {total} images")
 
@@ -152,7 +153,8 @@ def trial_line(running: RunningTrial, state: State) -> str:
 def decoding() -> Generator[Callable[[int, int], None]]:
     """A progress bar for images being decoded; it appears with the first one."""
     columns = (TextColumn("decoding images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
+    shown = sys.stderr.isatty()  # elsewhere rich would leave an empty line
+    with Progress(*columns, console=console(stderr=True), transient=True, disable=not shown) as bar:
         task = bar.add_task("decoding", total=None, visible=False)
         yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
 

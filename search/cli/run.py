@@ -203,11 +203,13 @@ def _closing_words(reference: str, outcome: "Outcome", places: "Places") -> int:
     say.print("Next:")
     where = "" if places.storage == DEFAULT_STORAGE else f" --storage {places.storage}"
     tracking = "" if places.tracking_uri == DEFAULT_TRACKING_URI else f" --tracking-uri {places.tracking_uri}"
+    data = "" if places.data_dir == DEFAULT_DATA_DIR else f" --data-dir {places.data_dir}"
+    cache = "" if places.cache_dir == DEFAULT_CACHE_DIR else f" --cache-dir {places.cache_dir}"
     for command, purpose in (
         (f"optrack importance {reference}{where}", "which hyperparameters matter, as a page with figures"),
         (f"optrack ui{where}{tracking}", "all trials in MLflow's UI and optuna-dashboard"),
         (
-            f"optrack run {reference}{where}{tracking} --trials {2 * outcome.trials}",
+            f"optrack run {reference}{where}{tracking}{data}{cache} --trials {2 * outcome.trials}",
             "search on: totals, so as many again",
         ),
     ):

@@ -12,8 +12,8 @@ from .stored import quiet_optuna
 def ui(
     storage: StorageOption = DEFAULT_STORAGE,
     tracking_uri: TrackingOption = DEFAULT_TRACKING_URI,
-    mlflow_port: Annotated[int, typer.Option(min=1, max=65535)] = 5000,
-    dashboard_port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
+    mlflow_port: Annotated[int, typer.Option(min=1, max=65535, help="Where MLflow's UI listens.")] = 5000,
+    dashboard_port: Annotated[int, typer.Option(min=1, max=65535, help="Where optuna-dashboard listens.")] = 8080,
 ) -> None:
     """Start MLflow's UI and optuna-dashboard on this machine; Ctrl-C ends both."""
     from ..servers import serve

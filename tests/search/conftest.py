@@ -9,6 +9,7 @@ import hypothesis
 import optuna
 import pytest
 from hypothesis import strategies as st
+
 from optrack.datasets import Prepared, prepare
 from optrack.search import Budget, Categorical, Data, Family, Float, Int, Pruner, Sampler, Study
 from optrack.search.space import applies, ordered
@@ -22,19 +23,14 @@ CHOICES = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(-
 TEXT_KEYS = st.text(max_size=6)
 
 
-def conditions(parents: Mapping[str, tuple[Any, ...]]) -> st.SearchStrategy[dict[str, Any]]:
+@st.composite
+def conditions(draw: st.DrawFn, parents: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
     """Nothing, or one of the parents with one or some of the values that it can have."""
-    if not parents:
-        return st.just({})
-    one_parent = st.sampled_from(sorted(parents)).flatmap(
-        lambda parent: st.fixed_dictionaries(
-            {
-                parent: st.sampled_from(parents[parent])
-                | st.lists(st.sampled_from(parents[parent]), min_size=1, max_size=2).map(tuple)
-            }
-        )
-    )
-    return st.just({}) | one_parent
+    if not parents or draw(st.booleans()):
+        return {}
+    parent = draw(st.sampled_from(sorted(parents)))
+    wanted = draw(st.lists(st.sampled_from(parents[parent]), min_size=1, max_size=2))
+    return {parent: wanted[0] if draw(st.booleans()) else tuple(wanted)}
 
 
 @st.composite
@@ -191,7 +187,8 @@ def job_of(digits: Prepared) -> Any:
 
     def made(**changes: Any) -> Job:
         fields = set(TrainingConfig.__dataclass_fields__)
-        settings = {"batch_size": 256, "lr": 0.01, **{name: changes.pop(name) for name in fields & set(changes)}}
+        settings: dict[str, Any] = {"batch_size": 256, "lr": 0.01}
+        settings |= {name: changes.pop(name) for name in fields & set(changes)}
         parts: dict[str, Any] = {
             "family": "f",
             "trial": 0,

@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from optrack.search import Budget, Categorical, Data, Family, Float, Int, Pruner, Sampler, Study, StudyError
 from optrack.search.checking import check_models, check_study, hyperparameters, known_shape
 from optrack.search.loading import load_study, shipped_studies
@@ -92,8 +93,7 @@ def test_an_unknown_data_set_names_the_nearest_one() -> None:
     ],
 )
 def test_sampler_and_pruner_are_checked_with_the_study(changes: Any, message: str) -> None:
-    family = Family("f", architecture="mlp")
-    assert message in problem(Study(**{"name": "s", "data": Data("digits"), "families": [family], **changes}))
+    assert message in problem(Study("s", data=Data("digits"), families=[Family("f", architecture="mlp")], **changes))
 
 
 def test_the_shape_of_images_in_folders_is_known_only_with_a_size() -> None:

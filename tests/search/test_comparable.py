@@ -3,6 +3,7 @@ from typing import Any
 
 import optuna
 import pytest
+
 from optrack.datasets import Prepared
 from optrack.search import Budget, Categorical, Data, Family, Float, Pruner, Sampler, Study, StudyError
 from optrack.search.comparable import check_comparable, data_record
@@ -14,8 +15,16 @@ FAMILY: dict[str, Any] = {"architecture": "mlp", "options": FIXED, "space": SPAC
 DATA: dict[str, Any] = {"image_size": 16, "validation": 0.2, "split_seed": 1}
 
 
+def family_of(**changes: Any) -> Family:
+    return Family("f", **{**FAMILY, **changes})
+
+
+def data_of(**changes: Any) -> Data:
+    return Data("digits", **{**DATA, **changes})
+
+
 def study_of(**changes: Any) -> Study:
-    parts: dict[str, Any] = {"data": Data("digits", **DATA), "families": [Family("f", **FAMILY)]}
+    parts: dict[str, Any] = {"data": data_of(), "families": [family_of()]}
     return Study("s", **{**parts, **changes})
 
 
@@ -36,10 +45,10 @@ def stored(study: Study, data: Prepared) -> list[StoredFamily]:
         {"sampler": Sampler("random")},
         {"pruner": Pruner("none")},
         {"seed": 7},
-        {"families": [Family("f", **FAMILY, start=[{"lr": 0.5}])]},
-        {"families": [Family("f", **FAMILY), Family("another", architecture="lenet")]},
+        {"families": [family_of(start=[{"lr": 0.5}])]},
+        {"families": [family_of(), Family("another", architecture="lenet")]},
         {"families": [Family("another", architecture="lenet")]},
-        {"families": [Family("f", **{**FAMILY, "space": dict(reversed(SPACE.items()))})]},
+        {"families": [family_of(space=dict(reversed(SPACE.items())))]},
     ],
 )
 def test_what_leaves_trials_comparable_may_change(changes: dict[str, Any], digits: Prepared) -> None:
@@ -51,32 +60,32 @@ def test_what_leaves_trials_comparable_may_change(changes: dict[str, Any], digit
     [
         ({"metric": "val_loss"}, "metric was 'val_accuracy' and is 'val_loss'"),
         ({"data": Data("fashion_mnist", **DATA)}, "data set was 'digits' and is 'fashion_mnist'"),
-        ({"data": Data("digits", **{**DATA, "image_size": None})}, "image_size was 16 and is None"),
-        ({"data": Data("digits", **{**DATA, "validation": 0.3})}, "validation was 0.2 and is 0.3"),
-        ({"data": Data("digits", **{**DATA, "split_seed": 2})}, "split_seed was 1 and is 2"),
+        ({"data": data_of(image_size=None)}, "image_size was 16 and is None"),
+        ({"data": data_of(validation=0.3)}, "validation was 0.2 and is 0.3"),
+        ({"data": data_of(split_seed=2)}, "split_seed was 1 and is 2"),
         (
-            {"families": [Family("f", **{**FAMILY, "architecture": "lenet"})]},
+            {"families": [family_of(architecture="lenet")]},
             "architecture in family 'f' was mlp and is lenet",
         ),
         (
-            {"families": [Family("f", **{**FAMILY, "options": {"optimizer": "adam"}})]},
+            {"families": [family_of(options={"optimizer": "adam"})]},
             "options in family 'f' was {'optimizer': 'sgd'} and is {'optimizer': 'adam'}",
         ),
         (
-            {"families": [Family("f", **{**FAMILY, "space": {**SPACE, "lr": Float(0.1, 2.0)}})]},
+            {"families": [family_of(space={**SPACE, "lr": Float(0.1, 2.0)})]},
             "space of lr in family 'f' was",
         ),
         (
-            {"families": [Family("f", **{**FAMILY, "space": {**SPACE, "lr": Float(0.1, 1.0, log=True)}})]},
+            {"families": [family_of(space={**SPACE, "lr": Float(0.1, 1.0, log=True)})]},
             "space of lr in family 'f' was",
         ),
         (
-            {"families": [Family("f", **{**FAMILY, "space": {**SPACE, "momentum": Float(0, 0.9)}})]},
+            {"families": [family_of(space={**SPACE, "momentum": Float(0, 0.9)})]},
             "space of momentum in family 'f' was None and is",
         ),
-        ({"families": [Family("f", **{**FAMILY, "space": {"lr": SPACE["lr"]}})]}, "space of batch_size in family 'f'"),
+        ({"families": [family_of(space={"lr": SPACE["lr"]})]}, "space of batch_size in family 'f'"),
         (
-            {"families": [Family("another", architecture="lenet"), Family("f", **{**FAMILY, "options": {}})]},
+            {"families": [Family("another", architecture="lenet"), family_of(options={})]},
             "options in family 'f'",
         ),
     ],

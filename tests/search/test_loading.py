@@ -2,6 +2,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from optrack.search import StudyError
 from optrack.search.loading import load_study, shipped_studies
 
@@ -89,6 +90,7 @@ def test_a_study_may_define_data_classes() -> None:
         ("x = 1\n\n1 / 0\n", "study file mine.py, line 3: ZeroDivisionError: division by zero"),
         ("def f():\n    raise KeyError('a\\nb')\n\nf()\n", "study file mine.py, line 2: KeyError: 'a\\nb'"),
         ("raise ValueError('first\\nsecond')", "study file mine.py, line 1: ValueError: first second"),
+        ("import sys\nsys.exit('no\\nway')\n", "study file mine.py, line 2: SystemExit: no way"),
         ("import json\njson.loads('{')\n", "study file mine.py, line 2: JSONDecodeError: "),
         ("import no_such_module", "study file mine.py, line 1: ModuleNotFoundError: No module named 'no_such_module'"),
         (GOOD.replace("mine", "my study"), "study file mine.py, line 4: Study: value string should match pattern"),

@@ -9,6 +9,7 @@ import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from optrack.search import Budget, Categorical, Data, Family, Float, Int, Pruner, Sampler, Study, StudyError
 from optrack.search.family_search import FamilySearch
 from optrack.search.sampling import PRUNERS, SAMPLERS, check_strategies, pruner, sampler, seed_of, suggest
@@ -166,6 +167,13 @@ def test_a_grid_visits_every_configuration_once_and_there_are_as_many_as_its_siz
     assert max(Counter(repr(sorted(values.items())) for values in found).values()) == 1
 
 
+def test_a_grid_takes_a_range_of_a_single_value() -> None:
+    space: dict[str, Any] = {"a": Float(0.5, 0.5), "b": Float(0.1, 0.1, log=True), "c": Int(1, 2)}
+    found = proposals(Sampler("grid"), Family("f", architecture="any", space=space), 2)
+    assert {(values["a"], values["b"]) for values in found} == {(0.5, 0.1)}
+    assert {values["c"] for values in found} == {1, 2}
+
+
 def test_a_grid_with_start_configurations_visits_every_configuration_once() -> None:
     space: dict[str, Any] = {"a": Categorical(1, 2), "b": Int(1, 3), "c": Float(0, 1, step=0.5, when={"a": 2})}
     start = ({"b": 2}, {"a": 2, "c": 1.0})
@@ -211,7 +219,7 @@ def test_start_configurations_come_first_and_what_they_leave_out_is_drawn(name: 
 
 
 def study_of(family: Family, **changes: Any) -> Study:
-    return Study(**{"name": "s", "data": Data("digits"), "families": [family], **changes})
+    return Study("s", data=Data("digits"), families=[family], **changes)
 
 
 def asked(study: Study, url: str, trials: int) -> Any:
@@ -223,7 +231,8 @@ def asked(study: Study, url: str, trials: int) -> Any:
     for _ in range(trials):
         trial = search.ask()
         values = suggest(trial, family.space, family.options)
-        opened.tell(trial, float(values.get("lr", 0.0)))
+        lr: Any = values.get("lr", 0.0)
+        opened.tell(trial, lr)
         yield values
 
 
@@ -238,6 +247,13 @@ def test_proposals_after_a_restart_are_those_of_a_search_that_was_never_interrup
     assert through[0]["lr"] == 0.5
     for one, another in itertools.combinations(through, 2):
         assert one != another
+
+
+def test_the_parzen_estimator_learns_hyperparameters_with_and_without_a_condition_apart() -> None:
+    plain = Family("f", architecture="any", space={"a": Float(0, 1)})
+    for family, grouped in [(MIXED, True), (plain, False)]:
+        made: Any = sampler(Sampler("tpe"), family, 0, 0)
+        assert (made._group, made._multivariate, made._constant_liar) == (grouped, True, True)
 
 
 def test_a_trial_has_a_seed_of_its_own_that_never_changes() -> None:
@@ -305,7 +321,7 @@ def test_asha_and_successive_halving_are_two_names_of_one_pruner() -> None:
 
 @pytest.mark.parametrize("name", PRUNERS)
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
-def test_a_pruner_stops_hopeless_trials_and_lets_the_best_one_run(name: str, direction: str) -> None:
+def test_a_pruner_stops_hopeless_trials_and_lets_the_best_one_run(name: str, direction: Any) -> None:
     epochs, sign = 9, 1 if direction == "maximize" else -1
     study = optuna.create_study(
         study_name="s/f",

@@ -3,9 +3,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
+
 from optrack.search import Categorical, Family, Float, Int
 from optrack.search.space import Space, applies, describe, misfit, ordered, size
-from pydantic import ValidationError
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from typing import Any
 import optuna
 import pytest
 import sqlalchemy
+from optuna.trial import TrialState
+
 from optrack.search import Budget, Data, Family, Float, NothingStoredError, StorageError, Study
 from optrack.search.sampling import suggest
 from optrack.search.storage import (
@@ -27,7 +29,6 @@ from optrack.search.storage import (
     stored_families,
     stored_names,
 )
-from optuna.trial import TrialState
 
 SPACE: dict[str, Any] = {"lr": Float(0.1, 1.0)}
 
@@ -210,7 +211,7 @@ def test_a_study_has_one_owner_until_that_process_is_killed(
     assert owner.stdout is not None
     assert owner.stdout.readline() == "owned\n"
     with (
-        pytest.raises(StorageError, match="study 's' is being run by another process, which holds .*s.lock"),
+        pytest.raises(StorageError, match=r"study 's' is being run by another process, which holds .*s.lock"),
         owned(url, "s"),
     ):
         pass
@@ -223,10 +224,14 @@ def test_a_study_has_one_owner_until_that_process_is_killed(
 
 
 def test_a_study_is_owned_once_in_a_process_and_is_free_again_after_an_error(url: str) -> None:
-    with pytest.raises(ZeroDivisionError), owned(url, "s"):
-        with pytest.raises(StorageError), owned(url, "s"):
-            pass
-        raise ZeroDivisionError
+    def use() -> None:
+        with owned(url, "s"):
+            with pytest.raises(StorageError):
+                owned(url, "s").__enter__()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        use()
     with owned(url, "s"):
         pass
 
@@ -268,12 +273,13 @@ def test_a_trial_of_a_process_that_died_can_be_queued_again_with_its_number_and_
 
 
 def test_a_trial_is_queued_again_before_new_ones(url: str) -> None:
-    [opened] = kept(open_storage(url), study_of())
+    storage = open_storage(url)
+    [opened] = kept(storage, study_of())
     first = opened.ask()
     values = suggest(first, SPACE, {})
     second = opened.ask()
     suggest(second, SPACE, {})
-    queue_again(opened._storage, first)
+    queue_again(storage, first)
     again = opened.ask()
     assert again.number == first.number
     assert suggest(again, SPACE, {}) == values
@@ -283,11 +289,12 @@ def test_a_trial_is_queued_again_before_new_ones(url: str) -> None:
 def test_start_configurations_are_queued_once_however_often_a_study_is_opened(url: str) -> None:
     start = [{"lr": 0.5}, {"lr": 0.25}]
     study = Study("s", data=Data("digits"), families=[Family("f", architecture="mlp", space=SPACE, start=start)])
-    for _ in range(2):
-        [opened] = kept(open_storage(url), study)
-        assert [trial.state for trial in opened.get_trials()] == 2 * [TrialState.WAITING]
+    [opened] = kept(open_storage(url), study)
+    [opened] = kept(open_storage(url), study)
+    assert [trial.state for trial in opened.get_trials()] == 2 * [TrialState.WAITING]
     trial = opened.ask()
-    opened.tell(trial, suggest(trial, SPACE, {})["lr"])
+    suggest(trial, SPACE, {})
+    opened.tell(trial, 0.5)
     [opened] = kept(open_storage(url), study)
     assert [trial.state for trial in opened.get_trials()] == [TrialState.COMPLETE, TrialState.WAITING]
 

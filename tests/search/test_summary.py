@@ -1,5 +1,7 @@
 from typing import Any
 
+from optuna.trial import TrialState
+
 from optrack.search import Data, Family, Float, Study
 from optrack.search.sampling import suggest
 from optrack.search.storage import (
@@ -11,7 +13,6 @@ from optrack.search.storage import (
     stored_families,
 )
 from optrack.search.summary import best, status
-from optuna.trial import TrialState
 
 SPACE: dict[str, Any] = {"lr": Float(0.1, 1.0)}
 

@@ -1,0 +1,63 @@
+import json
+from collections.abc import Mapping
+
+import pytest
+
+from optrack.search.cli.output import PIPE_WIDTH, configuration, print_json, print_table, short
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "-"),
+        (0, "0"),
+        (12, "12"),
+        (True, "True"),
+        ("adam", "adam"),
+        ("", ""),
+        (0.98611111, "0.9861"),
+        (1.0, "1"),
+        (1.23456e-7, "1.235e-07"),
+        (float("nan"), "nan"),
+    ],
+)
+def test_values_are_shown_short(value: object, text: str) -> None:
+    assert short(value) == text
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [({}, ""), ({"lr": 0.001}, "lr=0.001"), ({"depth": 2, "batch_norm": False}, "depth=2 batch_norm=False")],
+)
+def test_a_configuration_is_one_line(values: Mapping[str, object], text: str) -> None:
+    assert configuration(values) == text
+
+
+def test_json_goes_to_stdout_indented(capsys: pytest.CaptureFixture[str]) -> None:
+    value = {"study": "s", "best": None, "values": [1, 0.5, "ü"]}
+    print_json(value)
+    output = capsys.readouterr()
+    assert output.err == ""
+    assert json.loads(output.out) == value
+    assert output.out.startswith('{\n  "study": "s",\n')
+
+
+def test_a_table_in_a_pipe_is_plain_and_keeps_brackets(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(["name", "count#"], [["[bold]cats[/bold]", "7"], ["dogs", "1234"]], title="animals")
+    output = capsys.readouterr()
+    assert output.err == ""
+    assert "\x1b" not in output.out
+    title, _, header, _, first, second, *_ = output.out.splitlines()
+    assert title.split() == ["animals"]
+    assert header.split() == ["name", "count"]
+    assert first.split() == ["[bold]cats[/bold]", "7"]
+    assert second.split() == ["dogs", "1234"]
+    assert first.rstrip().endswith("7")
+    assert len(first.rstrip()) == len(second.rstrip())  # numbers stand to the right
+
+
+def test_a_long_cell_is_folded_and_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(["configuration"], [["x" * 500]])
+    output = capsys.readouterr().out
+    assert output.count("x") == 500
+    assert max(map(len, output.splitlines())) <= PIPE_WIDTH

@@ -1,0 +1,251 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from optrack.datasets import Prepared
+from optrack.search.launchers import (
+    EpochEnded,
+    Event,
+    InlineLauncher,
+    JobEnded,
+    JobFailed,
+    Launcher,
+    ProcessLauncher,
+)
+from optrack.search.training import Job
+
+MakeJob = Callable[..., Job]
+
+
+@pytest.fixture(params=["inline", "processes"])
+def launcher(request: pytest.FixtureRequest) -> Iterator[Launcher]:
+    made = InlineLauncher() if request.param == "inline" else ProcessLauncher(devices=("cpu",), threads=1)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def processes() -> Iterator[ProcessLauncher]:
+    made = ProcessLauncher(devices=("cpu", "cpu"), threads=1)
+    yield made
+    made.close()
+
+
+def awaited(launcher: Launcher) -> Event:
+    event = launcher.next_event(60)
+    assert event is not None
+    return event
+
+
+def trained(launcher: Launcher, job: Job, *, stop_after: int = 10**6) -> list[Event]:
+    """All events of a job that runs alone."""
+    launcher.submit(job)
+    events: list[Event] = []
+    while True:
+        events.append(awaited(launcher))
+        if not isinstance(events[-1], EpochEnded):
+            return events
+        launcher.answer(job, go_on=len(events) < stop_after)
+
+
+def until_gone(pids: list[int], seconds: float = 15) -> list[int]:
+    """The processes that are still there after so long."""
+    end = time.monotonic() + seconds
+    while alive := [pid for pid in pids if is_running(pid)]:
+        if time.monotonic() > end:
+            return alive
+        time.sleep(0.05)
+    return []
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def pids(launcher: ProcessLauncher) -> list[int]:
+    return [worker.process.pid or 0 for worker in launcher._workers]  # pyright: ignore[reportPrivateUsage]
+
+
+def test_a_job_gives_an_event_for_each_epoch_and_one_for_its_end(launcher: Launcher, job_of: MakeJob) -> None:
+    job = job_of(epochs=2)
+    events = trained(launcher, job)
+    assert [type(event) for event in events] == [EpochEnded, EpochEnded, JobEnded]
+    assert [event.result.epoch for event in events if isinstance(event, EpochEnded)] == [1, 2]
+    assert all(event.job == job for event in events)
+
+
+def test_a_job_that_is_told_to_stop_ends_without_weights(launcher: Launcher, job_of: MakeJob, tmp_path: Path) -> None:
+    events = trained(launcher, job_of(epochs=50, weights=tmp_path / "w.safetensors"), stop_after=2)
+    assert [type(event) for event in events] == [EpochEnded, EpochEnded, JobEnded]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_are_there_when_a_job_has_ended(launcher: Launcher, job_of: MakeJob, tmp_path: Path) -> None:
+    trained(launcher, job_of(epochs=1, weights=tmp_path / "w.safetensors"))
+    assert [path.name for path in tmp_path.iterdir()] == ["w.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"architecture": "no_such"}, "UnknownArchitectureError: unknown architecture 'no_such'"),
+        # torch explains this one in several lines.
+        ({"model": {"width": "wide"}}, "TypeError: "),
+    ],
+)
+def test_a_job_that_raises_fails_with_a_line_and_a_traceback_and_the_next_one_runs(
+    change: dict[str, Any], reason: str, launcher: Launcher, job_of: MakeJob
+) -> None:
+    before = pids(launcher) if isinstance(launcher, ProcessLauncher) else []
+    [failed] = trained(launcher, job_of(**change))
+    assert isinstance(failed, JobFailed)
+    assert failed.reason.startswith(reason)
+    assert "\n" not in failed.reason
+    assert failed.details.startswith("Traceback (most recent call last):")
+    assert "in train" in failed.details
+    assert failed.details.strip().splitlines()[-1] != ""
+    assert isinstance(trained(launcher, job_of(epochs=1))[-1], JobEnded)
+    assert (pids(launcher) if isinstance(launcher, ProcessLauncher) else []) == before
+
+
+def test_images_that_are_gone_fail_the_job(
+    launcher: Launcher, job_of: MakeJob, digits: Prepared, tmp_path: Path
+) -> None:
+    [failed] = trained(launcher, job_of(data=replace(digits, folder=tmp_path / "gone")))
+    assert isinstance(failed, JobFailed)
+    assert failed.reason.startswith("DataError: the cache folder")
+
+
+def test_nothing_happens_without_a_job(launcher: Launcher) -> None:
+    assert launcher.next_event(0.01) is None
+
+
+def test_a_closed_launcher_says_nothing_more(job_of: MakeJob) -> None:
+    launcher = InlineLauncher()
+    launcher.submit(job_of())
+    awaited(launcher)
+    launcher.close()
+    assert launcher.next_event(0) is None
+
+
+def test_a_worker_that_is_killed_fails_its_job_by_the_signals_name_and_another_takes_its_place(
+    processes: ProcessLauncher, job_of: MakeJob
+) -> None:
+    doomed, fine = job_of(trial=0, epochs=1000), job_of(trial=1, epochs=1)
+    processes.submit(doomed)
+    assert isinstance(awaited(processes), EpochEnded)
+    [killed, other] = pids(processes)
+    os.kill(killed, signal.SIGKILL)
+    assert until_gone([killed]) == []
+    processes.answer(doomed, go_on=True)  # to nobody
+    failed = awaited(processes)
+    assert failed == JobFailed(
+        job=doomed,
+        reason="its worker process ended with signal SIGKILL",
+        details="its worker process ended with signal SIGKILL",
+    )
+    assert killed not in pids(processes)
+    assert other in pids(processes)
+    for job in (fine, replace(fine, trial=2)):
+        processes.submit(job)
+    ended: set[int] = set()
+    while len(ended) < 2:
+        event = awaited(processes)
+        if isinstance(event, EpochEnded):
+            processes.answer(event.job, go_on=True)
+        else:
+            assert isinstance(event, JobEnded)
+            ended.add(event.job.trial)
+
+
+def test_a_worker_that_died_while_it_had_nothing_to_do_fails_the_next_job_and_is_replaced(job_of: MakeJob) -> None:
+    launcher = ProcessLauncher(devices=("cpu",), threads=1)
+    try:
+        trained(launcher, job_of(epochs=1))
+        [idle] = pids(launcher)
+        os.kill(idle, signal.SIGKILL)
+        assert until_gone([idle]) == []
+        [failed] = trained(launcher, job_of(epochs=1))
+        assert isinstance(failed, JobFailed)
+        assert "SIGKILL" in failed.reason
+        assert isinstance(trained(launcher, job_of(epochs=1))[-1], JobEnded)
+    finally:
+        launcher.close()
+
+
+def test_an_interruption_from_the_keyboard_does_not_end_a_worker(processes: ProcessLauncher, job_of: MakeJob) -> None:
+    job = job_of(epochs=2)
+    processes.submit(job)
+    assert isinstance(awaited(processes), EpochEnded)
+    for pid in pids(processes):
+        os.kill(pid, signal.SIGINT)
+    time.sleep(0.1)
+    processes.answer(job, go_on=True)
+    assert isinstance(awaited(processes), EpochEnded)
+    assert all(is_running(pid) for pid in pids(processes))
+
+
+def test_closing_ends_workers_whatever_they_do(job_of: MakeJob) -> None:
+    launcher = ProcessLauncher(devices=("cpu", "cpu"), threads=1)
+    # One is in the middle of an epoch of many steps, one is idle.
+    launcher.submit(job_of(epochs=1, batch_size=1, architecture="mlp", model={"width": 512, "depth": 8}))
+    time.sleep(0.3)
+    workers = pids(launcher)
+    assert all(is_running(pid) for pid in workers)
+    launcher.close()
+    assert until_gone(workers, seconds=0) == []
+
+
+def test_jobs_go_to_a_free_worker_of_their_device(processes: ProcessLauncher, job_of: MakeJob) -> None:
+    assert processes.devices == ("cpu", "cpu")
+    assert processes.threads == 1
+    jobs = [job_of(trial=0), job_of(trial=1)]
+    for job in jobs:
+        processes.submit(job)
+    first = {event.job.trial for event in (awaited(processes), awaited(processes))}
+    assert first == {0, 1}
+
+
+COORDINATOR = """
+import pickle, sys, time
+from optrack.search.launchers import ProcessLauncher
+launcher = ProcessLauncher(devices=("cpu", "cpu"), threads=1)
+launcher.submit(pickle.load(open(sys.argv[1], "rb")))
+assert launcher.next_event(1.5) is None
+print("running", flush=True)
+time.sleep(600)
+"""
+
+
+def test_no_process_is_left_when_the_coordinator_is_killed(job_of: MakeJob, tmp_path: Path) -> None:
+    import pickle
+
+    # An epoch of about a minute, in the middle of which nobody listens to the pipe.
+    job = job_of(batch_size=1, model={"width": 1024, "depth": 9})
+    (tmp_path / "job").write_bytes(pickle.dumps(job))
+    coordinator = subprocess.Popen(
+        [sys.executable, "-c", COORDINATOR, str(tmp_path / "job")], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert coordinator.stdout is not None
+        assert coordinator.stdout.readline() == "running\n"
+        children = [child.pid for child in psutil.Process(coordinator.pid).children(recursive=True)]
+        assert len(children) >= 3  # two workers and the server that they are forked from
+    finally:
+        coordinator.kill()
+        coordinator.wait()
+        if coordinator.stdout:
+            coordinator.stdout.close()
+    assert until_gone(children) == []
