@@ -1,8 +1,8 @@
 """CIFAR-10: 50,000 images to train on, 32x32 pixels, 10 classes (Krizhevsky 2009); deep ConvNets and VGG-11.
 
 Five models that a course report tuned by hand. Searched: learning rate, batch size, optimizer, weight decay, dropout,
-batch norm momentum, depth and widths, strength of the augmentation, and for VGG-11 how many blocks train. The pretrained
-families need ImageNet weights, which torchvision downloads or finds in its cache (`TORCH_HOME`).
+batch norm momentum, depth and widths, strength of the augmentation, and for VGG-11 how many blocks train. The
+pretrained families need ImageNet weights, which torchvision downloads or finds in its cache (`TORCH_HOME`).
 
     optrack dataset prepare cifar10 --download
     optrack run cifar10_convnet

@@ -1,14 +1,14 @@
 """CIFAR-10: 50,000 images to train on, 32x32 pixels, 10 classes (Krizhevsky 2009); from LeNet to ResNet-18.
 
 Four models that a course report tuned by hand. Searched: learning rate, batch size, optimizer, weight decay, dropout,
-batch norm momentum, initialisation, width of the head, and for ResNet-18 how many blocks train. ResNet-18 needs ImageNet
-weights, which torchvision downloads or finds in its cache (`TORCH_HOME`).
+batch norm momentum, initialisation, width of the head, and for ResNet-18 how many blocks train. ResNet-18 needs
+ImageNet weights, which torchvision downloads or finds in its cache (`TORCH_HOME`).
 
     optrack dataset prepare cifar10 --download
     optrack run cifar10_lenet
 
-Reported (validation, test): lenet3 72.14, 72.06; convnet_wide 82.3, 80.6; convnet_deep 78.2, 78.3 per cent; resnet18 in a
-figure only.
+Reported (validation, test): lenet3 72.14, 72.06; convnet_wide 82.3, 80.6; convnet_deep 78.2, 78.3 per cent; resnet18
+in a figure only.
 """
 
 from optrack.search import Budget, Categorical, Data, Family, Float, Int, Reference, Study

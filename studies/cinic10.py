@@ -1,12 +1,13 @@
 """CINIC-10: 90,000 images to train on and as many to validate, 32x32 pixels, 10 classes (Darlow et al. 2018).
 
-Three LeNets that a course report tuned by hand. Searched: kernel sizes, widths, batch norm, learning rate and its steps,
-weight decay, initialisation and strength of the augmentation. The data set's own validation part is used as it is.
+Three LeNets that a course report tuned by hand. Searched: kernel sizes, widths, batch norm, learning rate and its
+steps, weight decay, initialisation and strength of the augmentation. The data set's own validation part is used as it is.
 
     optrack run cinic10
 
 The data are class folders, DIR/cinic10/{train,valid,test}/CLASS, from https://datashare.ed.ac.uk/handle/10283/3192.
-Reported (validation, test): lenet5 51.22, 50.73; lenet5_small_filters 54.51, 52.25; lenet5_wide_bn 64.66, 64.38 per cent.
+Reported (validation, test): lenet5 51.22, 50.73; lenet5_small_filters 54.51, 52.25; lenet5_wide_bn 64.66, 64.38 per
+cent.
 """
 
 from optrack.search import Budget, Categorical, Data, Family, Float, Int, Reference, Study

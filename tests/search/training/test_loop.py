@@ -93,15 +93,15 @@ def test_three_steps_give_the_weights_of_a_plain_training(
         torch.testing.assert_close(ours[key], tensor, rtol=0, atol=1e-6, msg=key)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
-def test_every_architecture_learns_a_few_images_by_heart(name: str, job_of: MakeJob, digits_16: Prepared) -> None:
+@pytest.mark.parametrize("name", ["logistic", "mlp", "lenet", "lenet_fcn", "lenet3"])
+def test_small_architectures_learn_a_few_images_by_heart(name: str, job_of: MakeJob, digits_16: Prepared) -> None:
     images = resident(open_prepared(digits_16), CPU)
     few = replace(images, train=images.train[:64], validation=images.train[:64])
     job = job_of(architecture=name, model={}, epochs=40, batch_size=16, lr=3e-3)
     torch.manual_seed(0)
     model: nn.Module = architecture(name)(few.input_shape, few.classes)
-    optimizer, order = make_optimizer(job.training, model), torch.Generator().manual_seed(0)
-    results = [run_epoch(job, epoch, model, optimizer, few, order, []) for epoch in range(1, 41)]
+    optimizer, randomness = make_optimizer(job.training, model), Randomness(0, CPU, threads=1)
+    results = [run_epoch(job, epoch, model, optimizer, few, randomness, []) for epoch in range(1, 41)]
     assert results[-1].train_accuracy > 0.99
     assert results[-1].val_accuracy > 0.99
     assert results[-1].val_loss < results[0].val_loss / 4
