@@ -136,7 +136,9 @@ def test_stores_may_lie_elsewhere_and_the_next_commands_say_so(
     assert answer.returncode == 0
     assert {path.name for path in Path().iterdir()} == {"small.py", "there"}
     assert {path.name for path in Path("there").iterdir()} >= {"cache", "mlflow.db", "mlruns", "optuna.db"}
-    assert "--storage sqlite:///there/optuna.db --tracking-uri sqlite:///there/mlflow.db --trials 4" in answer.stderr
+    stores = "--storage sqlite:///there/optuna.db --tracking-uri sqlite:///there/mlflow.db"
+    assert f"  optrack run small.py {stores} --cache-dir there/cache --trials 4  #" in answer.stderr
+    assert f"  optrack ui {stores}  #" in answer.stderr
 
 
 def test_failing_trials_are_recorded_and_exit_with_1(optrack: Run, small: str) -> None:
