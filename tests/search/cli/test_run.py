@@ -104,7 +104,7 @@ PLACES = Places(
     ("outcome", "code", "words"),
     [
         (Outcome(interrupted=False, timed_out=False, failed=0, trials=6), 0, "Next:"),
-        (Outcome(interrupted=False, timed_out=False, failed=2, trials=6), 1, "2 trials failed"),
+        (Outcome(interrupted=False, timed_out=False, failed=2, trials=6), 1, "failed trials: 2;"),
         (Outcome(interrupted=False, timed_out=True, failed=0, trials=6), 0, "the time is spent: `optrack run digits`"),
         (Outcome(interrupted=True, timed_out=False, failed=0, trials=6), 130, "interrupted: `optrack run digits`"),
         (Outcome(interrupted=True, timed_out=False, failed=2, trials=6), 130, "interrupted: `optrack run digits`"),
