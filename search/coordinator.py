@@ -213,7 +213,6 @@ class Coordinator:
             epochs=self._study.budget.epochs,
             patience=self._study.budget.patience,
             metric=self._study.metric,
-            # As in an attempt before, for the same numbers: another number of threads rounds differently.
             seed=seed_of(self._study.seed, search.family.name, trial.number),
             device=free[0],
             threads=self._launcher.threads,

@@ -47,7 +47,7 @@ def sqlite_path(url: str) -> Path | None:
     if parsed.get_backend_name() != "sqlite":
         return None
     if parsed.database in (None, "", ":memory:"):
-        raise StorageError(f"--storage must keep what it is given, but {url} is a database in memory: name a file")
+        raise StorageError(f"storage {url} must name a file: a database in memory keeps nothing")
     return Path(str(parsed.database)).absolute()
 
 
@@ -64,8 +64,6 @@ def check_address(url: str) -> None:
             server.
     """
     path = sqlite_path(url)
-    if path is None and sqlalchemy.make_url(url).get_backend_name() == "sqlite":
-        raise StorageError(f"storage {shown(url)} must name a file: a database in memory keeps nothing")
     if path is None:
         _check_server(url)
     elif path.is_dir():

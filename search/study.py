@@ -1,5 +1,6 @@
 """A study as data: what to search, on which images, for how long. Frozen, checked when made, JSON both ways."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY
@@ -21,8 +22,18 @@ from pydantic.dataclasses import dataclass
 from .errors import StudyError
 from .space import FROZEN, STRICT, Categorical, Choice, Space, misfit, ordered, size
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
-"""Letters, digits, `_`, `.` and `-`: it stands in folders, URLs and MLflow's model names."""
+
+def _checked_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
+        raise ValueError(
+            "the name must be of letters, digits, '_', '.' and '-', begin with a letter or digit, and have at most 64 "
+            f"of them, but got {name!r}"
+        )
+    return name
+
+
+Name = Annotated[str, AfterValidator(_checked_name)]
+"""It stands in folders, URLs and MLflow's model names."""
 
 Metric = Literal["val_accuracy", "val_loss"]
 Values = Mapping[str, Choice]

@@ -33,6 +33,8 @@ for command in (run, status, best, importance, studies, ui):
 app.add_typer(dataset_app, name="dataset")
 app.add_typer(architecture_app, name="architecture")
 
+COMMANDS = ("run", "status", "best", "importance", "studies", "ui", "dataset", "architecture")
+
 
 def main() -> None:
     """Run a command; exit 0 when done, 1 when something failed, 2 on bad input, 130 when interrupted."""
@@ -46,7 +48,9 @@ def main() -> None:
     except (OptrackError, DataError) as error:
         _fail(str(error))
     except TyperException as error:
-        message = error.format_message()
+        message = error.format_message().replace("Input should be", "it must be")
+        if message.startswith("No such command"):
+            message += f" Known are {', '.join(COMMANDS)}."
         if not message:  # no command was named, and the help is printed already
             sys.exit(BAD_INPUT)
         _fail(message)

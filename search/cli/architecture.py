@@ -106,7 +106,7 @@ def _family(reference: str) -> "Description":
     study = load_study(study_name).study
     families = {family.name: family for family in study.families}
     if family_name not in families:
-        raise StudyError(unknown(f"family of study {study.name!r}:", family_name, families))
+        raise StudyError(unknown(f"{study.name} family", family_name, families))
     check_study(study)
     family = families[family_name]
     known = known_shape(study.data)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 import signal
 import sys
 from dataclasses import replace
@@ -146,7 +147,7 @@ def _chosen(study: "Study", names: list[str] | None) -> "tuple[Family, ...]":
     known = {family.name: family for family in study.families}
     for name in names or ():
         if name not in known:
-            raise StudyError(unknown(f"family of study {study.name!r}:", name, known))
+            raise StudyError(unknown(f"{study.name} family", name, known))
     return tuple(known[name] for name in dict.fromkeys(names or known))
 
 
@@ -192,26 +193,32 @@ def _stop_on_signals(coordinator: "Coordinator") -> None:
 
 def _closing_words(reference: str, outcome: "Outcome", places: "Places") -> int:
     """What happened, and the next three commands that make sense; the exit code."""
+    from ..storage import shown
+
     say = console(stderr=True)
+    reference = shlex.quote(reference)
+    where = _option("--storage", shown(places.storage), DEFAULT_STORAGE)
+    tracking = _option("--tracking-uri", places.tracking_uri, DEFAULT_TRACKING_URI)
+    data = _option("--data-dir", places.data_dir, DEFAULT_DATA_DIR)
+    cache = _option("--cache-dir", places.cache_dir, DEFAULT_CACHE_DIR)
+    again = f"optrack run {reference}{where}{tracking}{data}{cache}"
     if outcome.interrupted:
-        say.print(f"interrupted: `optrack run {reference}` goes on with the same trials", markup=False)
+        say.print(f"interrupted: `{again}` goes on with the same trials", markup=False, soft_wrap=True)
         return INTERRUPTED
     if outcome.timed_out:
-        say.print(f"the time is spent: `optrack run {reference}` goes on with the same trials", markup=False)
+        say.print(f"the time is spent: `{again}` goes on with the same trials", markup=False, soft_wrap=True)
     if outcome.failed:
-        say.print(f"{outcome.failed} trials failed: their runs in MLflow hold failure.txt", markup=False)
+        say.print(f"failed trials: {outcome.failed}; their runs in MLflow hold failure.txt", markup=False)
     say.print("Next:")
-    where = "" if places.storage == DEFAULT_STORAGE else f" --storage {places.storage}"
-    tracking = "" if places.tracking_uri == DEFAULT_TRACKING_URI else f" --tracking-uri {places.tracking_uri}"
-    data = "" if places.data_dir == DEFAULT_DATA_DIR else f" --data-dir {places.data_dir}"
-    cache = "" if places.cache_dir == DEFAULT_CACHE_DIR else f" --cache-dir {places.cache_dir}"
     for command, purpose in (
         (f"optrack importance {reference}{where}", "which hyperparameters matter, as a page with figures"),
         (f"optrack ui{where}{tracking}", "all trials in MLflow's UI and optuna-dashboard"),
-        (
-            f"optrack run {reference}{where}{tracking}{data}{cache} --trials {2 * outcome.trials}",
-            "search on: totals, so as many again",
-        ),
+        (f"{again} --trials {2 * outcome.trials}", "search on: totals, so as many again"),
     ):
         say.print(f"  {command}  # {purpose}", markup=False, soft_wrap=True)
     return FAILED if outcome.failed else 0
+
+
+def _option(name: str, value: object, default: object) -> str:
+    """An option as it must be typed again; nothing where the default does."""
+    return "" if value == default else f" {name} {shlex.quote(str(value))}"

@@ -114,7 +114,6 @@ def test_every_third_party_import_is_a_declared_dependency() -> None:
     from importlib.metadata import packages_distributions
 
     declared = {canonicalize_name(Requirement(text).name) for text in PROJECT["project"]["dependencies"]}
-    brought = {"sqlalchemy"}  # by Optuna and MLflow, whose databases it opens
     distributions = packages_distributions()
     undeclared: set[str] = set()
     for path in (path for room in ROOMS for path in (ROOT / room).rglob("*.py")):
@@ -125,6 +124,6 @@ def test_every_third_party_import_is_a_declared_dependency() -> None:
             tops = {name.split(".")[0] for name in names} - {*sys.stdlib_module_names, "optrack"}
             for top in tops:
                 owners = {canonicalize_name(owner) for owner in distributions.get(top, [top])}
-                if not owners & (declared | brought):
+                if not owners & (declared):
                     undeclared.add(top)
     assert undeclared == set()

@@ -79,7 +79,7 @@ STUDY = Study(
         Family(
             "deep",
             architecture="mlp",
-            options={"depth": 2, "width": 64, "batch_size": 3},
+            options={"depth": 3, "width": 128, "batch_size": 1},
             space={"lr": Float(1e-4, 1e-3, log=True)},
         ),
     ],

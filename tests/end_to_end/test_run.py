@@ -98,7 +98,7 @@ def test_a_run_out_of_time_exits_with_0_and_can_go_on(optrack: Run, small: str) 
     family = ("--family", "linear")
     stopped = optrack("run", small, *INLINE, *family, "--trials", 2, "--epochs", 60, "--timeout", 0.3)
     assert stopped.returncode == 0
-    assert "the time is spent: `optrack run small.py` goes on" in stopped.stderr
+    assert "the time is spent: `optrack run small.py " in stopped.stderr
     waiting = [trial for trial in trials("small/linear") if trial.state == TrialState.WAITING]
     assert len(waiting) >= 1
     assert statuses("small")["linear"] == "KILLED interrupted"
@@ -136,7 +136,9 @@ def test_stores_may_lie_elsewhere_and_the_next_commands_say_so(
     assert answer.returncode == 0
     assert {path.name for path in Path().iterdir()} == {"small.py", "there"}
     assert {path.name for path in Path("there").iterdir()} >= {"cache", "mlflow.db", "mlruns", "optuna.db"}
-    assert "--storage sqlite:///there/optuna.db --tracking-uri sqlite:///there/mlflow.db --trials 4" in answer.stderr
+    stores = "--storage sqlite:///there/optuna.db --tracking-uri sqlite:///there/mlflow.db"
+    assert f"  optrack run small.py {stores} --cache-dir there/cache --trials 4  #" in answer.stderr
+    assert f"  optrack ui {stores}  #" in answer.stderr
 
 
 def test_failing_trials_are_recorded_and_exit_with_1(optrack: Run, small: str) -> None:
@@ -146,7 +148,7 @@ def test_failing_trials_are_recorded_and_exit_with_1(optrack: Run, small: str) -
     Path(small).write_text(text.replace('"depth": Categorical(1, 2)}', start))
     answer = optrack("run", small, *INLINE, "--family", "deep", "--epochs", 1)
     assert answer.returncode == 1
-    assert "1 trials failed: their runs in MLflow hold failure.txt" in answer.stderr
+    assert "failed trials: 1; their runs in MLflow hold failure.txt" in answer.stderr
     assert [trial.state for trial in trials("small/deep")] == [TrialState.FAIL, TrialState.COMPLETE]
     assert statuses("small") == {
         "deep": "FINISHED finished",

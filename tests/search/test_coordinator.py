@@ -440,6 +440,14 @@ def test_only_weights_that_are_the_familys_best_are_kept_and_no_file_is_left(
     assert not stage.weights.exists()
 
 
+def test_the_weights_of_a_trial_are_gone_when_the_next_one_trains(stage: Stage) -> None:
+    found: list[Path] = []
+    stage.watcher = Watcher(after_epoch=lambda _: found.extend(stage.weights.rglob("*.safetensors")))
+    stage.run(study_of(), rising)
+    assert [entry["configuration"]["trial"] for entry in stage.tracker.best["f"]] == [0, 1, 2]
+    assert found == []
+
+
 def test_a_later_run_keeps_only_what_beats_the_stored_best(stage: Stage) -> None:
     values = [0.5, 0.7, 0.6, 0.8]
     for trials in (2, 3, 4):
@@ -600,6 +608,14 @@ def test_an_interrupted_trial_whose_epochs_are_all_paid_still_gets_its_end(stage
     stage.run(study, rising)
     assert stage.states() == ["COMPLETE"]
     assert stage.trained_epochs() == 4
+
+
+def test_epochs_of_a_trial_that_fails_when_it_goes_on_stay_counted(stage: Stage) -> None:
+    study = study_of(budget=Budget(trials=9, epochs=4, total_epochs=6))
+    stage.run_until(study, 3, rising)
+    stage.run(study, lambda job, epoch: None if job.trial == 0 and epoch == 2 else rising(job, epoch))
+    assert stage.states() == ["FAIL", "PRUNED"]
+    assert [len(trial.intermediate_values) for trial in stage.trials()] == [3, 3]
 
 
 def test_trials_under_way_wait_when_a_store_does_not_answer(stage: Stage) -> None:

@@ -93,7 +93,7 @@ def test_a_study_may_define_data_classes() -> None:
         ("import sys\nsys.exit('no\\nway')\n", "study file mine.py, line 2: SystemExit: no way"),
         ("import json\njson.loads('{')\n", "study file mine.py, line 2: JSONDecodeError: "),
         ("import no_such_module", "study file mine.py, line 1: ModuleNotFoundError: No module named 'no_such_module'"),
-        (GOOD.replace("mine", "my study"), "study file mine.py, line 4: Study: value string should match pattern"),
+        (GOOD.replace("mine", "my study"), "study file mine.py, line 4: Study: the name must be of letters"),
         (GOOD.replace("Data(", "Dta("), "study file mine.py, line 4: NameError: name 'Dta' is not defined"),
         (GOOD.replace('"f"', '"f", option={}'), "study file mine.py, line 4: Family: option unexpected"),
     ],

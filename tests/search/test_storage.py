@@ -101,8 +101,8 @@ def test_a_sqlite_address_that_cannot_be_used_is_refused_and_nothing_is_written(
     ("address", "message"),
     [
         ("optuna.db", "--storage must be a database URL such as sqlite:///optuna.db"),
-        ("sqlite://", "is a database in memory: name a file"),
-        ("sqlite:///:memory:", "is a database in memory: name a file"),
+        ("sqlite://", "must name a file: a database in memory"),
+        ("sqlite:///:memory:", "must name a file: a database in memory"),
         ("", "--storage must be a database URL"),
         ("postgresql://user:SECRET@host:port/name", "--storage must be a database URL"),
         ("postgres//user:SECRET@host/name", "--storage must be a database URL"),

@@ -1,12 +1,17 @@
 # pyright: reportPrivateUsage=false
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from optrack.search import Sampler, StudyError
+from optrack.search.cli.options import (
+    DEFAULT_CACHE_DIR,
+    DEFAULT_DATA_DIR,
+    DEFAULT_STORAGE,
+    DEFAULT_TRACKING_URI,
+)
 from optrack.search.cli.run import _closing_words, _key_value, _stop_on_signals, _strategy
 from optrack.search.coordinator import Coordinator, Outcome
 from optrack.search.running import Places
@@ -88,7 +93,10 @@ def test_another_sampler_drops_the_options_of_the_old_one() -> None:
 
 
 PLACES = Places(
-    storage="sqlite:///optuna.db", tracking_uri="sqlite:///mlflow.db", data_dir=Path("data"), cache_dir=Path("cache")
+    storage=DEFAULT_STORAGE,
+    tracking_uri=DEFAULT_TRACKING_URI,
+    data_dir=DEFAULT_DATA_DIR,
+    cache_dir=DEFAULT_CACHE_DIR,
 )
 
 
@@ -96,7 +104,7 @@ PLACES = Places(
     ("outcome", "code", "words"),
     [
         (Outcome(interrupted=False, timed_out=False, failed=0, trials=6), 0, "Next:"),
-        (Outcome(interrupted=False, timed_out=False, failed=2, trials=6), 1, "2 trials failed"),
+        (Outcome(interrupted=False, timed_out=False, failed=2, trials=6), 1, "failed trials: 2;"),
         (Outcome(interrupted=False, timed_out=True, failed=0, trials=6), 0, "the time is spent: `optrack run digits`"),
         (Outcome(interrupted=True, timed_out=False, failed=0, trials=6), 130, "interrupted: `optrack run digits`"),
         (Outcome(interrupted=True, timed_out=False, failed=2, trials=6), 130, "interrupted: `optrack run digits`"),

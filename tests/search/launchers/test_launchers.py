@@ -189,12 +189,12 @@ def test_an_interruption_from_the_keyboard_does_not_end_a_worker(processes: Proc
     job = job_of(epochs=2)
     processes.submit(job)
     assert isinstance(awaited(processes), EpochEnded)
-    for pid in pids(processes):
-        os.kill(pid, signal.SIGINT)
+    busy, _ = pids(processes)  # the other one may still be starting
+    os.kill(busy, signal.SIGINT)
     time.sleep(0.1)
     processes.answer(job, go_on=True)
     assert isinstance(awaited(processes), EpochEnded)
-    assert all(is_running(pid) for pid in pids(processes))
+    assert is_running(busy)
 
 
 def test_closing_ends_workers_whatever_they_do(job_of: MakeJob) -> None:
