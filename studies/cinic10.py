@@ -1,7 +1,8 @@
 """CINIC-10: 90,000 images to train on and as many to validate, 32x32 pixels, 10 classes (Darlow et al. 2018).
 
 Three LeNets that a course report tuned by hand. Searched: kernel sizes, widths, batch norm, learning rate and its
-steps, weight decay, initialisation and strength of the augmentation. The data set's own validation part is used as it is.
+steps, weight decay, initialisation and strength of the augmentation. The data set's own validation part is used as it
+is.
 
     optrack run cinic10
 
