@@ -57,13 +57,14 @@ def check_weights(family: Family, input_shape: tuple[int, int, int], classes: in
     Raises:
         StudyError: they can neither be found nor downloaded, or do not fit.
     """
+    build = architecture(family.architecture)
+    if not issubclass(build, Transferable):
+        return
     _, model = split_settings({**family.options, **(family.start[0] if family.start else {})})
-    network = architecture(family.architecture)(input_shape, classes, **model)
-    if isinstance(network, Transferable):
-        try:
-            network.load_pretrained()
-        except ValueError as error:
-            raise StudyError(f"family {family.name!r}: {error}") from None
+    try:
+        build(input_shape, classes, **model).load_pretrained()
+    except ValueError as error:
+        raise StudyError(f"family {family.name!r}: {error}") from None
 
 
 def hyperparameters(name: str) -> dict[str, Parameter]:

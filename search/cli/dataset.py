@@ -133,7 +133,7 @@ def preview(
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     cache_dir: CacheDirOption = DEFAULT_CACHE_DIR,
 ) -> None:
-    """Draw four training images of every class into a picture, and some under each augmentation into a second one."""
+    """Draw four training images of every class, and some under each augmentation, into two pictures."""
     from ...datasets.preview import augmentation_preview, save
     from ...datasets.preview import preview as draw
 

@@ -117,8 +117,8 @@ def test_an_error_names_its_line_by_absolute_path_too() -> None:
 @pytest.mark.parametrize(
     ("reference", "message"),
     [
-        ("digts", "unknown study 'digts': did you mean 'digits'? known are digits"),
-        ("nothing/like/it", "unknown study 'nothing/like/it': known are digits"),
+        ("digts", "unknown study 'digts': did you mean 'digits'? known are "),
+        ("nothing/like/it", "unknown study 'nothing/like/it': known are "),
         ("missing.py", "there is no study file missing.py"),
         ("folder", "folder is no file"),
         ("folder.py", "folder.py is no file"),
