@@ -12,7 +12,8 @@ import jinja2
 import optuna
 from optuna.trial import TrialState
 
-from .plots import TEMPLATE, Drawing, best_trial, figures, finite_trials, parameter_texts, quiet_optuna
+from .plot_look import TEMPLATE
+from .plots import Drawing, best_trial, figures, finite_trials, parameter_texts, quiet_optuna
 
 MINIMUM_TRIALS = 20
 """Completed trials below which a ranking is not to be trusted.

@@ -1,7 +1,6 @@
 """Optuna's figures of one study, in one calm look, as JSON that plotly.js draws.
 
-Optuna computes what is drawn; here it is thinned where it would be too much for a page, and coloured so that it can be
-read on white and on black, and by people who see few colours.
+Optuna computes what is drawn; here it is thinned where it would be too much for a page, and coloured.
 """
 
 import html
@@ -20,48 +19,16 @@ from optuna.distributions import CategoricalDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from .plot_look import BLUE, FILL, GREEN, GREY, ORANGE, POOR_TO_GOOD, YELLOW, Plot
+from .plot_trials import escaped_text, escaped_trial, study_of
+
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
-
-Plot: TypeAlias = dict[str, Any]
-"""A figure as plotly.js takes it: `data`, a list of traces, and `layout`, without a template."""
-
-# Where points may lie on both white and black, neither end of a scale may be either of them.
-_BLUE, _ORANGE, _GREEN, _YELLOW, _GREY = "#2b83ba", "#d55e00", "#009e73", "#e69f00", "#8a94a6"
-_POOR_TO_GOOD = ((138, 148, 166), (213, 94, 0))
-_FILL = "Cividis"
 
 _PANEL_HEIGHT, _HEIGHT = 260, 360
 _TICK_LETTERS = 12
 _SLICES, _CONTOUR_PARAMETERS = 12, 4
 _CONTOUR_TRIALS, _LINES, _POINTS, _BARS = 80, 200, 1000, 200
-
-_AXIS = {
-    "automargin": True,
-    "exponentformat": "e",  # 1e-4 is how people write it, not 100µ
-    "gridcolor": "rgba(128,128,128,0.25)",
-    "linecolor": "rgba(128,128,128,0.6)",
-    "title": {"standoff": 8},
-    "zeroline": False,
-}
-TEMPLATE: Plot = {
-    "layout": {
-        "bargap": 0.25,
-        "colorway": [_BLUE, _ORANGE, _GREEN, "#cc79a7", _YELLOW, "#56b4e9"],
-        "dragmode": False,  # a finger on a figure scrolls the page
-        "font": {"family": "system-ui, sans-serif", "size": 12, "color": "#767676"},
-        "hoverlabel": {"bgcolor": "#22262e", "bordercolor": "#22262e", "font": {"color": "#ffffff"}},
-        "hovermode": "closest",
-        "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
-        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "#767676", "activecolor": "#2b83ba"},
-        "margin": {"l": 48, "r": 16, "t": 24, "b": 40},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "xaxis": _AXIS,
-        "yaxis": _AXIS,
-    }
-}
-"""The look that all figures share; whoever draws a `Plot` puts it at `layout.template`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +83,7 @@ class _Subject:
             return self.study
         by_value = sorted(trials, key=_value)
         kept = {by_value[round(i * (len(trials) - 1) / (size - 1))].number for i in range(size)}
-        return _copy(self.study.direction, [trial for trial in trials if trial.number in kept])
+        return study_of(self.study.direction, [trial for trial in trials if trial.number in kept])
 
 
 _Drawn: TypeAlias = tuple[str, Sequence[Plot]]
@@ -241,7 +208,7 @@ def _slices(subject: _Subject) -> _Drawn:
     for name in shown:
         plot = _plain(plot_slice(study, params=[name], target_name=subject.label), _PANEL_HEIGHT)
         for trace in plot["data"]:
-            trace["marker"] |= {"colorscale": _FILL, "showscale": False, "size": 7}
+            trace["marker"] |= {"colorscale": FILL, "showscale": False, "size": 7}
             trace["marker"]["line"] = {"color": "#808080", "width": 1}
         _unquote_choices(plot, _distribution(study, name))
         plots.append(plot)
@@ -264,7 +231,7 @@ def _contours(subject: _Subject) -> _Drawn:
     for pair in pairs:
         plot = _plain(plot_contour(study, params=list(pair), target_name=subject.label), _PANEL_HEIGHT)
         surface, *points = plot["data"]
-        surface |= {"colorscale": _FILL, "colorbar": {"thickness": 10, "outlinewidth": 0, "nticks": 5}}
+        surface |= {"colorscale": FILL, "colorbar": {"thickness": 10, "outlinewidth": 0, "nticks": 5}}
         surface["line"] = {"width": 0}
         for trace in points:
             trace["marker"] = {"color": "#ffffff", "size": 5, "line": {"color": "#22262e", "width": 1}}
@@ -314,14 +281,14 @@ def _curves(subject: _Subject) -> _Drawn:
     best = best_trial(subject.study)
     best_number = None if best is None else best.number
     shown = [*(trial for trial in trials[:-_LINES] if trial.number == best_number), *trials[-_LINES:]]
-    plot = _plain(plot_intermediate_values(_copy(subject.study.direction, shown)), _HEIGHT)
+    plot = _plain(plot_intermediate_values(study_of(subject.study.direction, shown)), _HEIGHT)
     for trial, trace in zip(shown, plot["data"], strict=True):
-        color = {TrialState.PRUNED: _GREY, TrialState.RUNNING: _GREEN}.get(trial.state, _BLUE)
+        color = {TrialState.PRUNED: GREY, TrialState.RUNNING: GREEN}.get(trial.state, BLUE)
         trace |= {"name": f"trial {trial.number}", "opacity": 0.75, "line": {"color": color, "width": 1.2}}
         trace["marker"] |= {"color": color, "size": 4}
         if trial.number == best_number:
-            trace |= {"opacity": 1.0, "line": {"color": _ORANGE, "width": 3}, "zorder": 1}
-            trace["marker"] |= {"color": _ORANGE}
+            trace |= {"opacity": 1.0, "line": {"color": ORANGE, "width": 3}, "zorder": 1}
+            trace["marker"] |= {"color": ORANGE}
     plot["layout"] |= {"xaxis": {"title": {"text": "epoch"}}, "yaxis": {"title": {"text": subject.label}}}
     last = f" Shown are the best and the last {_LINES}." if len(trials) > _LINES else ""
     explanation = (
@@ -339,9 +306,9 @@ def _timeline(subject: _Subject) -> _Drawn:
 
     shown = min(len(trials), _BARS)
     plot = _plain(plot_timeline(subject.study, n_recent_trials=shown), min(150 + 10 * shown, 560))
-    colors = {"COMPLETE": _BLUE, "FAIL": _ORANGE, "PRUNED": _YELLOW, "RUNNING": _GREEN, "WAITING": _GREY}
+    colors = {"COMPLETE": BLUE, "FAIL": ORANGE, "PRUNED": YELLOW, "RUNNING": GREEN, "WAITING": GREY}
     for trace in plot["data"]:
-        trace["marker"] = {"color": colors.get(trace["name"], _GREY), "line": {"width": 0}}
+        trace["marker"] = {"color": colors.get(trace["name"], GREY), "line": {"width": 0}}
         trace["text"] = [_label_of(trials[number]) for number in trace["y"]]
         trace["name"] = trace["name"].lower()
     # Some of the bars are thinner than a pixel gap between them would be.
@@ -352,53 +319,16 @@ def _timeline(subject: _Subject) -> _Drawn:
 
 
 def _subject(study: optuna.Study, metric: str, ranking: Sequence[str]) -> _Subject:
-    copied = _copy(study.direction, [_escaped(trial) for trial in study.get_trials(deepcopy=False)])
-    ranked = [_text(name) for name in ranking]
+    copied = study_of(study.direction, [escaped_trial(trial) for trial in study.get_trials(deepcopy=False)])
+    ranked = [escaped_text(name) for name in ranking]
     others = {name for trial in finite_trials(copied) for name in trial.params} - set(ranked)
     parameters = (*ranked, *sorted(others))
-    return _Subject(study=copied, metric=metric, label=_text(metric), parameters=parameters, ranked=len(ranked))
-
-
-def _text(name: str) -> str:
-    return html.escape(name, quote=False)
+    return _Subject(study=copied, metric=metric, label=escaped_text(metric), parameters=parameters, ranked=len(ranked))
 
 
 def _shortened(text: str) -> str:
     plain = html.unescape(text)
-    return text if len(plain) <= _TICK_LETTERS else _text(plain[: _TICK_LETTERS - 1] + "…")
-
-
-def _copy(direction: StudyDirection, trials: Sequence[FrozenTrial]) -> optuna.Study:
-    study = optuna.create_study(direction=direction)
-    study.add_trials(trials)
-    return study
-
-
-def _escaped(trial: FrozenTrial) -> FrozenTrial:
-    """A copy for drawing: no string is markup (plotly draws `<b>` and `<a href>`), and no attributes, which are big."""
-    return FrozenTrial(
-        number=trial.number,
-        trial_id=trial.number,
-        state=trial.state,
-        value=None if trial.state == TrialState.FAIL else trial.value,
-        datetime_start=trial.datetime_start,
-        datetime_complete=trial.datetime_complete,
-        params={_text(name): _escaped_choice(value) for name, value in trial.params.items()},
-        distributions={_text(name): _escaped_choices(d) for name, d in trial.distributions.items()},
-        user_attrs={},
-        system_attrs={},
-        intermediate_values=trial.intermediate_values,
-    )
-
-
-def _escaped_choice(value: Any) -> Any:
-    return _text(value) if isinstance(value, str) else value
-
-
-def _escaped_choices(distribution: "BaseDistribution") -> "BaseDistribution":
-    if isinstance(distribution, CategoricalDistribution):
-        return CategoricalDistribution([_escaped_choice(choice) for choice in distribution.choices])
-    return distribution
+    return text if len(plain) <= _TICK_LETTERS else escaped_text(plain[: _TICK_LETTERS - 1] + "…")
 
 
 def _plain(figure: Any, height: int) -> Plot:
@@ -444,7 +374,7 @@ def _goodness(values: Sequence[float], *, maximize: bool) -> Callable[[float], f
 
 
 def _mix(goodness: float) -> str:
-    channels = (round(poor + goodness * (good - poor)) for poor, good in zip(*_POOR_TO_GOOD, strict=True))
+    channels = (round(poor + goodness * (good - poor)) for poor, good in zip(*POOR_TO_GOOD, strict=True))
     return "#" + "".join(f"{channel:02x}" for channel in channels)
 
 

@@ -27,6 +27,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..datasets import Prepared
 from .errors import TrackingError
+from .mlflow_pages import TRIALS_VIEW, experiment_tags, family_note
 from .study import Family, Study
 
 State = Literal["running", "finished", "pruned", "failed", "interrupted"]
@@ -44,13 +45,6 @@ RECORDED_PACKAGES = ("optrack", "torch", "torchvision", "optuna", "mlflow", "num
 
 PARAM_LIMIT = 6000
 """Characters that MLflow keeps of a parameter's value."""
-
-# MLflow refuses longer values of an experiment's tags, and nobody reads a wider table.
-NOTE_LIMIT = 20_000
-COLUMN_LIMIT = 40
-
-TRIALS_VIEW = "trials"
-FAMILIES_VIEW = "families"
 
 # How long an MLflow server may take to say that it is there.
 SERVER_SECONDS = 10.0
@@ -193,7 +187,7 @@ class Tracker:
                 self._client.log_param(run_id, "architecture", family.architecture)
                 self._client.log_inputs(run_id, [self._dataset_input()])
             self._client.set_tag(run_id, "optrack.state", "running")
-            self._client.set_tag(run_id, "mlflow.note.content", _family_note(self._study, family))
+            self._client.set_tag(run_id, "mlflow.note.content", family_note(self._study, family))
             self._unclaimed |= self._left_running(run_id, family)
             return run_id
 
@@ -305,18 +299,7 @@ class Tracker:
         return str(Path(database or "").absolute().parent / "mlruns" / self._study.name)
 
     def _describe_experiment(self) -> None:
-        """What MLflow's UI shows of the study: a note, and tables with the columns that matter (see `views`)."""
-        hyperparameters = dict.fromkeys(name for family in self._study.families for name in family.space)
-        tags = {
-            "mlflow.experimentKind": "custom_model_development",
-            "mlflow.note.content": _study_note(self._study, self._data)[:NOTE_LIMIT],
-            "optrack.study": self._study.name,
-            **{
-                f"mlflow.sharedViewState.{key}": view
-                for key, view in _views(self._study.metric, hyperparameters).items()
-            },
-        }
-        for name, value in tags.items():
+        for name, value in experiment_tags(self._study, self._data).items():
             self._client.set_experiment_tag(self.experiment_id, name, value)
 
     def _create_run(self, name: str, tags: Mapping[str, str]) -> str:
@@ -369,55 +352,3 @@ def _git_tags() -> dict[str, str]:
     """The commit of the current folder; not the remote's address, which may hold a password."""
     commit = get_git_commit(str(Path.cwd()))
     return {MLFLOW_GIT_COMMIT: commit} if commit else {}
-
-
-def _views(metric: str, hyperparameters: Mapping[str, object]) -> dict[str, str]:
-    """MLflow's shared views: its table of runs opens with these columns, best first."""
-    best = f"metrics.`best/{metric}`"
-    trial_columns = [
-        "attributes.`Duration`",
-        best,
-        "metrics.`best/epoch`",
-        *(f"params.`{name}`" for name in list(hyperparameters)[:COLUMN_LIMIT]),
-        "tags.`optrack.state`",
-    ]
-    common: dict[str, object] = {
-        "orderByKey": best,
-        "orderByAsc": metric == "val_loss",
-        "startTime": "ALL",
-        "lifecycleFilter": "Active",
-        "datasetsFilter": [],
-        "modelVersionFilter": "All Runs",
-    }
-    family_columns = ["attributes.`Duration`", best, "params.`architecture`", "tags.`optrack.state`"]
-    views = {
-        TRIALS_VIEW: {"selectedColumns": trial_columns, "searchFilter": "tags.`optrack.stage` = 'search'"},
-        FAMILIES_VIEW: {"selectedColumns": family_columns, "searchFilter": "tags.`optrack.stage` = 'family'"},
-    }
-    return {key: json.dumps({**common, **view}) for key, view in views.items()}
-
-
-def _study_note(study: Study, data: Prepared) -> str:
-    channels, height, width = data.input_shape
-    families = "\n".join(
-        f"- **{family.name}**: `{family.architecture}`, {_searched(family)}" for family in study.families
-    )
-    return (
-        f"# {study.name}\n\n"
-        f"Search on **{data.name}** ({channels} x {height} x {width}, {len(data.classes)} classes, "
-        f"digest `{data.digest[:12]}`), by best `{study.metric}` on the validation images.\n\n{families}\n\n"
-        "One run per family, its trials nested in it. The tag `optrack.state` tells finished, pruned, failed and "
-        "interrupted trials apart; a family's best weights and configuration are artifacts of its run.\n"
-    )
-
-
-def _family_note(study: Study, family: Family) -> str:
-    fixed = ", ".join(f"{name} = {value}" for name, value in family.options.items()) or "nothing"
-    return (
-        f"Family **{family.name}** of study **{study.name}**: architecture `{family.architecture}`, "
-        f"{_searched(family)}. Fixed: {fixed}."
-    )
-
-
-def _searched(family: Family) -> str:
-    return "searched in " + (", ".join(f"`{name}`" for name in family.space) or "nothing")

@@ -15,7 +15,7 @@ from optrack.search import Budget, Categorical, Data, Family, Float, Int, Refere
 
 REPORT = "course report 003, CIFAR-10, tuned by hand"
 
-OPTIONS = {"schedule": "one_cycle", "augmentation": "cifar10_convnet"}
+OPTIONS = {"schedule": "cosine", "augmentation": "cifar10_convnet"}
 TRAINING = {
     "lr": Float(1e-4, 1e-1, log=True),
     "batch_size": Categorical(32, 64, 128, 256),

@@ -15,7 +15,7 @@ from optrack.search import Budget, Categorical, Data, Family, Float, Int, Refere
 
 REPORT = "course report 002, CIFAR-10, tuned by hand"
 
-OPTIONS = {"schedule": "one_cycle", "augmentation": "crop_flip"}
+OPTIONS = {"schedule": "cosine", "augmentation": "crop_flip"}
 TRAINING = {
     "lr": Float(3e-4, 1e-1, log=True),
     "batch_size": Categorical(32, 64, 128),

@@ -43,7 +43,7 @@ STUDY = Study(
         Family(
             "lenet",
             architecture="lenet",
-            options={"schedule": "one_cycle"},
+            options={"schedule": "cosine"},
             space={
                 **TRAINING,
                 "optimizer": Categorical("adam", "sgd"),

@@ -14,7 +14,7 @@ from optrack.search import Budget, Categorical, Data, Family, Float, Int, Refere
 
 REPORT = "course report 000, German traffic signs, tuned by hand"
 
-OPTIONS = {"schedule": "one_cycle", "augmentation": "rotation_jitter"}
+OPTIONS = {"schedule": "cosine", "augmentation": "rotation_jitter"}
 TRAINING = {
     "lr": Float(5e-4, 1e-2, log=True),
     "batch_size": Categorical(64, 128, 256),

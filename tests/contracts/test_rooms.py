@@ -32,13 +32,24 @@ ALLOWED = {
     f"{SEARCH}.launchers": [f"{SEARCH}.launchers", f"{SEARCH}.training"],
     f"{SEARCH}.sampling": [f"{SEARCH}.{name}" for name in (*VALUES, "parameters")],
     f"{SEARCH}.storage": [f"{SEARCH}.{name}" for name in VALUES],
-    f"{SEARCH}.tracking": [*(f"{SEARCH}.{name}" for name in VALUES), "optrack.datasets"],
+    f"{SEARCH}.tracking": [*(f"{SEARCH}.{name}" for name in (*VALUES, "mlflow_pages")), "optrack.datasets"],
+    f"{SEARCH}.mlflow_pages": [f"{SEARCH}.study", "optrack.datasets"],
     f"{SEARCH}.servers": [f"{SEARCH}.errors"],
 }
 
 # The files that own Optuna and MLflow: all others get values from them.
 OPTUNA = {
-    *("cli/stored", "coordinator", "family_search", "importance", "plots", "sampling", "storage", "summary"),
+    *(
+        "cli/stored",
+        "coordinator",
+        "family_search",
+        "importance",
+        "plot_trials",
+        "plots",
+        "sampling",
+        "storage",
+        "summary",
+    ),
 }
 MLFLOW = {"tracking"}
 

@@ -1,0 +1,39 @@
+"""The look that all figures share: it can be read on white and on black, and by people who see few colours."""
+
+from typing import Any, TypeAlias
+
+Plot: TypeAlias = dict[str, Any]
+"""A figure as plotly.js takes it: `data`, a list of traces, and `layout`, without a template."""
+
+# Where points may lie on both white and black, neither end of a scale may be either of them.
+BLUE, ORANGE, GREEN, YELLOW, GREY = "#2b83ba", "#d55e00", "#009e73", "#e69f00", "#8a94a6"
+POOR_TO_GOOD = ((138, 148, 166), (213, 94, 0))
+FILL = "Cividis"
+
+
+_AXIS = {
+    "automargin": True,
+    "exponentformat": "e",  # 1e-4 is how people write it, not 100µ
+    "gridcolor": "rgba(128,128,128,0.25)",
+    "linecolor": "rgba(128,128,128,0.6)",
+    "title": {"standoff": 8},
+    "zeroline": False,
+}
+TEMPLATE: Plot = {
+    "layout": {
+        "bargap": 0.25,
+        "colorway": [BLUE, ORANGE, GREEN, "#cc79a7", YELLOW, "#56b4e9"],
+        "dragmode": False,  # a finger on a figure scrolls the page
+        "font": {"family": "system-ui, sans-serif", "size": 12, "color": "#767676"},
+        "hoverlabel": {"bgcolor": "#22262e", "bordercolor": "#22262e", "font": {"color": "#ffffff"}},
+        "hovermode": "closest",
+        "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "#767676", "activecolor": "#2b83ba"},
+        "margin": {"l": 48, "r": 16, "t": 24, "b": 40},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "xaxis": _AXIS,
+        "yaxis": _AXIS,
+    }
+}
+"""The look that all figures share; whoever draws a `Plot` puts it at `layout.template`."""
