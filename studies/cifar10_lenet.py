@@ -30,7 +30,10 @@ NETWORK = {
     "init": Categorical("xavier", "kaiming", "default"),
 }
 BATCH_NORM = {"bn_momentum": Float(0.01, 0.5, log=True)}
-BY_HAND = {"augmentation_strength": 0.0, "head_width": 64, "init": "xavier"}
+# Where the report states no value, a customary one.
+PLAIN = {"augmentation_strength": 0.0, "weight_decay": 1e-5}
+BY_HAND = {**PLAIN, "head_width": 64, "init": "xavier", "dropout": 0.0}
+BATCH_NORM_BY_HAND = {**BY_HAND, "bn_momentum": 0.1}
 
 STUDY = Study(
     "cifar10_lenet",
@@ -50,7 +53,7 @@ STUDY = Study(
             architecture="convnet_wide",
             options=OPTIONS,
             space={**TRAINING, **NETWORK, **BATCH_NORM},
-            start=[{"lr": 0.05, "batch_size": 64, "optimizer": "sgd", **BY_HAND}],
+            start=[{"lr": 0.05, "batch_size": 64, "optimizer": "sgd", "momentum": 0.9, **BATCH_NORM_BY_HAND}],
             reference=Reference(validation=0.823, test=0.806, source=REPORT),
         ),
         Family(
@@ -58,7 +61,7 @@ STUDY = Study(
             architecture="convnet_deep",
             options=OPTIONS,
             space={**TRAINING, **NETWORK, **BATCH_NORM},
-            start=[{"lr": 1e-3, "batch_size": 32, "optimizer": "adam", **BY_HAND}],
+            start=[{"lr": 1e-3, "batch_size": 32, "optimizer": "adam", **BATCH_NORM_BY_HAND, "dropout": 0.1}],
             reference=Reference(validation=0.782, test=0.783, source=REPORT),
         ),
         Family(
@@ -76,9 +79,10 @@ STUDY = Study(
                     "lr": 5e-4,
                     "batch_size": 32,
                     "optimizer": "adam",
-                    "augmentation_strength": 0.0,
+                    **PLAIN,
                     "trainable_blocks": 5,
                     "feature_lr_factor": 1.0,
+                    "bn_momentum": 0.1,
                 }
             ],
             reference=Reference(source=REPORT),

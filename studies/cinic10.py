@@ -27,9 +27,12 @@ TRAINING = {
     "dropout": Float(0.0, 0.5),
 }
 KERNELS = {"kernel_size_1": Int(3, 5), "kernel_size_2": Int(3, 5)}
+# Where the report states no value, a customary one.
 BY_HAND = {
     "lr": 1e-3,
     "decay_factor": 0.5,
+    "decay_epochs": 5,
+    "weight_decay": 1e-5,
     "batch_size": 64,
     "init": "default",
     "augmentation_strength": 1.0,
@@ -73,6 +76,7 @@ STUDY = Study(
             start=[
                 {
                     **BY_HAND,
+                    "bn_momentum": 0.1,
                     "kernel_size_1": 3,
                     "kernel_size_2": 4,
                     "filters_1": 32,
