@@ -8,7 +8,7 @@ is.
 
 The data are class folders, DIR/cinic10/{train,valid,test}/CLASS, from https://datashare.ed.ac.uk/handle/10283/3192.
 Reported (validation, test): lenet5 51.22, 50.73; lenet5_small_filters 54.51, 52.25; lenet5_wide_bn 64.66, 64.38 per
-cent.
+cent. Not measured: the data were not at hand.
 """
 
 from optrack.search import Budget, Categorical, Data, Family, Float, Int, Reference, Study

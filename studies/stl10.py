@@ -8,7 +8,7 @@ transfer families need ImageNet weights, which torchvision downloads or finds in
     optrack run stl10
 
 Reported on test: logistic 30.2, mlp 35.1, cnn4 70.5, mobilenet_v2_frozen 73.2, mobilenet_v2_learned 83.4 per cent.
-`cnn4` costs 1.6 GFLOP an image: on a CPU, leave it out or give it few trials.
+Not measured as a whole; on a CPU give `cnn4` and `mobilenet_v2_learned` few trials (`--family`, `--trials`).
 """
 
 from optrack.search import Budget, Categorical, Data, Family, Float, Int, Reference, Study
