@@ -71,7 +71,8 @@ def _title(description: "Description") -> str:
     return (
         f"{description.architecture} on {channels} x {height} x {width}, {description.classes} classes: "
         f"{description.parameters.total:,} parameters, {description.parameters.trainable:,} trainable, "
-        f"{description.multiply_adds:,} multiply-adds and {description.activation_bytes:,} bytes of activations per image"
+        f"per image {description.multiply_adds:,} multiply-adds, "
+        f"{description.activation_bytes:,} bytes of activations"
     )
 
 
