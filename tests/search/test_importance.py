@@ -193,7 +193,7 @@ def test_a_browser_draws_all_figures_without_a_complaint(tmp_path: Path) -> None
         [
             *(str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--dump-dom"),
             *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-            *(f"--user-data-dir={tmp_path}/profile", "--enable-logging=stderr", "--virtual-time-budget=20000"),
+            *(f"--user-data-dir={tmp_path}/profile", "--enable-logging=stderr", "--virtual-time-budget=300000"),
             (tmp_path / "page.html").as_uri(),
         ],
         check=True,
