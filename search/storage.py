@@ -93,7 +93,8 @@ def _check_sqlite_tables(url: str, path: Path) -> None:
         connection.close()
     except sqlite3.Error as error:
         raise StorageError(f"storage {shown(url)} cannot be opened: {error}") from None
-    if tables and not {"studies", "trials", "version_info"} <= tables:
+    # While another process creates a storage, only the first of these tables may be there.
+    if tables and tables.isdisjoint({"studies", "trials", "version_info"}):
         raise StorageError(f"storage {shown(url)}: {path.name} is a database, but not one of Optuna's")
 
 

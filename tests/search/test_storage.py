@@ -299,6 +299,17 @@ def test_start_configurations_are_queued_once_however_often_a_study_is_opened(ur
     assert [trial.state for trial in opened.get_trials()] == [TrialState.COMPLETE, TrialState.WAITING]
 
 
+def test_a_storage_that_is_half_created_is_no_foreign_database(tmp_path: Path, url: str) -> None:
+    whole = tmp_path / "whole.db"
+    open_storage(f"sqlite:///{whole}")
+    with closing(sqlite3.connect(whole)) as connection:
+        [first] = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'studies'").fetchone()
+    with closing(sqlite3.connect(tmp_path / "optuna.db")) as connection:
+        connection.execute(first)
+    storage = open_storage(url)
+    assert stored_families(storage, "s") == []
+
+
 def test_two_processes_that_create_a_storage_at_once_both_have_it(
     url: str, other_processes: list[subprocess.Popen[str]]
 ) -> None:
