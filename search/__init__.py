@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 from .errors import NothingStoredError, OptrackError, ServerError, StorageError, StudyError, TrackingError
 
 if TYPE_CHECKING:
+    from .champion import Champion
+    from .registry import load_champion
     from .space import Categorical, Float, Int
     from .study import Budget, Data, Family, Pruner, Reference, Sampler, Study
 
 __all__ = [
     "Budget",
     "Categorical",
+    "Champion",
     "Data",
     "Family",
     "Float",
@@ -29,10 +32,13 @@ __all__ = [
     "Study",
     "StudyError",
     "TrackingError",
+    "load_champion",
 ]
 
 # pydantic takes 0.15 s to import, and `optrack --help` needs none of it.
 _LAZY = {
+    "Champion": "champion",
+    "load_champion": "registry",
     **dict.fromkeys(("Categorical", "Float", "Int"), "space"),
     **dict.fromkeys(("Budget", "Data", "Family", "Pruner", "Reference", "Sampler", "Study"), "study"),
 }

@@ -11,8 +11,10 @@ from typing import Any, Protocol
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from ..datasets import Prepared, open_prepared
+from ..datasets import Prepared
+from .candidates import REPLICATE_ATTRIBUTE, replicated
 from .comparable import data_record
+from .configuration import configuration
 from .family_search import FamilySearch, RunningTrial
 from .launchers import EpochEnded, Event, JobEnded, JobFailed, Launcher
 from .sampling import pruner, seed_of, suggest
@@ -167,6 +169,9 @@ class Coordinator:
         # As in an attempt before, so that the epochs that are recorded already fit to those that come.
         kept = {field: trial.user_attrs[name] for name, field in REPEATED.items() if name in trial.user_attrs}
         job = replace(self._job(search, trial, values), **kept)
+        repeats = trial.user_attrs.get(
+            REPLICATE_ATTRIBUTE, replicated(values, search.optuna_study.get_trials(deepcopy=False))
+        )
         known_run: str | None = trial.user_attrs.get("mlflow_run")
         run_id = self._tracker.open_trial(
             search.run_id,
@@ -174,8 +179,15 @@ class Coordinator:
             trial.number,
             known_run=known_run,
             params={"architecture": search.family.architecture, **search.family.options, **values},
-            tags={"optrack.seed": str(job.seed), "optrack.device": job.device, "optrack.threads": str(job.threads)},
+            tags={
+                "optrack.seed": str(job.seed),
+                "optrack.device": job.device,
+                "optrack.threads": str(job.threads),
+                **({} if repeats is None else {"optrack.replicate_of": str(repeats)}),
+            },
         )
+        if repeats is not None:
+            trial.set_user_attr(REPLICATE_ATTRIBUTE, repeats)
         for name, field in REPEATED.items():
             trial.set_user_attr(name, getattr(job, field))
         trial.set_user_attr("device", job.device)
@@ -190,6 +202,7 @@ class Coordinator:
             reported=max(stored, default=0),
             logged=self._tracker.logged_epochs(run_id) if known_run else 0,
             granted=max(stored, default=0),
+            replicate_of=repeats,
         )
         search.running += 1
         if not running.reported:
@@ -251,7 +264,7 @@ class Coordinator:
 
     def _reason_to_stop(self, running: RunningTrial, result: EpochResult) -> str | None:
         """Why a trial is stopped after an epoch; None when it goes on, or ends by itself."""
-        if not (math.isfinite(result.train_loss) and math.isfinite(result.val_loss)):
+        if not result.finite:
             return f"diverged in epoch {result.epoch}: the loss is no finite number"
         if result.epoch == running.job.epochs:
             return None
@@ -300,27 +313,10 @@ class Coordinator:
             self._log_best(running, best)
 
     def _log_best(self, running: RunningTrial, best: EpochResult) -> None:
-        job, images = running.job, open_prepared(self._data)
-        configuration = {
-            "study": self._study.name,
-            "family": job.family,
-            "trial": job.trial,
-            "metric": job.metric,
-            "value": running.value(best),
-            "epoch": best.epoch,
-            "architecture": job.architecture,
-            "model": dict(job.model),
-            "training": asdict(job.training),
-            "seed": job.seed,
-            "threads": job.threads,
-            "input": list(self._data.input_shape),
-            "classes": list(self._data.classes),
-            "mean": list(images.mean),
-            "std": list(images.std),
-            "data": {"name": self._data.name, **data_record(self._data)},
-        }
+        job, value = running.job, running.value(best)
+        record = configuration(self._study, self._data, job, value=value, epoch=best.epoch)
         metrics = {**best.metrics(), "epoch": best.epoch}
-        self._tracker.log_best(running.search.run_id, weights=job.weights, configuration=configuration, metrics=metrics)
+        self._tracker.log_best(running.search.run_id, weights=job.weights, configuration=record, metrics=metrics)
 
     def _close(self, searches: list[FamilySearch], *, complete: bool) -> None:
         """Workers end, trials under way wait for the next run, and no run of MLflow is left running."""

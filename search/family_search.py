@@ -120,6 +120,7 @@ class RunningTrial:
         reported: last epoch that an interrupted attempt has told Optuna already; 0 for a first attempt.
         logged: last epoch that it has told MLflow already.
         granted: epochs that it has trained or been allowed to begin.
+        replicate_of: an earlier trial with the same configuration, under another seed.
         epochs: results so far.
         reason: why it stops before its end, or failed; None while it may go on.
     """
@@ -132,6 +133,7 @@ class RunningTrial:
     reported: int
     logged: int
     granted: int
+    replicate_of: int | None = None
     epochs: list[EpochResult] = field(default_factory=list[EpochResult])
     reason: str | None = None
 

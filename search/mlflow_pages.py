@@ -15,6 +15,7 @@ COLUMN_LIMIT = 40
 
 TRIALS_VIEW = "trials"
 FAMILIES_VIEW = "families"
+MODELS_VIEW = "models"
 
 
 def experiment_tags(study: Study, data: Prepared) -> dict[str, str]:
@@ -53,9 +54,20 @@ def _views(metric: str, hyperparameters: Mapping[str, object]) -> dict[str, str]
         "modelVersionFilter": "All Runs",
     }
     family_columns = ["attributes.`Duration`", best, "params.`architecture`", "tags.`optrack.state`"]
-    views = {
+    model_columns = [
+        "attributes.`Duration`",
+        *(f"metrics.`test/{name}`" for name in ("accuracy", "loss", "calibration_error", "latency_ms")),
+        *(f"tags.`optrack.{name}`" for name in ("family", "trial", "number", "state", "test_openings")),
+    ]
+    views: dict[str, dict[str, object]] = {
         TRIALS_VIEW: {"selectedColumns": trial_columns, "searchFilter": "tags.`optrack.stage` = 'search'"},
         FAMILIES_VIEW: {"selectedColumns": family_columns, "searchFilter": "tags.`optrack.stage` = 'family'"},
+        MODELS_VIEW: {
+            "selectedColumns": model_columns,
+            "searchFilter": "tags.`optrack.stage` = 'retrain'",
+            "orderByKey": "metrics.`test/accuracy`",
+            "orderByAsc": False,
+        },
     }
     return {key: json.dumps({**common, **view}) for key, view in views.items()}
 
@@ -70,7 +82,8 @@ def _study_note(study: Study, data: Prepared) -> str:
         f"Search on **{data.name}** ({channels} x {height} x {width}, {len(data.classes)} classes, "
         f"digest `{data.digest[:12]}`), by best `{study.metric}` on the validation images.\n\n{families}\n\n"
         "One run per family, its trials nested in it. The tag `optrack.state` tells finished, pruned, failed and "
-        "interrupted trials apart; a family's best weights and configuration are artifacts of its run.\n"
+        "interrupted trials apart; a family's best weights and configuration are artifacts of its run. Models that "
+        "were retrained on all images have the tag `optrack.stage` = `retrain`, and what the test said of them.\n"
     )
 
 

@@ -7,7 +7,7 @@ import html
 import json
 import math
 import warnings
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,9 +21,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from .plot_look import BLUE, FILL, GREEN, GREY, ORANGE, POOR_TO_GOOD, YELLOW, Plot
 from .plot_trials import escaped_text, escaped_trial, study_of
+from .resampling import CONFIDENCE
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
+
+    from .importance import Importances
 
 _PANEL_HEIGHT, _HEIGHT = 260, 360
 _TICK_LETTERS = 12
@@ -60,6 +63,7 @@ class _Subject:
         label: The same for figures.
         parameters: Those of the completed trials, the most important first.
         ranked: How many of them have a rank.
+        importances: How far that rank can be trusted, if it is known; names in there are not escaped.
     """
 
     study: optuna.Study
@@ -67,6 +71,7 @@ class _Subject:
     label: str
     parameters: tuple[str, ...]
     ranked: int
+    importances: "Importances | None"
 
     @property
     def maximize(self) -> bool:
@@ -117,7 +122,14 @@ def best_trial(study: optuna.Study) -> FrozenTrial | None:
     return best(finite_trials(study), key=_value, default=None)
 
 
-def figures(study: optuna.Study, *, metric: str, ranking: Sequence[str] = (), caution: str = "") -> list[Drawing]:
+def figures(
+    study: optuna.Study,
+    *,
+    metric: str,
+    ranking: Sequence[str] = (),
+    caution: str = "",
+    importances: "Importances | None" = None,
+) -> list[Drawing]:
     """Draws everything that Optuna has to show about a study with one objective.
 
     Args:
@@ -126,12 +138,15 @@ def figures(study: optuna.Study, *, metric: str, ranking: Sequence[str] = (), ca
         ranking: Parameters whose importance is shown, the most important first; the figures that show but a few
             parameters show these.
         caution: What to say beside the ranking.
+        importances: What `importances(study)` found: shown with its intervals, in the place of `ranking` and `caution`.
 
     Returns:
         The drawings in the order in which they are read. What cannot be drawn is in there with the reason.
     """
+    if importances is not None:
+        ranking, caution = tuple(importances.values), importances.note
     with quiet_optuna():
-        subject = _subject(study, metric, ranking)
+        subject = _subject(study, metric, ranking, importances)
         return [
             Drawing(
                 heading="Parameter importance",
@@ -165,19 +180,83 @@ def _importances(subject: _Subject) -> _Drawn:
         return "There is a single parameter, and so nothing to rank.", ()
     if len(ranking) < 2:  # noqa: PLR2004  one alone has nothing to compare with
         return "There are not two parameters yet that can be compared.", ()
-    from optuna.visualization import plot_param_importances
+    found = subject.importances
+    if found is None:
+        from optuna.importance import get_param_importances
 
-    height = 80 + 28 * len(ranking)
-    plot = _plain(plot_param_importances(subject.study, params=ranking, target_name=subject.label), height)
-    # A second axis title would only repeat what the sentence says; the room on the right is for the numbers.
-    plot["layout"]["xaxis"] = {"title": {"text": "share"}, "rangemode": "tozero"}
-    plot["layout"]["yaxis"] = {"showgrid": False}
-    plot["layout"]["margin"] = {"r": 48}
-    explanation = (
-        "The share of each parameter in what sets the best tenth of the completed trials apart from the rest "
-        "(PED-ANOVA): how much a parameter matters, not which value of it is good."
+        return _SHARES["ped_anova"], [_bars(get_param_importances(subject.study, params=ranking))]
+    shares = {escaped_text(name): share for name, share in found.values.items()}
+    intervals = {escaped_text(name): ends for name, ends in found.intervals.items()}
+    plot = _bars(shares, intervals, grey={escaped_text(name) for name in found.unproven})
+    return f"{_SHARES[found.evaluator]} {_how_far(found)}", [plot]
+
+
+_SHARES = {
+    "ped_anova": "The share of each parameter in what sets the best tenth of the completed trials apart from the rest "
+    "(PED-ANOVA): how much a parameter matters, not which value of it is good. What a search has settled early differs "
+    "little between its trials, and so ranks low here; fANOVA and MDI see more of it.",
+    "fanova": "The share of each parameter in the variance that single parameters explain in a random forest "
+    "(fANOVA): how much a parameter matters from the worst to the best, not which value of it is good.",
+    "mdi": "The share of each parameter in what the splits of a random forest tell (mean decrease of impurity, MDI): "
+    "how much a parameter matters from the worst to the best, not which value of it is good.",
+}
+
+
+def _how_far(found: "Importances") -> str:
+    grey = " Grey bars cannot be told from a parameter without any effect." if found.unproven else ""
+    return (
+        f"Thin lines are {CONFIDENCE:.0%} intervals of what the share is on average over searches with as many "
+        f"completed trials, {found.completed}. Bars whose lines overlap cannot be ordered.{grey}"
     )
-    return explanation, [plot]
+
+
+def _bars(
+    shares: Mapping[str, float],
+    intervals: Mapping[str, tuple[float, float]] | None = None,
+    *,
+    grey: Collection[str] = (),
+) -> Plot:
+    """Bars of shares, the largest on top, their intervals as thin lines and as text to the right."""
+    names = list(shares)[::-1]
+    trace: Plot = {
+        "type": "bar",
+        "orientation": "h",
+        "x": [shares[name] for name in names],
+        "y": names,
+        "marker": {"color": [GREY if name in grey else BLUE for name in names]},
+        "hovertemplate": "%{y}: %{x:.3f}<extra></extra>",
+    }
+    if intervals:
+        trace["error_x"] = {
+            "type": "data",
+            "symmetric": False,
+            "array": [intervals[name][1] - shares[name] for name in names],
+            "arrayminus": [shares[name] - intervals[name][0] for name in names],
+            "color": YELLOW,
+            "thickness": 1.5,
+            "width": 3,
+        }
+    texts = [{"text": share_text(shares[name], intervals[name] if intervals else None), "y": name} for name in names]
+    place = {"x": 1, "xref": "paper", "xanchor": "left", "xshift": 6, "yref": "y", "showarrow": False}
+    return {
+        "data": [trace],
+        "layout": {
+            "height": 80 + 28 * len(names),
+            "annotations": [text | place for text in texts],
+            "margin": {"r": 120 if intervals else 48},
+            "xaxis": {"title": {"text": "share"}, "rangemode": "tozero"},
+            "yaxis": {"showgrid": False, "type": "category"},
+        },
+    }
+
+
+def share_text(share: float, ends: tuple[float, float] | None) -> str:
+    """A share as people read it, with its interval if it has one.
+
+    >>> share_text(0.714, (0.48, 0.95)), share_text(0.714, None)
+    ('0.71 (0.48-0.95)', '0.71')
+    """
+    return f"{share:.2f}" + (f" ({ends[0]:.2f}-{ends[1]:.2f})" if ends else "")
 
 
 def _history(subject: _Subject) -> _Drawn:
@@ -318,12 +397,19 @@ def _timeline(subject: _Subject) -> _Drawn:
     return explanation, [plot]
 
 
-def _subject(study: optuna.Study, metric: str, ranking: Sequence[str]) -> _Subject:
+def _subject(study: optuna.Study, metric: str, ranking: Sequence[str], importances: "Importances | None") -> _Subject:
     copied = study_of(study.direction, [escaped_trial(trial) for trial in study.get_trials(deepcopy=False)])
     ranked = [escaped_text(name) for name in ranking]
     others = {name for trial in finite_trials(copied) for name in trial.params} - set(ranked)
     parameters = (*ranked, *sorted(others))
-    return _Subject(study=copied, metric=metric, label=escaped_text(metric), parameters=parameters, ranked=len(ranked))
+    return _Subject(
+        study=copied,
+        metric=metric,
+        label=escaped_text(metric),
+        parameters=parameters,
+        ranked=len(ranked),
+        importances=importances,
+    )
 
 
 def _shortened(text: str) -> str:

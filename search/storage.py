@@ -6,9 +6,10 @@ One Optuna study per family, named `STUDY/FAMILY`; the study's own JSON is an at
 import re
 import sqlite3
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +230,18 @@ def stored_families(storage: RDBStorage, study_name: str) -> list[StoredFamily]:
     """All families of a study, in the order in which they were begun; an empty list for a study that is not stored."""
     names = [name for name in optuna.get_all_study_names(storage) if name.startswith(f"{study_name}/")]
     return [_stored_family(storage, name) for name in names]
+
+
+def whole_study(families: Sequence[StoredFamily]) -> Study:
+    """A stored study with all its families, whichever of them the last run was about."""
+    defined = [family for stored in families for family in stored.study.families if family.name == stored.name]
+    latest = max(families, key=_last_change).study
+    return replace(latest, families=defined)
+
+
+def _last_change(stored: StoredFamily) -> datetime:
+    starts = [trial.datetime_start for trial in stored.trials if trial.datetime_start is not None]
+    return max(starts, default=datetime.min)  # noqa: DTZ901 - Optuna's times have no zone
 
 
 def _stored_family(storage: RDBStorage, name: str) -> StoredFamily:

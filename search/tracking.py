@@ -3,16 +3,11 @@
 What is written here mirrors Optuna's storage, for people to look at; nothing is decided by what stands here.
 """
 
-import http.client
 import json
 import logging
 import platform
-import sqlite3
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Generator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -20,13 +15,12 @@ from typing import Any, Literal
 import sqlalchemy
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
-from mlflow.exceptions import MlflowException
 from mlflow.utils.git_utils import get_git_commit
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_SOURCE_NAME
-from sqlalchemy.exc import SQLAlchemyError
 
 from ..datasets import Prepared
 from .errors import TrackingError
+from .mlflow_address import answers_of
 from .mlflow_pages import TRIALS_VIEW, experiment_tags, family_note
 from .study import Family, Study
 
@@ -46,106 +40,6 @@ RECORDED_PACKAGES = ("optrack", "torch", "torchvision", "optuna", "mlflow", "num
 PARAM_LIMIT = 6000
 """Characters that MLflow keeps of a parameter's value."""
 
-# How long an MLflow server may take to say that it is there.
-SERVER_SECONDS = 10.0
-
-
-def check_address(uri: str) -> None:
-    """Whether MLflow can keep its records there; writes nothing.
-
-    Raises:
-        TrackingError: no tracking URI, a folder that is missing, a file that is no database or somebody else's, no
-            driver, no server, or the remains of MLflow's old file store.
-    """
-    scheme = uri.split(":", 1)[0]
-    if scheme == "databricks":
-        return
-    if scheme in {"http", "https"}:
-        _check_mlflow_server(uri)
-        return
-    try:
-        parsed = sqlalchemy.make_url(uri)
-    except SQLAlchemyError:
-        raise TrackingError(
-            f"--tracking-uri must be a database URL such as sqlite:///mlflow.db or an MLflow server's, but got {uri!r}"
-        ) from None
-    if parsed.get_backend_name() not in {"sqlite", "postgresql", "mysql", "mssql"}:
-        raise TrackingError(
-            f"--tracking-uri must begin with sqlite, postgresql, mysql, mssql, http or https, but got {shown(uri)!r}"
-        )
-    if parsed.get_backend_name() != "sqlite":
-        _check_database_server(uri)
-    elif parsed.database in (None, "", ":memory:"):
-        raise TrackingError(f"tracking URI {uri} must name a file: a database in memory keeps nothing")
-    else:
-        _check_sqlite(uri, Path(parsed.database).absolute())
-
-
-def shown(uri: str) -> str:
-    """A tracking URI without its password, for messages."""
-    try:
-        return sqlalchemy.make_url(uri).render_as_string(hide_password=True)
-    except SQLAlchemyError:
-        return uri
-
-
-def _check_mlflow_server(uri: str) -> None:
-    """MLflow's client would try for minutes before it says that nobody is there."""
-    try:
-        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=SERVER_SECONDS):  # noqa: S310 - http or https
-            pass
-    except urllib.error.HTTPError:
-        return  # somebody answers; whether it lets us in, the client will say
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        raise TrackingError(f"MLflow at {shown(uri)} does not answer: {reason}") from None
-
-
-def _check_database_server(uri: str) -> None:
-    try:
-        engine = sqlalchemy.create_engine(uri)
-        with engine.connect():
-            pass
-        engine.dispose()
-    except ImportError as error:
-        raise TrackingError(f"tracking URI {shown(uri)}: its driver is not installed ({error})") from None
-    except (SQLAlchemyError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise TrackingError(f"tracking URI {shown(uri)} cannot be opened: {reason}") from None
-
-
-def _check_sqlite(uri: str, path: Path) -> None:
-    if path.is_dir():
-        raise TrackingError(f"tracking URI {uri}: {path} is a folder")
-    if not path.parent.is_dir():
-        raise TrackingError(f"tracking URI {uri}: there is no folder {path.parent}")
-    if path.exists() and path.stat().st_size:
-        _check_tables(uri, path)
-    if any((path.parent / "mlruns").glob("*/meta.yaml")):
-        raise TrackingError(
-            f"{path.parent / 'mlruns'} holds an old MLflow file store, beside which MLflow refuses to work: "
-            "move it away, or convert it with `mlflow migrate-filestore`"
-        )
-
-
-def _check_tables(uri: str, path: Path) -> None:
-    try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
-            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    except sqlite3.Error as error:
-        raise TrackingError(f"tracking URI {uri} cannot be opened: {error}") from None
-    if tables and not {"experiments", "runs"} <= tables:
-        raise TrackingError(f"tracking URI {uri}: {path.name} is a database, but not one of MLflow's")
-
-
-@contextmanager
-def _named(uri: str) -> Generator[None]:
-    """MLflow's errors as ours."""
-    try:
-        yield
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise TrackingError(f"MLflow at {shown(uri)} does not answer: {str(error).strip().splitlines()[0]}") from error
-
 
 class Tracker:
     """Writes one study's runs.
@@ -163,7 +57,7 @@ class Tracker:
         self._study = study
         self._data = data
         self._unclaimed: dict[tuple[str, int], str] = {}
-        with _named(uri):
+        with answers_of(uri):
             self._client = MlflowClient(tracking_uri=uri)
             self.experiment_id = self._open_experiment()
             self._describe_experiment()
@@ -177,7 +71,7 @@ class Tracker:
 
     def open_family(self, family: Family) -> str:
         """The family's run, made when there is none, running from now on; its run ID."""
-        with _named(self.uri):
+        with answers_of(self.uri):
             found = self._family_run(family.name)
             if found is not None:
                 self._client.update_run(found.info.run_id, status="RUNNING")
@@ -211,34 +105,55 @@ class Tracker:
             params: its configuration.
             tags: seed, device and so on.
         """
-        with _named(self.uri):
-            run_id = known_run
-            if run_id is None:
-                own = {
-                    "mlflow.parentRunId": parent,
-                    "optrack.stage": "search",
-                    "optrack.family": family.name,
-                    "optrack.trial": str(trial),
-                }
-                left = self._unclaimed.pop((family.name, trial), None)
-                run_id = left or self._create_run(f"{family.name} {trial}", own)
-                entries = [Param(name, str(value)[:PARAM_LIMIT]) for name, value in params.items()]
-                self._client.log_batch(run_id, params=entries)
-                self._client.log_inputs(run_id, [self._dataset_input()])
-            else:
-                self._client.update_run(run_id, status="RUNNING")
-            state = [RunTag("optrack.state", "running"), *(RunTag(name, value) for name, value in tags.items())]
-            self._client.log_batch(run_id, tags=state)
-            return run_id
+        with answers_of(self.uri):
+            own = {
+                "mlflow.parentRunId": parent,
+                "optrack.stage": "search",
+                "optrack.family": family.name,
+                "optrack.trial": str(trial),
+            }
+            left = self._unclaimed.pop((family.name, trial), None)
+            return self._open_run(f"{family.name} {trial}", known_run, left, own, params, tags)
+
+    def open_model(
+        self,
+        parent: str,
+        name: str,
+        *,
+        known_run: str | None,
+        params: Mapping[str, object],
+        tags: Mapping[str, str],
+    ) -> str:
+        """The run of a training outside of the search, under its family's; an interrupted one goes on in its run.
+
+        Args:
+            parent: run ID of the family.
+            name: what the table of runs shows.
+            known_run: run ID of the interrupted training.
+            params: its configuration.
+            tags: stage, seed, device and so on.
+        """
+        with answers_of(self.uri):
+            return self._open_run(name, known_run, None, {"mlflow.parentRunId": parent}, params, tags)
+
+    def log_folder(self, run_id: str, folder: Path, name: str) -> None:
+        """A folder as an artifact of a run."""
+        with answers_of(self.uri):
+            self._client.log_artifacts(run_id, str(folder), name)
+
+    def set_tag(self, run_id: str, name: str, value: str) -> None:
+        """A tag of a run."""
+        with answers_of(self.uri):
+            self._client.set_tag(run_id, name, value)
 
     def logged_epochs(self, run_id: str) -> int:
         """How many epochs of a run are recorded already."""
-        with _named(self.uri):
+        with answers_of(self.uri):
             return max((metric.step for metric in self._client.get_metric_history(run_id, "val_loss")), default=0)
 
     def log_epoch(self, run_id: str, epoch: int, metrics: Mapping[str, float]) -> None:
         """One epoch's metrics in one call, which returns when they are stored."""
-        with _named(self.uri):
+        with answers_of(self.uri):
             self._client.log_batch(run_id, metrics=_metrics(metrics, step=epoch))
 
     def close_run(
@@ -252,7 +167,7 @@ class Tracker:
             metrics: of the best epoch, so that MLflow's table, which shows last values, has the best ones.
             reason: why, where that is not plain.
         """
-        with _named(self.uri):
+        with answers_of(self.uri):
             tags = [RunTag("optrack.state", state)]
             if reason:
                 tags.append(RunTag("optrack.reason", reason[:PARAM_LIMIT]))
@@ -263,14 +178,14 @@ class Tracker:
 
     def log_text(self, run_id: str, text: str, file: str) -> None:
         """A text as an artifact of a run."""
-        with _named(self.uri):
+        with answers_of(self.uri):
             self._client.log_text(run_id, text, file)
 
     def log_best(
         self, family_run: str, *, weights: Path | None, configuration: Mapping[str, Any], metrics: Mapping[str, float]
     ) -> None:
         """The family's best trial so far: weights and configuration as artifacts, figures as metrics of its run."""
-        with _named(self.uri):
+        with answers_of(self.uri):
             if weights is not None:
                 self._client.log_artifact(family_run, str(weights), "best")
             text = json.dumps(configuration, indent=2)
@@ -306,6 +221,28 @@ class Tracker:
         run = self._client.create_run(self.experiment_id, run_name=name, tags={**self._tags, **tags})
         return run.info.run_id
 
+    def _open_run(
+        self,
+        name: str,
+        known_run: str | None,
+        left: str | None,
+        own: Mapping[str, str],
+        params: Mapping[str, object],
+        tags: Mapping[str, str],
+    ) -> str:
+        """A run that is running: the known one, or the one that a dead process left, or a new one."""
+        run_id = known_run
+        if run_id is None:
+            run_id = left or self._create_run(name, own)
+            entries = [Param(key, str(value)[:PARAM_LIMIT]) for key, value in params.items()]
+            self._client.log_batch(run_id, params=entries)
+            self._client.log_inputs(run_id, [self._dataset_input()])
+        else:
+            self._client.update_run(run_id, status="RUNNING")
+        state = [RunTag("optrack.state", "running"), *(RunTag(key, value) for key, value in tags.items())]
+        self._client.log_batch(run_id, tags=state)
+        return run_id
+
     def _family_run(self, family: str) -> Run | None:
         query = f"tags.`optrack.stage` = 'family' and tags.`optrack.family` = '{family}'"
         return next(iter(self._client.search_runs([self.experiment_id], query, max_results=1)), None)
@@ -337,7 +274,7 @@ def study_links(uri: str, address: str) -> list[tuple[str, str]]:
         uri: MLflow's tracking URI.
         address: of its server, e.g. "http://127.0.0.1:5000".
     """
-    with _named(uri):
+    with answers_of(uri):
         experiments = MlflowClient(tracking_uri=uri).search_experiments(filter_string="tags.`optrack.study` != ''")
     page = "runs?workflowType=machine_learning&viewStateShareKey"
     return [(item.name, f"{address}/#/experiments/{item.experiment_id}/{page}={TRIALS_VIEW}") for item in experiments]

@@ -12,10 +12,14 @@ from ..errors import OptrackError
 from .architecture import architecture_app
 from .best import best
 from .dataset import dataset_app
+from .export import export
 from .importance import importance
+from .report import report
+from .retrain import retrain
 from .run import run
 from .status import status
 from .studies import studies
+from .test import run_test
 from .ui import ui
 
 BAD_INPUT = 2
@@ -28,12 +32,36 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (run, status, best, importance, studies, ui):
-    app.command()(command)
+for name, command in (
+    ("run", run),
+    ("status", status),
+    ("best", best),
+    ("importance", importance),
+    ("retrain", retrain),
+    ("test", run_test),
+    ("report", report),
+    ("export", export),
+    ("studies", studies),
+    ("ui", ui),
+):
+    app.command(name)(command)
 app.add_typer(dataset_app, name="dataset")
 app.add_typer(architecture_app, name="architecture")
 
-COMMANDS = ("run", "status", "best", "importance", "studies", "ui", "dataset", "architecture")
+COMMANDS = (
+    "run",
+    "status",
+    "best",
+    "importance",
+    "retrain",
+    "test",
+    "report",
+    "export",
+    "studies",
+    "ui",
+    "dataset",
+    "architecture",
+)
 
 
 def main() -> None:
@@ -41,6 +69,8 @@ def main() -> None:
     # Nothing leaves the machine by us.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
+    # Bars of its own between ours, one for each file.
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     result: Any = None
     try:
         result = app(standalone_mode=False)

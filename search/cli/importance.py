@@ -1,7 +1,7 @@
 """`optrack importance`: which hyperparameters matter."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,43 +10,68 @@ from .options import DEFAULT_STORAGE, JsonOption, StorageOption, StudyArgument
 from .output import console, print_json, print_table
 from .stored import stored_study
 
+if TYPE_CHECKING:
+    from ..importance import Importances
+
 
 def importance(
     study: StudyArgument,
+    evaluator: Annotated[
+        str, typer.Option(metavar="NAME", help="What ranks: ped_anova, or one that grows a forest, fanova or mdi.")
+    ] = "ped_anova",
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: STUDY-importance.html.")] = None,
     storage: StorageOption = DEFAULT_STORAGE,
     as_json: JsonOption = False,  # noqa: FBT002 - typer's form
 ) -> None:
-    """Show which hyperparameters matter, and write a page with Optuna's figures of each family."""
+    """Show which hyperparameters matter and how sure that is, and write a page with Optuna's figures."""
     name, families = stored_study(study, storage)
     page = output or Path(f"{name}-importance.html")
     if page.is_dir():
         raise StorageError(f"--output {page} is a folder; it must be a file")
 
     from ..importance import importances, write_page
+    from ..resampling import CONFIDENCE
 
     metric = families[0].study.metric
-    found = {family.name: importances(family.optuna_study) for family in families}
+    found = {family.name: importances(family.optuna_study, evaluator=evaluator) for family in families}
+    studies = {family.name: family.optuna_study for family in families}
     try:
-        write_page(page, name, {family.name: family.optuna_study for family in families}, metric=metric)
+        write_page(page, name, studies, metric=metric, found=found)
     except OSError as error:
         raise StorageError(f"--output {page} cannot be written: {error.strerror}") from None
     if as_json:
-        answer = [
-            {
-                "family": family,
-                "completed": item.completed,
-                "reliable": item.reliable,
-                "note": item.note,
-                "importances": dict(item.values),
-            }
-            for family, item in found.items()
-        ]
+        answer = [{"family": family, **_as_json(item)} for family, item in found.items()]
         print_json({"study": name, "metric": metric, "page": str(page), "families": answer})
         return
-    rows = [
-        [family, ", ".join(f"{parameter} {share:.2f}" for parameter, share in item.values.items()) or "-", item.note]
-        for family, item in found.items()
-    ]
-    print_table(["family", f"share in {metric}", "note"], rows, title=f"{name}: importance of hyperparameters")
+    title = f"{name}: importance of hyperparameters ({evaluator})"
+    columns = ["family", "completed#", "parameter", f"share in {metric}#", f"{CONFIDENCE:.0%} interval", "note"]
+    print_table(columns, [row for family, item in found.items() for row in _rows(family, item)], title=title)
     console(stderr=True).print(f"Figures: {page.absolute()}", markup=False, soft_wrap=True)
+
+
+def _as_json(found: "Importances") -> dict[str, object]:
+    return {
+        "evaluator": found.evaluator,
+        "completed": found.completed,
+        "reliable": found.reliable,
+        "note": found.note,
+        "importances": dict(found.values),
+        "intervals": {name: list(ends) for name, ends in found.intervals.items()},
+        "unproven": list(found.unproven),
+    }
+
+
+def _rows(family: str, found: "Importances") -> list[list[str]]:
+    """A row for each parameter; what concerns the whole family stands in its first row alone."""
+    rows = [
+        ["", "", name, f"{share:.2f}", _interval(found, name), "not told from chance" if name in found.unproven else ""]
+        for name, share in found.values.items()
+    ]
+    first = rows.pop(0) if rows else ["", "", "-", "-", "-", ""]
+    notes = "; ".join(text for text in (first[-1], found.note) if text)
+    return [[family, str(found.completed), *first[2:-1], notes], *rows]
+
+
+def _interval(found: "Importances", name: str) -> str:
+    low, high = found.intervals[name]
+    return f"{low:.2f}-{high:.2f}"

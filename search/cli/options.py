@@ -22,3 +22,10 @@ DataDirOption = Annotated[
 ]
 CacheDirOption = Annotated[Path, typer.Option(metavar="DIR", help="Where decoded images are kept.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+LauncherOption = Annotated[str, typer.Option(help="processes, or inline for one job at a time in this process.")]
+WorkersOption = Annotated[int | None, typer.Option(min=1, help="Jobs at once; default: one per core, or per GPU.")]
+ThreadsOption = Annotated[
+    int | None, typer.Option(min=1, help="Torch threads of each worker; default: an equal share.")
+]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+FamilyOption = Annotated[list[str] | None, typer.Option(help="Only this family; may be given again.")]

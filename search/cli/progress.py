@@ -146,7 +146,8 @@ def trial_line(running: RunningTrial, state: State) -> str:
     if state == "failed" or reason.startswith("diverged"):
         result = reason
     ended = f"{state} after {len(running.epochs)}" if state == "pruned" else state
-    return f"{running.job.family} {running.job.trial}: {ended}, {result}, {configuration(running.values)}"
+    again = "" if running.replicate_of is None else f", a replicate of {running.replicate_of}"
+    return f"{running.job.family} {running.job.trial}{again}: {ended}, {result}, {configuration(running.values)}"
 
 
 @contextmanager

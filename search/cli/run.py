@@ -3,10 +3,8 @@
 import json
 import math
 import shlex
-import signal
 import sys
 from dataclasses import replace
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,21 +18,25 @@ from .options import (
     DEFAULT_TRACKING_URI,
     CacheDirOption,
     DataDirOption,
+    DeviceOption,
+    FamilyOption,
+    LauncherOption,
     StorageOption,
     StudyArgument,
+    ThreadsOption,
     TrackingOption,
+    WorkersOption,
 )
 from .output import console
+from .process import FAILED, INTERRUPTED, machine_of, place_options, stop_on_signals
 from .stored import quiet_optuna, stored_study
 
 if TYPE_CHECKING:
-    from ..coordinator import Coordinator, Outcome
-    from ..running import Machine, Places
+    from ..coordinator import Outcome
+    from ..machine import Machine
+    from ..places import Places
     from ..space import Choice
     from ..study import Family, Pruner, Sampler, Study
-
-FAILED = 1
-INTERRUPTED = 130
 
 
 def run(
@@ -51,7 +53,7 @@ def run(
         int | None, typer.Option(min=1, help="Trained epochs of each family, stored ones included.")
     ] = None,
     timeout: Annotated[float | None, typer.Option(min=0.001, metavar="SECONDS", help="Stop after this time.")] = None,
-    family: Annotated[list[str] | None, typer.Option(help="Only this family; may be given again.")] = None,
+    family: FamilyOption = None,
     seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Seed of proposals and training.")] = None,
     sampler: Annotated[str | None, typer.Option(help="tpe, gp, cmaes, qmc, random or grid.")] = None,
     sampler_option: Annotated[
@@ -61,16 +63,10 @@ def run(
     pruner_option: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="An option of the pruner.")
     ] = None,
-    launcher: Annotated[
-        str, typer.Option(help="processes, or inline for one job at a time in this process.")
-    ] = "processes",
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Trials at once; default: one per core, or per GPU.")
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Torch threads of each worker; default: an equal share.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    launcher: LauncherOption = "processes",
+    workers: WorkersOption = None,
+    threads: ThreadsOption = None,
+    device: DeviceOption = "auto",
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     cache_dir: CacheDirOption = DEFAULT_CACHE_DIR,
     storage: StorageOption = DEFAULT_STORAGE,
@@ -107,14 +103,10 @@ def run(
         )
     except ValidationError as error:
         raise StudyError(first_problem(error)) from None
-    if launcher not in ("processes", "inline"):
-        raise StudyError(unknown("launcher", launcher, ("processes", "inline")))
-
-    with console(stderr=True).status("starting"):  # torch takes seconds to import
-        from ..running import Machine, Places
+    machine = machine_of(launcher=launcher, device=device, workers=workers, threads=threads)
+    from ..places import Places
 
     places = Places(storage=storage, tracking_uri=tracking_uri, data_dir=data_dir, cache_dir=cache_dir)
-    machine = Machine(launcher=launcher, device=device, workers=workers, threads=threads)
     return _search(study, changed, places, machine)
 
 
@@ -130,7 +122,7 @@ def _search(reference: str, study: "Study", places: "Places", machine: "Machine"
             machine=machine,
             observer=display,
             on_decoded=display.decoded,
-            on_start=_stop_on_signals,
+            on_start=lambda coordinator: stop_on_signals(coordinator.stop),
         )
     _, families = stored_study(study.name, places.storage)
     if any(family.best for family in families):
@@ -179,29 +171,11 @@ def _key_value(kind: str, text: str) -> "tuple[str, Choice]":
     return name, parsed
 
 
-def _stop_on_signals(coordinator: "Coordinator") -> None:
-    """The first Ctrl-C or SIGTERM lets the coordinator put everything away, the second one ends at once."""
-
-    def first(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        coordinator.stop()
-
-    signal.signal(signal.SIGINT, first)
-    signal.signal(signal.SIGTERM, first)
-
-
 def _closing_words(reference: str, outcome: "Outcome", places: "Places") -> int:
     """What happened, and the next three commands that make sense; the exit code."""
-    from ..storage import shown
-
     say = console(stderr=True)
     reference = shlex.quote(reference)
-    where = _option("--storage", shown(places.storage), DEFAULT_STORAGE)
-    tracking = _option("--tracking-uri", places.tracking_uri, DEFAULT_TRACKING_URI)
-    data = _option("--data-dir", places.data_dir, DEFAULT_DATA_DIR)
-    cache = _option("--cache-dir", places.cache_dir, DEFAULT_CACHE_DIR)
-    again = f"optrack run {reference}{where}{tracking}{data}{cache}"
+    again = f"optrack run {reference}{place_options(places)}"
     if outcome.interrupted:
         say.print(f"interrupted: `{again}` goes on with the same trials", markup=False, soft_wrap=True)
         return INTERRUPTED
@@ -211,14 +185,12 @@ def _closing_words(reference: str, outcome: "Outcome", places: "Places") -> int:
         say.print(f"failed trials: {outcome.failed}; their runs in MLflow hold failure.txt", markup=False)
     say.print("Next:")
     for command, purpose in (
-        (f"optrack importance {reference}{where}", "which hyperparameters matter, as a page with figures"),
-        (f"optrack ui{where}{tracking}", "all trials in MLflow's UI and optuna-dashboard"),
-        (f"{again} --trials {2 * outcome.trials}", "search on: totals, so as many again"),
+        (
+            f"optrack importance {reference}{place_options(places, tracking=False, data=False)}",
+            "which hyperparameters matter, as a page with figures",
+        ),
+        (f"optrack ui{place_options(places, data=False)}", "all trials in MLflow's UI and optuna-dashboard"),
+        (f"optrack retrain {reference}{place_options(places)}", "the best configurations again, on all images"),
     ):
         say.print(f"  {command}  # {purpose}", markup=False, soft_wrap=True)
     return FAILED if outcome.failed else 0
-
-
-def _option(name: str, value: object, default: object) -> str:
-    """An option as it must be typed again; nothing where the default does."""
-    return "" if value == default else f" {name} {shlex.quote(str(value))}"

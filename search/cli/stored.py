@@ -44,6 +44,19 @@ def stored_study(reference: str, storage_url: str) -> "tuple[str, list[StoredFam
     return name, families
 
 
+def chosen_families(stored: "list[StoredFamily]", names: list[str] | None) -> "list[StoredFamily]":
+    """The stored families that were named, or all.
+
+    Raises:
+        StudyError: a name that no stored family has.
+    """
+    known = {family.name: family for family in stored}
+    for name in names or ():
+        if name not in known:
+            raise StudyError(unknown("family", name, known))
+    return [known[name] for name in dict.fromkeys(names or known)]
+
+
 def quiet_optuna() -> None:
     """Optuna's log lines would stand between ours."""
     import optuna

@@ -21,7 +21,8 @@ def ui(
 
     quiet_optuna()
     read_storage(storage)  # a dashboard of nothing would leave an empty file behind
-    from ..tracking import check_address, study_links
+    from ..mlflow_address import check_address
+    from ..tracking import study_links
 
     check_address(tracking_uri)
     say = console(stderr=True)

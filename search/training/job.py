@@ -1,5 +1,6 @@
 """What travels to a worker and what comes back: values without Optuna or MLflow, small enough for any pipe."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ class Job:
         data: where the prepared images lie.
         epochs: at most, and the length of the learning rate's schedule.
         patience: epochs without improvement of the metric after which training ends; None for never.
+        validates: False trains on the validation images too, for all epochs, and the last epoch counts as the best.
         metric: what the best epoch is chosen by.
         seed: of initialisation, order of images and dropout; in [0, 2^63).
         device: a torch device, e.g. "cpu" or "cuda:0".
@@ -38,6 +40,7 @@ class Job:
     data: Prepared
     epochs: int
     patience: int | None = None
+    validates: bool = True
     metric: Metric = "val_accuracy"
     seed: int
     device: str = "cpu"
@@ -58,8 +61,9 @@ class EpochResult:
         epoch: from 1 on.
         train_loss: mean cross-entropy over the epoch's steps, label smoothing included, as the weights changed.
         train_accuracy: share of right answers over the same steps, in [0, 1].
-        val_loss: mean cross-entropy on the validation images after the epoch, without smoothing.
-        val_accuracy: share of right answers there, in [0, 1].
+        val_loss: mean cross-entropy on the validation images after the epoch, without smoothing; None where these are
+            trained on.
+        val_accuracy: share of right answers there, in [0, 1]; likewise.
         lr: learning rate of the epoch's last step.
         seconds: wall-clock time of the epoch, validation included.
     """
@@ -67,14 +71,20 @@ class EpochResult:
     epoch: int
     train_loss: float
     train_accuracy: float
-    val_loss: float
-    val_accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
     lr: float
     seconds: float
 
     def metrics(self) -> dict[str, float]:
-        """All but the epoch, by name."""
-        return {name: getattr(self, name) for name in METRICS}
+        """All that there is but the epoch, by name."""
+        values = {name: getattr(self, name) for name in METRICS}
+        return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def finite(self) -> bool:
+        """Whether the losses are numbers; once they are not, they never will be again."""
+        return math.isfinite(self.train_loss) and (self.val_loss is None or math.isfinite(self.val_loss))
 
 
 METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "seconds")

@@ -1,6 +1,5 @@
 """The training of one trial, epoch by epoch."""
 
-import math
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -30,7 +29,7 @@ def train(job: Job) -> Iterator[EpochResult]:
     On the CPU the same job gives the same numbers, bit for bit, whatever runs before, between or beside its epochs;
     torch's global random state, thread count and determinism flag are the caller's again whenever a result is yielded.
     Closing the generator ends the training without weights; when it ends by itself (all epochs, patience, or a loss
-    that is no number) the best epoch's weights are written to `job.weights`.
+    that is no number) the best epoch's weights are written to `job.weights`, or the last one's where nothing validates.
 
     Raises:
         DataError: the prepared images are gone.
@@ -40,11 +39,7 @@ def train(job: Job) -> Iterator[EpochResult]:
     images = resident(open_prepared(job.data), device)
     randomness = Randomness(job.seed, device, job.threads)
     with randomness.active():
-        build = architecture(job.architecture)
-        model: nn.Module = build(images.input_shape, images.classes, **job.model)
-        if isinstance(model, Transferable):
-            model.load_pretrained()
-        model.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        model = make_model(job, images).to(device)
         optimizer = make_optimizer(job.training, model)
     best_value, best_epoch, best_weights = None, 0, dict[str, Tensor]()
     val_losses: list[float] = []
@@ -52,14 +47,15 @@ def train(job: Job) -> Iterator[EpochResult]:
     for epoch in range(1, job.epochs + 1):
         with randomness.active():
             result = run_epoch(job, epoch, model, optimizer, images, randomness, val_losses)
-            val_losses.append(result.val_loss)
-            value = result.metrics()[job.metric]
-            if improves(job.metric, value, best_value):
+            # Schedule plateau has nothing else to look at where the validation images are trained on.
+            val_losses.append(result.train_loss if result.val_loss is None else result.val_loss)
+            value = result.metrics().get(job.metric)
+            if value is None or improves(job.metric, value, best_value):
                 best_value, best_epoch = value, epoch
                 if job.weights is not None:
                     best_weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
         yield result
-        if not math.isfinite(result.train_loss) or not math.isfinite(result.val_loss):
+        if not result.finite:
             break
         if job.patience is not None and epoch - best_epoch >= job.patience:
             break
@@ -67,6 +63,15 @@ def train(job: Job) -> Iterator[EpochResult]:
     if job.weights is not None and best_weights:
         job.weights.parent.mkdir(parents=True, exist_ok=True)
         save_file({name: tensor.contiguous() for name, tensor in best_weights.items()}, job.weights)
+
+
+def make_model(job: Job, images: ResidentImages) -> nn.Module:
+    """The network as it is before its first step, channels last in memory, on the CPU."""
+    model: nn.Module = architecture(job.architecture)(images.input_shape, images.classes, **job.model)
+    if isinstance(model, Transferable):
+        model.load_pretrained()
+    model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    return model
 
 
 def run_epoch(
@@ -78,9 +83,10 @@ def run_epoch(
     randomness: Randomness,
     val_losses: list[float],
 ) -> EpochResult:
-    """One pass over the training images and one over the validation images."""
+    """One pass over the training images and one over the validation images, or one over all of them."""
     started = time.perf_counter()
-    batches = shuffled_batches(images.train, job.training.batch_size, randomness.order)
+    positions = images.train if job.validates else torch.cat([images.train, images.validation])
+    batches = shuffled_batches(positions, job.training.batch_size, randomness.order)
     augment = make_augment(job.training, randomness.augmentation)
     model.train()
     loss_sum = torch.zeros((), device=images.images.device)
@@ -95,7 +101,7 @@ def run_epoch(
         loss_sum += loss * len(batch)
         correct += (logits.argmax(1) == labels).sum()
     seen = sum(len(batch) for batch in batches)
-    val_loss, val_accuracy = evaluate(model, images)
+    val_loss, val_accuracy = evaluate(model, images) if job.validates else (None, None)
     return EpochResult(
         epoch=epoch,
         train_loss=float(loss_sum) / seen,

@@ -32,7 +32,15 @@ ALLOWED = {
     f"{SEARCH}.launchers": [f"{SEARCH}.launchers", f"{SEARCH}.training"],
     f"{SEARCH}.sampling": [f"{SEARCH}.{name}" for name in (*VALUES, "parameters")],
     f"{SEARCH}.storage": [f"{SEARCH}.{name}" for name in VALUES],
-    f"{SEARCH}.tracking": [*(f"{SEARCH}.{name}" for name in (*VALUES, "mlflow_pages")), "optrack.datasets"],
+    f"{SEARCH}.tracking": [
+        *(f"{SEARCH}.{name}" for name in (*VALUES, "mlflow_address", "mlflow_pages")),
+        "optrack.datasets",
+    ],
+    f"{SEARCH}.mlflow_address": [f"{SEARCH}.errors"],
+    f"{SEARCH}.model_runs": [f"{SEARCH}.errors", f"{SEARCH}.mlflow_address"],
+    f"{SEARCH}.results": [f"{SEARCH}.storage", f"{SEARCH}.study"],
+    f"{SEARCH}.scores": [f"{SEARCH}.errors"],
+    f"{SEARCH}.verdict": [f"{SEARCH}.errors", f"{SEARCH}.results"],
     f"{SEARCH}.mlflow_pages": [f"{SEARCH}.study", "optrack.datasets"],
     f"{SEARCH}.servers": [f"{SEARCH}.errors"],
 }
@@ -40,18 +48,20 @@ ALLOWED = {
 # The files that own Optuna and MLflow: all others get values from them.
 OPTUNA = {
     *(
+        "candidates",
         "cli/stored",
         "coordinator",
         "family_search",
         "importance",
         "plot_trials",
         "plots",
+        "report/trials",
         "sampling",
         "storage",
         "summary",
     ),
 }
-MLFLOW = {"tracking"}
+MLFLOW = {"mlflow_address", "mlflow_model", "model_runs", "registry", "tracking"}
 
 
 def module_name(path: Path) -> str:
@@ -132,6 +142,18 @@ def test_studies_import_the_face_of_the_search_and_nothing_else() -> None:
 def test_optuna_and_mlflow_are_imported_by_the_files_that_own_them(library: str, owners: set[str]) -> None:
     found = {shown(path) for path in FILES if any(within(name, library) for name in imports(path))}
     assert found == {f"search/{owner}" for owner in owners}
+
+
+def test_the_sealed_test_alone_opens_the_test_part() -> None:
+    importers = {
+        shown(path)
+        for path in FILES
+        if path.parts[-2] != "datasets"
+        and any("sealed" in name.split(".") and "datasets" in name.split(".") for name in imports(path))
+    }
+    assert importers == {"search/sealed_test"}
+    users = {shown(path) for path in FILES if f"{SEARCH}.sealed_test" in imports(path)}
+    assert users == {"search/cli/test"}
 
 
 def test_nothing_but_the_command_line_imports_the_command_line() -> None:

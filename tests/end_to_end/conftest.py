@@ -212,22 +212,60 @@ def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], None]], Path]:
+    """Make a folder once for all workers of pytest-xdist."""
+    base = tmp_path_factory.getbasetemp()
+
+    def made(name: str, make: Callable[[Path], None]) -> Path:
+        shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+        with filelock.FileLock(f"{shared}.lock"):
+            if not (shared / "answers.json").exists():
+                shared.mkdir()
+                make(shared)
+        return shared
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def searched(shared_folder: Callable[[str, Callable[[Path], None]], Path]) -> Path:
     """A folder in which `tiny.py` was run twice: `--trials 2` with one worker process, then to the end, inline.
 
-    `first/` beside it has both databases as the first run left them. All workers of pytest-xdist share it.
+    `first/` beside it has both databases as the first run left them.
     """
-    base = tmp_path_factory.getbasetemp()
-    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "searched"
-    with filelock.FileLock(f"{shared}.lock"):
-        if not (shared / "answers.json").exists():
-            _search(shared)
-    return shared / "work"
+    return shared_folder("searched", _search) / "work"
+
+
+@pytest.fixture(scope="session")
+def finished(shared_folder: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+    """A folder in which `tiny.py` was run, retrained, tested, reported and exported; `answers.json` has their answers."""
+    return shared_folder("finished", _finish)
+
+
+FINISHING = (
+    "run tiny.py --workers 2 --threads 1",
+    "retrain tiny.py --seeds 2 --confirm 2 --workers 2 --threads 1",
+    "test tiny.py",
+    "test tiny.py --json",
+    "retrain tiny.py --seeds 2",
+    "report tiny.py",
+    "export tiny.py --json",
+)
+
+
+def _finish(folder: Path) -> None:
+    (folder / "tiny.py").write_text(TINY)
+    _keep(folder, [_call(folder, *command.split()) for command in FINISHING])
+
+
+def _keep(folder: Path, answers: list[Answer]) -> None:
+    fields = [{"code": answer.returncode, "out": answer.stdout, "err": answer.stderr} for answer in answers]
+    (folder / "answers.json").write_text(json.dumps(fields))
 
 
 def _search(shared: Path) -> None:
     work, first = shared / "work", shared / "first"
-    work.mkdir(parents=True)
+    work.mkdir()
     first.mkdir()
     (work / "tiny.py").write_text(TINY)
     answers = [_call(work, "run", "tiny.py", "--trials", 2, "--workers", 1, "--threads", 1)]
@@ -235,8 +273,7 @@ def _search(shared: Path) -> None:
         shutil.copy(work / name, first)
     answers.append(_call(work, "run", "tiny.py", "--launcher", "inline", "--threads", 1))
     (shared / "left.json").write_text(json.dumps(sorted(path.name for path in work.iterdir())))
-    fields = [{"code": answer.returncode, "out": answer.stdout, "err": answer.stderr} for answer in answers]
-    (shared / "answers.json").write_text(json.dumps(fields))
+    _keep(shared, answers)
 
 
 @pytest.fixture

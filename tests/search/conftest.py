@@ -1,7 +1,10 @@
-"""Studies from thin air, prepared digits, and quiet libraries."""
+"""Studies from thin air, prepared digits, a study that was searched, and quiet libraries."""
 
 import json
+import shutil
+import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -201,3 +204,85 @@ def job_of(digits: Prepared) -> Any:
         return Job(training=TrainingConfig(**settings), **{**parts, **changes})
 
     return made
+
+
+@pytest.fixture(scope="session")
+def searched_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a study `tiny` that was searched: two families, two trials of three epochs each."""
+    from optrack.search.cli.progress import LineProgress
+    from optrack.search.running import run_study
+
+    folder = tmp_path_factory.mktemp("searched")
+    families = [
+        Family(
+            name,
+            architecture=architecture,
+            options={"batch_size": 256, **options},
+            space={"lr": Float(1e-4, 1e-1, log=True)},
+            start=[{"lr": 1e-3}, {"lr": 1e-2}],  # the second one is better
+        )
+        for name, architecture, options in (("linear", "logistic", {}), ("deep", "mlp", {"width": 16}))
+    ]
+    study = Study(
+        "tiny", data=Data("digits"), budget=Budget(trials=2, epochs=3), pruner=Pruner("none"), families=families
+    )
+    run_study(study, places=_places(folder), machine=_machine(), observer=LineProgress())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def retrained_once(searched_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same study in another folder, with two models of each family."""
+    from optrack.search.cli.training_progress import TrainingProgress
+    from optrack.search.retraining import retrain_study
+    from optrack.search.storage import read_storage, stored_families
+
+    places = _copied(searched_once, tmp_path_factory.mktemp("retrained"))
+    families = stored_families(read_storage(places.storage), "tiny")
+    retrain_study(families, seeds=2, confirm=0, places=places, machine=_machine(), observer=TrainingProgress())
+    return places.cache_dir.parent
+
+
+@pytest.fixture
+def searched(searched_once: Path, tmp_path: Path) -> Any:
+    """Where a study that was searched lies, to be changed at will."""
+    return _copied(searched_once, tmp_path / "searched")
+
+
+@pytest.fixture
+def retrained(retrained_once: Path, tmp_path: Path) -> Any:
+    """Where a study with retrained models lies, to be changed at will."""
+    return _copied(retrained_once, tmp_path / "retrained")
+
+
+def _places(folder: Path) -> Any:
+    from optrack.search.places import Places
+
+    return Places(
+        storage=f"sqlite:///{folder}/optuna.db",
+        tracking_uri=f"sqlite:///{folder}/mlflow.db",
+        data_dir=folder / "data",
+        cache_dir=folder / "cache",
+    )
+
+
+def _machine() -> Any:
+    from optrack.search.machine import Machine
+
+    return Machine(launcher="inline", device="cpu", threads=1)
+
+
+def _copied(source: Path, folder: Path) -> Any:
+    """Both stores in another folder; MLflow keeps absolute paths."""
+    shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*-shm"))
+    with closing(sqlite3.connect(folder / "mlflow.db")) as connection:
+        for table, column in (
+            ("experiments", "artifact_location"),
+            ("runs", "artifact_uri"),
+            ("model_versions", "source"),
+            ("model_versions", "storage_location"),
+        ):
+            moved = (str(source), str(folder))
+            connection.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", moved)  # noqa: S608
+        connection.commit()
+    return _places(folder)

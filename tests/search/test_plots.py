@@ -9,6 +9,7 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from optrack.search.importance import Importances
 from optrack.search.plots import Drawing, best_trial, figures
 
 COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
@@ -201,12 +202,57 @@ def test_the_caution_stands_beside_the_importance_alone() -> None:
     }
 
 
+FOUND = Importances(
+    values={"lr": 0.7, "dropout": 0.3},
+    completed=18,
+    left_out={},
+    evaluator="mdi",
+    intervals={"lr": (0.5, 0.95), "dropout": (0.0, 0.6)},
+    chance={"lr": 0.4, "dropout": 0.4},
+)
+
+
+def test_importances_are_drawn_with_their_intervals_and_the_unproven_in_grey() -> None:
+    (plot,) = drawn(a_study(EVERYTHING), importances=FOUND)["Parameter importance"].plots
+    (bars,) = plot["data"]
+    assert (bars["y"], bars["x"]) == (["dropout", "lr"], [0.3, 0.7])
+    assert bars["error_x"]["array"] == pytest.approx([0.3, 0.25])
+    assert bars["error_x"]["arrayminus"] == pytest.approx([0.3, 0.2])
+    assert bars["marker"]["color"] == ["#8a94a6", "#2b83ba"]
+    texts = {text["y"]: text["text"] for text in plot["layout"]["annotations"]}
+    assert texts == {"lr": "0.70 (0.50-0.95)", "dropout": "0.30 (0.00-0.60)"}
+
+
+def test_the_sentence_says_what_the_intervals_are_and_how_many_trials_they_rest_on() -> None:
+    drawing = drawn(a_study(EVERYTHING), importances=FOUND)["Parameter importance"]
+    assert "MDI" in drawing.explanation
+    assert "90% intervals" in drawing.explanation
+    assert "completed trials, 18. Bars whose lines overlap cannot be ordered." in drawing.explanation
+    assert drawing.explanation.endswith("Grey bars cannot be told from a parameter without any effect.")
+    assert drawing.caution == "too few trials to rank: 18 completed, 20 needed"
+
+
+def test_a_ranking_alone_is_drawn_with_optunas_shares_and_without_intervals() -> None:
+    study = a_study(EVERYTHING)
+    (plot,) = drawn(study, ranking=("lr", "dropout"))["Parameter importance"].plots
+    (bars,) = plot["data"]
+    theirs = optuna.importance.get_param_importances(study, params=["lr", "dropout"])
+    assert dict(zip(bars["y"], bars["x"], strict=True)) == pytest.approx(theirs)
+    assert "error_x" not in bars
+
+
 def test_names_and_choices_are_text_and_never_markup() -> None:
     hostile = '<a href="https://example.org">x</a>'
     space: dict[str, BaseDistribution] = {hostile: LR, "optimizer": CategoricalDistribution((hostile, "adam"))}
     study = a_study([COMPLETE] * 10, space)
-    drawings = figures(study, metric=hostile, ranking=(hostile, "optimizer"))
-    assert "<a " not in json.dumps([drawing.plots for drawing in drawings])
+    shares, ends = {hostile: 0.6, "optimizer": 0.4}, {hostile: (0.5, 0.7), "optimizer": (0.3, 0.5)}
+    found = Importances(values=shares, completed=10, left_out={}, intervals=ends, chance=shares)
+    for drawings in (
+        figures(study, metric=hostile, ranking=(hostile, "optimizer")),
+        figures(study, metric=hostile, importances=found),
+    ):
+        assert drawings[0].plots
+        assert "<a " not in json.dumps([drawing.plots for drawing in drawings])
 
 
 def test_what_a_trial_carries_besides_its_parameters_is_not_drawn() -> None:

@@ -16,7 +16,8 @@ from mlflow.entities import Run
 
 from optrack.datasets import Prepared
 from optrack.search import Categorical, Data, Family, Float, Study, TrackingError
-from optrack.search.tracking import MLFLOW_STATUS, PARAM_LIMIT, State, Tracker, check_address, shown, study_links
+from optrack.search.mlflow_address import check_address, shown
+from optrack.search.tracking import MLFLOW_STATUS, PARAM_LIMIT, State, Tracker, study_links
 
 # MLflow 3.17 uses what SQLAlchemy 2.1 has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")

@@ -14,7 +14,7 @@ from optrack.search.cli.options import (
 )
 from optrack.search.cli.run import _closing_words, _key_value, _stop_on_signals, _strategy
 from optrack.search.coordinator import Coordinator, Outcome
-from optrack.search.running import Places
+from optrack.search.places import Places
 
 
 class Stoppable:

@@ -4,6 +4,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file  # pyright: ignore[reportUnknownVariableType]
@@ -17,6 +18,7 @@ from optrack.search.training import EpochResult, Job, train
 from optrack.search.training.images import resident
 from optrack.search.training.loop import evaluate, make_optimizer, run_epoch, shuffled_batches
 from optrack.search.training.randomness import Randomness
+from optrack.search.training.schedules import plateaus
 
 CPU = torch.device("cpu")
 MakeJob = Callable[..., Job]
@@ -51,7 +53,8 @@ def plain_training(job: Job, steps: int) -> dict[str, Tensor]:
         ),
     }[config.optimizer]()
     mean, std = (255 * torch.tensor(values).view(1, -1, 1, 1) for values in (data.mean, data.std))
-    shuffled = torch.from_numpy(data.train.copy())[torch.randperm(len(data.train), generator=order)]
+    positions = torch.from_numpy(data.train.copy() if job.validates else np.concatenate([data.train, data.validation]))
+    shuffled = positions[torch.randperm(len(positions), generator=order)]
     for step in range(steps):
         batch = shuffled[step * config.batch_size : (step + 1) * config.batch_size].numpy()
         images = (torch.from_numpy(data.images[batch]).float() - mean) / std
@@ -94,6 +97,38 @@ def test_three_steps_give_the_weights_of_a_plain_training(
         torch.testing.assert_close(ours[key], tensor, rtol=0, atol=1e-6, msg=key)
 
 
+def test_without_validation_all_images_are_trained_on_and_the_last_weights_are_kept(
+    job_of: MakeJob, digits_16: Prepared, tmp_path: Path
+) -> None:
+    weights = tmp_path / "weights.safetensors"
+    # 1,437 images make four batches, the last one of them the shorter.
+    job = job_of(architecture="lenet", model={}, data=digits_16, epochs=1, batch_size=384, weights=weights)
+    job = replace(job, validates=False)
+    [result] = train(job)
+    assert result.metrics().keys() == {"train_loss", "train_accuracy", "lr", "seconds"}
+    plain, ours = plain_training(job, steps=4), load_file(weights)
+    for key, tensor in plain.items():
+        torch.testing.assert_close(ours[key], tensor, rtol=0, atol=1e-5, msg=lambda text, key=key: f"{key}: {text}")
+
+
+def test_without_validation_no_epoch_counts_as_the_best_but_the_last(job_of: MakeJob, tmp_path: Path) -> None:
+    weights = {epochs: tmp_path / f"{epochs}.safetensors" for epochs in (2, 3)}
+    # A learning rate that jumps about: a best epoch would not be the last for long.
+    for epochs, file in weights.items():
+        list(train(replace(job_of(epochs=epochs, lr=0.3, weights=file), validates=False, patience=1)))
+    two, three = (load_file(file) for file in weights.values())
+    assert any(not torch.equal(two[key], three[key]) for key in two)
+
+
+def test_schedule_plateau_looks_at_the_training_loss_where_nothing_validates(job_of: MakeJob) -> None:
+    options = {"schedule": "plateau", "decay_patience": 0, "lr": 1.0, "optimizer": "sgd", "epochs": 8}
+    results = list(train(replace(job_of(**options), validates=False)))
+    losses = [result.train_loss for result in results]
+    expected = [0.1 ** plateaus(losses[:epoch], patience=0) for epoch in range(len(results))]
+    assert [result.lr for result in results] == pytest.approx(expected)
+    assert expected[-1] < 1
+
+
 @pytest.mark.parametrize("name", ["logistic", "mlp", "lenet", "lenet_fcn", "lenet3"])
 def test_small_architectures_learn_a_few_images_by_heart(name: str, job_of: MakeJob, digits_16: Prepared) -> None:
     images = resident(open_prepared(digits_16), CPU)
@@ -104,13 +139,13 @@ def test_small_architectures_learn_a_few_images_by_heart(name: str, job_of: Make
     optimizer, randomness = make_optimizer(job.training, model), Randomness(0, CPU, threads=1)
     results = [run_epoch(job, epoch, model, optimizer, few, randomness, []) for epoch in range(1, 41)]
     assert results[-1].train_accuracy > 0.99
-    assert results[-1].val_accuracy > 0.99
-    assert results[-1].val_loss < results[0].val_loss / 4
+    assert results[-1].metrics()["val_accuracy"] > 0.99
+    assert results[-1].metrics()["val_loss"] < results[0].metrics()["val_loss"] / 4
 
 
 def test_the_digits_are_learnt(job_of: MakeJob) -> None:
     *_, last = train(job_of(epochs=8))
-    assert last.val_accuracy > 0.9
+    assert last.metrics()["val_accuracy"] > 0.9
 
 
 def test_the_same_job_gives_the_same_numbers_twice(job_of: MakeJob) -> None:
@@ -225,7 +260,7 @@ def test_the_weights_are_those_of_the_best_epoch(metric: str, job_of: MakeJob, t
     assert best.epoch < 8
     loss, accuracy = evaluated(job)
     assert accuracy == best.val_accuracy
-    assert math.isclose(loss, best.val_loss, rel_tol=1e-5)
+    assert math.isclose(loss, best.metrics()["val_loss"], rel_tol=1e-5)
 
 
 def test_a_training_that_is_closed_writes_no_weights(job_of: MakeJob, tmp_path: Path) -> None:
@@ -247,8 +282,8 @@ def test_a_training_without_a_file_for_weights_writes_nothing(
 def test_a_training_whose_loss_is_no_number_ends_with_that_epoch(job_of: MakeJob) -> None:
     results = list(train(job_of(epochs=30, optimizer="sgd", lr=1e9, model={"width": 32, "depth": 3})))
     assert len(results) < 30
-    assert not (math.isfinite(results[-1].train_loss) and math.isfinite(results[-1].val_loss))
-    assert all(math.isfinite(result.train_loss) and math.isfinite(result.val_loss) for result in results[:-1])
+    assert not results[-1].finite
+    assert all(result.finite for result in results[:-1])
 
 
 def test_figures_of_an_epoch_are_means_over_its_images(job_of: MakeJob, digits: Prepared) -> None:
@@ -258,7 +293,7 @@ def test_figures_of_an_epoch_are_means_over_its_images(job_of: MakeJob, digits: 
     for result in results:
         for share, images in [
             (result.train_accuracy, digits.train_images),
-            (result.val_accuracy, digits.validation_images),
+            (result.metrics()["val_accuracy"], digits.validation_images),
         ]:
             assert math.isclose(share * images, round(share * images), abs_tol=1e-6)
         assert result.seconds > 0
@@ -269,7 +304,7 @@ def test_label_smoothing_is_in_the_training_loss_and_not_in_the_validation_loss(
     # The smallest loss that half of a label spread over ten classes leaves.
     floor = -(0.55 * math.log(0.55) + 9 * 0.05 * math.log(0.05))
     assert smoothed.train_loss > floor
-    assert smoothed.val_loss < floor
+    assert smoothed.metrics()["val_loss"] < floor
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,54 @@
+"""`optrack export`: a champion as an ONNX file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import DEFAULT_TRACKING_URI, JsonOption, StudyArgument, TrackingOption
+from .output import console, print_json
+
+
+def export(
+    study: StudyArgument,
+    family: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Whose champion; default: the study's best one.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: STUDY.FAMILY.onnx.")] = None,
+    tracking_uri: TrackingOption = DEFAULT_TRACKING_URI,
+    as_json: JsonOption = False,  # noqa: FBT002 - typer's form
+) -> None:
+    """Write a champion as ONNX, from pixels to logits, checked against torch."""
+    with console(stderr=True).status("exporting"):  # torch takes seconds to import
+        from ..export import export as write
+        from ..registry import load_champion
+
+        champion = load_champion(_name_of(study), family, tracking_uri=tracking_uri)
+        exported = write(champion, output or Path(f"{champion.study}.{champion.family}.onnx"))
+    channels, height, width = champion.input_shape
+    if as_json:
+        answer = {
+            "study": champion.study,
+            "family": champion.family,
+            "output": str(exported.path),
+            "bytes": exported.size_bytes,
+            "input": [channels, height, width],
+            "classes": list(champion.classes),
+            "difference": exported.difference,
+            "batches": list(exported.batches),
+        }
+        print_json(answer)
+        return
+    typer.echo(
+        f"{exported.path}: {champion.family} of {champion.study}, {exported.size_bytes / 1e6:.1f} MB, "
+        f"images uint8 [N, {channels}, {height}, {width}] to logits [N, {len(champion.classes)}]"
+    )
+    typer.echo(f"Largest difference to torch: {exported.difference:.1e} of the largest logit.")
+
+
+def _name_of(reference: str) -> str:
+    """The name of a study that is given by name or as a file."""
+    from ..loading import load_study, shipped_studies
+
+    is_file = reference not in shipped_studies() and (reference.endswith(".py") or Path(reference).is_file())
+    return load_study(reference).study.name if is_file else reference

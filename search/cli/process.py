@@ -1,0 +1,68 @@
+"""What the commands that train have in common: the machine, signals, exit codes, commands to be typed again."""
+
+import shlex
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from ..errors import StudyError, unknown
+from .options import DEFAULT_CACHE_DIR, DEFAULT_DATA_DIR, DEFAULT_STORAGE, DEFAULT_TRACKING_URI
+from .output import console
+
+if TYPE_CHECKING:
+    from ..machine import Machine
+    from ..places import Places
+
+FAILED = 1
+INTERRUPTED = 130
+
+
+def machine_of(*, launcher: str, device: str, workers: int | None, threads: int | None) -> "Machine":
+    """What the options say about the machine.
+
+    Raises:
+        StudyError: no such launcher.
+    """
+    if launcher not in ("processes", "inline"):
+        raise StudyError(unknown("launcher", launcher, ("processes", "inline")))
+    with console(stderr=True).status("starting"):  # torch takes seconds to import
+        from ..machine import Machine
+
+    return Machine(launcher=launcher, device=device, workers=workers, threads=threads)
+
+
+def stop_on_signals(stop: Callable[[], None]) -> None:
+    """The first Ctrl-C or SIGTERM calls `stop`, which puts everything away; the second one ends at once."""
+
+    def first(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        stop()
+
+    signal.signal(signal.SIGINT, first)
+    signal.signal(signal.SIGTERM, first)
+
+
+def option(name: str, value: object, default: object) -> str:
+    """An option as it must be typed again; nothing where the default does."""
+    return "" if value == default else f" {name} {shlex.quote(str(value))}"
+
+
+def place_options(places: "Places", *, storage: bool = True, tracking: bool = True, data: bool = True) -> str:
+    """The options that say where things lie, as they must be typed again; nothing for defaults.
+
+    Args:
+        places: where things lie.
+        storage: whether the command takes Optuna's storage.
+        tracking: whether it takes MLflow's address.
+        data: whether it takes the folders of images.
+    """
+    from ..storage import shown
+
+    text = option("--storage", shown(places.storage), DEFAULT_STORAGE) if storage else ""
+    text += option("--tracking-uri", places.tracking_uri, DEFAULT_TRACKING_URI) if tracking else ""
+    if data:
+        text += option("--data-dir", places.data_dir, DEFAULT_DATA_DIR)
+        text += option("--cache-dir", places.cache_dir, DEFAULT_CACHE_DIR)
+    return text

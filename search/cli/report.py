@@ -1,0 +1,39 @@
+"""`optrack report`: one page about a study."""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import NothingStoredError, StorageError
+from .options import DEFAULT_STORAGE, DEFAULT_TRACKING_URI, StorageOption, StudyArgument, TrackingOption
+from .output import console
+from .stored import stored_study
+
+
+def report(
+    study: StudyArgument,
+    *,
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: STUDY-report.html.")] = None,
+    storage: StorageOption = DEFAULT_STORAGE,
+    tracking_uri: TrackingOption = DEFAULT_TRACKING_URI,
+) -> None:
+    """Write one page about a study, which needs no network; at any moment, saying what is not there yet."""
+    name, stored = stored_study(study, storage)
+    page = output or Path(f"{name}-report.html")
+    if page.is_dir():
+        raise StorageError(f"--output {page} is a folder; it must be a file")
+
+    from ..collecting import collect
+    from ..model_runs import ModelRuns
+    from ..report import write_report
+
+    results = collect(stored, storage=storage, tracking_uri=tracking_uri)
+    try:
+        write_report(page, results, reference=study)
+    except OSError as error:
+        raise StorageError(f"--output {page} cannot be written: {error.strerror}") from None
+    with suppress(NothingStoredError):  # a study that another MLflow recorded
+        ModelRuns(tracking_uri, name).log_report(page.read_bytes())
+    console().print(str(page), markup=False, soft_wrap=True)

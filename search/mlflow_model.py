@@ -1,0 +1,78 @@
+"""A champion as a model that MLflow can load, serve and register."""
+
+import logging
+import shutil
+import warnings
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
+
+# What a model needs in order to answer.
+PACKAGES = ("mlflow", "optrack", "numpy", "pandas", "pillow", "safetensors", "torch", "torchvision")
+
+# MLflow copies these from the current folder when it finds them there; they have nothing to do with the model.
+STRAY_FILES = ("uv.lock", "pyproject.toml", ".python-version")
+
+# All numbers and all shapes pass MLflow's check of the input: a narrower one would refuse int64, single images and
+# images of different sizes, and its server would silently cut 0.7 to 0. The model itself looks closely.
+ANY_SHAPE = (-1,)
+
+USAGE = (
+    "Input of `predict`: images of any size as integers in 0 to 255, [N, H, W, C] or [N, H, W], C = 1, 3 or 4. "
+    "Output: label, confidence and the probabilities of all classes."
+)
+
+
+def save_model(folder: Path, champion_folder: Path, configuration: Mapping[str, Any]) -> None:
+    """Write a model that MLflow can load, with weights and configuration lying openly in it.
+
+    Args:
+        folder: to be made.
+        champion_folder: what `champion.save_folder` wrote.
+        configuration: the one in it.
+    """
+    quiet_mlflow()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about MLflow's own type hints, and about an example that nobody needs
+        import mlflow.pyfunc
+
+        mlflow.pyfunc.save_model(
+            path=str(folder),
+            loader_module="optrack.search.pyfunc",
+            signature=_signature(),
+            pip_requirements=_requirements(str(configuration["architecture"])),
+            metadata={name: configuration[name] for name in ("study", "family", "classes", "input")} | {"usage": USAGE},
+        )
+    for name in STRAY_FILES:
+        (folder / name).unlink(missing_ok=True)
+    shutil.copytree(champion_folder, folder, dirs_exist_ok=True)
+
+
+def quiet_mlflow() -> None:
+    """What goes wrong comes as an exception; MLflow's own lines would stand between ours."""
+    logging.getLogger("mlflow").setLevel(logging.CRITICAL)
+    logging.getLogger("alembic").setLevel(logging.CRITICAL)
+
+
+def _signature() -> "ModelSignature":
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+    from mlflow.types.schema import Array
+
+    answer: list[ColSpec | TensorSpec] = [
+        ColSpec(DataType.string, "label"),
+        ColSpec(DataType.double, "confidence"),
+        ColSpec(Array(DataType.double), "probabilities"),
+    ]
+    return ModelSignature(Schema([TensorSpec(np.dtype("O"), ANY_SHAPE)]), Schema(answer))
+
+
+def _requirements(architecture: str) -> list[str]:
+    """Packages in the versions in use; what comes after `+` names a build that no index has."""
+    packages = [*PACKAGES, *(["timm"] if architecture.startswith("timm:") else [])]
+    return [f"{name}=={version(name).split('+')[0]}" for name in packages]

@@ -1,0 +1,11 @@
+"""What a study looks like: figures and tables of a family and across families.
+
+Importing this package does not import torch; `images.py`, whose pictures are made of a model's weights and outputs,
+does where it needs it.
+"""
+
+from .across import study_drawings
+from .family import family_drawings
+from .table import Table
+
+__all__ = ["Table", "family_drawings", "study_drawings"]

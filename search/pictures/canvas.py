@@ -1,0 +1,106 @@
+"""Pictures put together from pictures and lines of text, on white."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from .names import shortened
+
+Color = tuple[int, int, int]
+BLACK, SOFT, RED = (30, 30, 30), (100, 106, 115), (176, 66, 0)
+
+GAP = 6  # pixels between pictures
+LINE = 18  # pixels from one line of text to the next
+_TEXT, _MARGIN = 14, 16  # pixels
+_WHITE = (255, 255, 255)
+
+
+def picture_of(image: NDArray[np.uint8]) -> Image.Image:
+    """An image, uint8 [C, H, W] with 1 or 3 channels, as a picture of its pixels."""
+    grey = len(image) == 1
+    return Image.fromarray(np.ascontiguousarray(image[0] if grey else image.transpose(1, 2, 0))).convert("RGB")
+
+
+def sized(picture: Image.Image, smallest: int, largest: int) -> Image.Image:
+    """A picture whose longer side one can see, and that is not larger than need be.
+
+    Small ones are enlarged by a whole factor without smoothing, so that what one sees are the pixels.
+
+    Args:
+        picture: of any size.
+        smallest: pixels that the longer side has at least.
+        largest: pixels that it has at most, unless the smallest whole factor makes it larger.
+    """
+    longer = max(picture.size)
+    if longer > largest:
+        width, height = (max(1, side * largest // longer) for side in picture.size)
+        return picture.resize((width, height), Image.Resampling.LANCZOS)
+    factor = math.ceil(smallest / longer)
+    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+
+
+def lines_of_text(lines: Sequence[tuple[str, Color]], width: int | None = None) -> Image.Image:
+    """Lines of text below each other.
+
+    Args:
+        lines: texts with their colours.
+        width: of the picture in pixels; longer lines are cut. None is as wide as the longest line.
+    """
+    font = ImageFont.load_default(_TEXT)
+    texts = [_cut(" ".join(text.split()), font, width) for text, _ in lines]
+    needed = width or math.ceil(max(font.getlength(text) for text in texts)) + 1
+    picture = Image.new("RGB", (needed, LINE * len(lines)), _WHITE)
+    draw = ImageDraw.Draw(picture)
+    for place, (text, (_, color)) in enumerate(zip(texts, lines, strict=True)):
+        draw.text((0, LINE * (place + 0.5)), text, fill=color, font=font, anchor="lm")
+    return picture
+
+
+def column(pictures: Sequence[Image.Image], gap: int = GAP) -> Image.Image:
+    """Pictures below each other, from the left edge."""
+    width = max(picture.width for picture in pictures)
+    height = sum(picture.height for picture in pictures) + gap * (len(pictures) - 1)
+    whole, top = Image.new("RGB", (width, height), _WHITE), 0
+    for picture in pictures:
+        whole.paste(picture, (0, top))
+        top += picture.height + gap
+    return whole
+
+
+def row(pictures: Sequence[Image.Image], gap: int = GAP) -> Image.Image:
+    """Pictures beside each other, from the upper edge."""
+    width = sum(picture.width for picture in pictures) + gap * (len(pictures) - 1)
+    height = max(picture.height for picture in pictures)
+    whole, left = Image.new("RGB", (width, height), _WHITE), 0
+    for picture in pictures:
+        whole.paste(picture, (left, 0))
+        left += picture.width + gap
+    return whole
+
+
+def grid(pictures: Sequence[Image.Image], columns: int, gap: int = GAP) -> Image.Image:
+    """Pictures of one width in rows of so many."""
+    rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
+    return column([row(each, gap) for each in rows], gap)
+
+
+def titled(title: str, picture: Image.Image) -> Image.Image:
+    """A picture with a line above it."""
+    return column([lines_of_text([(title, BLACK)]), picture])
+
+
+def framed(picture: Image.Image) -> Image.Image:
+    """A picture with a margin around it."""
+    whole = Image.new("RGB", (picture.width + 2 * _MARGIN, picture.height + 2 * _MARGIN), _WHITE)
+    whole.paste(picture, (_MARGIN, _MARGIN))
+    return whole
+
+
+def _cut(line: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int | None) -> str:
+    cut = line
+    while width is not None and len(cut) > 1 and font.getlength(cut) > width:
+        cut = shortened(line, len(cut) - 1)
+    return cut

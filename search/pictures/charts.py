@@ -1,0 +1,124 @@
+"""What the figures of a study have in common: axes and numbers in words."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..plot_look import TEMPLATE, Plot
+from ..plot_trials import escaped_text
+from ..study import Metric
+from .names import shortened
+
+HEIGHT = 320
+NOTHING = "–"  # noqa: RUF001 - a dash of a digit's width
+METRIC_WORDS: dict[str, str] = {
+    "train_loss": "training loss",
+    "train_accuracy": "training accuracy",
+    "val_loss": "validation loss",
+    "val_accuracy": "validation accuracy",
+}
+
+_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
+
+
+def figure(traces: Sequence[Plot], x: Plot, y: Plot, *, height: int = HEIGHT, **layout: Any) -> Plot:
+    """A figure of one pair of axes; what else stands in its layout goes by name."""
+    return {"data": list(traces), "layout": {"height": height, "xaxis": x, "yaxis": y, **layout}}
+
+
+def axis(title: str, **options: Any) -> Plot:
+    """An axis with a title, which is escaped."""
+    return {"title": {"text": escaped_text(title)}, **options}
+
+
+def accuracy_axis(title: str = "accuracy", **options: Any) -> Plot:
+    """An axis of shares, in per cent with as many digits as the ticks need."""
+    return axis(title, tickformat=".3~%", hoverformat=".2%", **options)
+
+
+def metric_axis(metric: Metric) -> Plot:
+    """The axis of a study's metric."""
+    words = METRIC_WORDS[metric]
+    return accuracy_axis(words) if metric.endswith("accuracy") else axis(words)
+
+
+def names_axis(names: Sequence[str], longest: int, **options: Any) -> Plot:
+    """An axis of names in their order, from the top down or from left to right; long names are cut at the ticks alone.
+
+    Args:
+        names: different ones, not escaped; the traces' places are the escaped names.
+        longest: characters of a tick's text.
+        options: of the axis.
+    """
+    places = [escaped_text(name) for name in names]
+    return {
+        "type": "category",  # digits are names here
+        "categoryorder": "array",
+        "categoryarray": places,
+        "tickmode": "array",
+        "tickvals": places,
+        "ticktext": [escaped_text(shortened(name, longest)) for name in names],
+        "showgrid": False,
+        **options,
+    }
+
+
+def family_look(index: int) -> tuple[str, str]:
+    """Colour and symbol of a family by its place in the study, so that it is the same in all figures."""
+    colours = TEMPLATE["layout"]["colorway"]
+    return colours[index % len(colours)], _SYMBOLS[index // len(colours) % len(_SYMBOLS)]
+
+
+def logarithmic_axis(title: str, values: Sequence[float], **options: Any) -> Plot:
+    """A logarithmic axis that spans some positive values, with no more ticks than can be read.
+
+    Plotly labels all of 2 to 9 on an axis of one or two powers of ten, on top of each other on a phone.
+    """
+    low, high = math.log10(min(values)), math.log10(max(values))
+    margin = 0.06 * (high - low) or 0.3
+    steps = (1, 2, 5) if high - low < 2 else (1,)  # noqa: PLR2004  powers of ten
+    powers = range(math.floor(low - margin), math.ceil(high + margin) + 1)
+    ticks = [step * 10.0**power for power in powers for step in steps]
+    inside = [tick for tick in ticks if low - margin <= math.log10(tick) <= high + margin]
+    # A narrow range may hold none of them, and then plotly's own are few.
+    chosen = {"tickvals": inside} if len(inside) > 1 else {"nticks": 5}
+    return axis(title, type="log", range=[low - margin, high + margin], **chosen, **options)
+
+
+def vertical_line(x: object, color: str) -> Plot:
+    """A dashed line over the whole height of a figure."""
+    return {
+        "type": "line",
+        "x0": x,
+        "x1": x,
+        "yref": "paper",
+        "y0": 0,
+        "y1": 1,
+        "line": {"color": color, "width": 1.5, "dash": "dot"},
+    }
+
+
+def finite(values: Mapping[str, float | None], name: str) -> float | None:
+    """A metric that JSON can hold: None where there is none, and where it is no finite number."""
+    value = values.get(name)
+    return None if value is None or not math.isfinite(value) else value
+
+
+def metric_text(metric: str, value: float | None) -> str:
+    """A metric as people read it.
+
+    >>> metric_text("val_accuracy", 0.95714), metric_text("val_loss", 0.123456)
+    ('95.71 %', '0.1235')
+    """
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    return percent(value) if metric.endswith("accuracy") else f"{value:.4f}"
+
+
+def percent(share: float) -> str:
+    """A share in per cent.
+
+    >>> percent(0.95714)
+    '95.71 %'
+    """
+    return f"{100 * share:.2f} %"

@@ -1,0 +1,132 @@
+"""Curves over the epochs: of the search's best trial, and of the models that were trained again."""
+
+from collections.abc import Mapping, Sequence
+
+from ..plot_look import BLUE, GREY, ORANGE, Plot
+from ..plots import Drawing
+from ..results import Candidate, FamilyResult, RetrainedModel
+from .charts import METRIC_WORDS, accuracy_axis, axis, family_look, figure, finite, metric_text, vertical_line
+from .table import Table
+
+Epochs = Sequence[Mapping[str, float]]
+
+CURVES, WEIGHTS, RETRAINED = "Learning curves of the best trial", "Best against last weights", "Training of the models"
+
+
+def best_trial(result: FamilyResult) -> list[Drawing | Table]:
+    """Training and validation of the candidate epoch by epoch, and its best epoch beside its last one."""
+    candidate = result.candidate
+    if candidate is None or not candidate.epochs:
+        study = result.stored.study.name
+        missing = (
+            f"No trial is finished yet: `optrack run {study}` goes on with the search."
+            if candidate is None
+            else f"The epochs of trial {candidate.trial} are not stored."
+        )
+        return [Drawing(heading=CURVES, explanation=missing), Drawing(heading=WEIGHTS, explanation=missing)]
+    explanation = (
+        f"Trial {candidate.trial} after each epoch, on the images that it was trained on and on those held out. Its "
+        f"best epoch was {candidate.epoch}, marked in orange. Training is measured as the weights change and under "
+        f"augmentation and dropout, validation without them: at first validation may well be better."
+    )
+    plots = tuple(_against_validation(candidate, quantity) for quantity in ("accuracy", "loss"))
+    return [Drawing(heading=CURVES, explanation=explanation, plots=plots), _weights_table(candidate)]
+
+
+def retrained(result: FamilyResult) -> Drawing:
+    """Training of the retrained models epoch by epoch, a line for each seed."""
+    models = [model for model in result.models if model.epochs]
+    if not models:
+        study = result.stored.study.name
+        missing = (
+            f"Not retrained yet: `optrack retrain {study}` trains the best configuration on all but the test images."
+        )
+        return Drawing(heading=RETRAINED, explanation=missing)
+    seeds = (
+        "under one seed"
+        if len(models) == 1
+        else f"under {len(models)} seeds, a line for each; the first is the champion"
+    )
+    explanation = (
+        f"The configuration of trial {models[0].trial} trained anew on training and validation images together, "
+        f"{seeds}. Nothing is held out, so there is no validation; the number of epochs is the search's."
+    )
+    plots = tuple(_of_each_seed(models, quantity) for quantity in ("accuracy", "loss"))
+    return Drawing(heading=RETRAINED, explanation=explanation, plots=plots)
+
+
+def _against_validation(candidate: Candidate, quantity: str) -> Plot:
+    traces = [
+        {
+            "type": "scatter",
+            "mode": "lines+markers",
+            "name": name,
+            "x": _numbers(candidate.epochs),
+            "y": [finite(epoch, f"{part}_{quantity}") for epoch in candidate.epochs],
+            "line": {"color": color, "width": 2},
+            "marker": {"size": 4},
+        }
+        for part, name, color in (("train", "training", GREY), ("val", "validation", BLUE))
+    ]
+    best = {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "best epoch",
+        "showlegend": False,
+        "x": [candidate.epoch],
+        "y": [finite(_best(candidate), f"val_{quantity}")],
+        "marker": {"color": ORANGE, "size": 9},
+    }
+    line = vertical_line(candidate.epoch, ORANGE)
+    return figure([*traces, best], _epoch_axis(), _quantity_axis(quantity), shapes=[line])
+
+
+def _of_each_seed(models: Sequence[RetrainedModel], quantity: str) -> Plot:
+    traces: list[Plot] = []
+    for index, model in enumerate(models):
+        color, _ = family_look(index)
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "lines+markers",
+                "name": "champion" if index == 0 else f"seed {model.number}",
+                "x": _numbers(model.epochs),
+                "y": [finite(epoch, f"train_{quantity}") for epoch in model.epochs],
+                "line": {"color": color, "width": 2.5 if index == 0 else 1.5},
+                "marker": {"size": 4},
+            }
+        )
+    return figure(traces, _epoch_axis(), _quantity_axis(quantity), showlegend=True)
+
+
+def _weights_table(candidate: Candidate) -> Table:
+    best, last = _best(candidate), candidate.epochs[-1]
+    number = _numbers(candidate.epochs)[-1]
+    rows = tuple(
+        (words, metric_text(name, finite(best, name)), metric_text(name, finite(last, name)))
+        for name, words in METRIC_WORDS.items()
+    )
+    ended = "They are the same: it was best at its end." if number == candidate.epoch else "The best ones were kept."
+    return Table(
+        heading=WEIGHTS,
+        explanation=f"Trial {candidate.trial} with the weights of its best epoch and of its last one. {ended}",
+        columns=("metric", f"best, epoch {candidate.epoch}#", f"last, epoch {number}#"),
+        rows=rows,
+    )
+
+
+def _best(candidate: Candidate) -> Mapping[str, float]:
+    numbers = _numbers(candidate.epochs)
+    return candidate.epochs[numbers.index(candidate.epoch)] if candidate.epoch in numbers else {}
+
+
+def _numbers(epochs: Epochs) -> list[int]:
+    return [int(epoch.get("epoch", place)) for place, epoch in enumerate(epochs, start=1)]
+
+
+def _epoch_axis() -> Plot:
+    return axis("epoch", tickformat="d", nticks=8)
+
+
+def _quantity_axis(quantity: str) -> Plot:
+    return accuracy_axis() if quantity == "accuracy" else axis("loss", rangemode="tozero")

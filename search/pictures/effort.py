@@ -1,0 +1,149 @@
+"""What the search of each family cost, and what had been found for how much of it."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from ..plot_look import BLUE, GREEN, GREY, ORANGE, YELLOW, Plot
+from ..plot_trials import escaped_text
+from ..plots import Drawing
+from ..results import FamilyResult, StudyResults
+from .charts import axis, family_look, figure, metric_axis, names_axis
+from .trials import STATES, State, Trial, trials_of
+
+PROGRESS, BUDGET = "Best so far", "Budget spent"
+
+_MINUTE, _HOUR = 60.0, 3600.0
+_STATE_COLORS: dict[State, str] = {
+    "finished": BLUE,
+    "pruned": YELLOW,
+    "failed": ORANGE,
+    "running": GREEN,
+    "waiting": GREY,
+}
+
+
+def best_so_far(results: StudyResults) -> Drawing:
+    """The best value that a family had reached against its trials, and against the time that these took."""
+    study, families = results.study, {family.name: trials_of(family.stored) for family in results.families}
+    if not any(trial.value is not None for trials in families.values() for trial in trials):
+        missing = f"No trial is finished yet: `optrack run {study.name}` goes on with the search."
+        return Drawing(heading=PROGRESS, explanation=missing)
+    unit, divisor = _time_unit(max(sum(trial.seconds for trial in trials) for trials in families.values()))
+    against_trials: list[Plot] = []
+    against_time: list[Plot] = []
+    for place, (name, trials) in enumerate(families.items()):
+        ended = sorted((trial for trial in trials if trial.has_ended), key=_end)
+        by_number = [(1.0, trial) for trial in trials if trial.has_ended]
+        against_trials.append(_steps(place, name, by_number, maximize=study.maximize))
+        by_end = [(trial.seconds / divisor, trial) for trial in ended]
+        against_time.append(_steps(place, name, by_end, maximize=study.maximize))
+    value = metric_axis(study.metric)
+    plots = (
+        figure(against_trials, axis("trials", rangemode="tozero"), value, showlegend=True),
+        figure(against_time, axis(f"{unit} of training", rangemode="tozero"), value, showlegend=True),
+    )
+    explanation = (
+        "The value of each family's best finished trial after so many trials, and after so much training; pruned and "
+        "failed trials count in both. Times of trials that ran side by side are added up."
+    )
+    return Drawing(heading=PROGRESS, explanation=explanation, plots=plots)
+
+
+def budget(results: StudyResults) -> Drawing:
+    """Trials by state, epochs and time of each family."""
+    families = {family.name: trials_of(family.stored) for family in results.families}
+    if not any(families.values()):
+        missing = f"There is no trial yet: `optrack run {results.study.name}` starts the search."
+        return Drawing(heading=BUDGET, explanation=missing)
+    spent = [sum(trial.seconds for trial in trials) for trials in families.values()]
+    retrained = [_retraining(family) for family in results.families]
+    unit, divisor = _time_unit(max(search + again for search, again in zip(spent, retrained, strict=True)))
+    names = list(families)
+    by_state = [
+        _bars(names, state, _STATE_COLORS[state], [_count(trials, state) for trials in families.values()])
+        for state in STATES
+        if any(_count(trials, state) for trials in families.values())
+    ]
+    epochs = [sum(trial.epochs for trial in trials) for trials in families.values()]
+    times = [_bars(names, "search", BLUE, [seconds / divisor for seconds in spent])]
+    beside = ", with that of retraining" if any(retrained) else ""
+    if beside:
+        times.append(_bars(names, "retraining", GREY, [seconds / divisor for seconds in retrained]))
+    plots = (
+        _stacked(names, by_state, "trials"),
+        _stacked(names, [_bars(names, "epochs", BLUE, epochs)], "epochs of all trials"),
+        _stacked(names, times, f"{unit} of training"),
+    )
+    explanation = (
+        f"Trials by how they ended, epochs that they trained, and the time that this took{beside}. Times of trials "
+        f"that ran side by side are added up."
+    )
+    return Drawing(heading=BUDGET, explanation=explanation, plots=plots)
+
+
+def _steps(place: int, name: str, costs: Iterable[tuple[float, Trial]], *, maximize: bool) -> Plot:
+    """A line that steps where a trial was better than all before it, and ends where the last trial did."""
+    color, symbol = family_look(place)
+    spent, best, points = 0.0, None, list[tuple[float, float, str]]()
+    for cost, trial in costs:
+        spent += cost
+        if trial.value is not None and (best is None or (trial.value > best if maximize else trial.value < best)):
+            best = trial.value
+            points.append((spent, best, f"trial {trial.number}"))
+    if best is not None and points[-1][0] < spent:
+        points.append((spent, best, "until the last trial"))
+    return {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "name": escaped_text(name),
+        "x": [x for x, _, _ in points],
+        "y": [y for _, y, _ in points],
+        "text": [text for _, _, text in points],
+        "line": {"shape": "hv", "width": 2, "color": color},
+        "marker": {"size": 6, "color": color, "symbol": symbol},
+        "hovertemplate": "%{fullData.name}, %{text}<br>%{x:.4~g}: %{y}<extra></extra>",
+    }
+
+
+def _bars(names: list[str], label: str, color: str, values: list[int] | list[float]) -> Plot:
+    return {
+        "type": "bar",
+        "orientation": "h",
+        "name": label,
+        "x": values,
+        "y": [escaped_text(name) for name in names],
+        "marker": {"color": color},
+        "hovertemplate": "%{y}: %{x:.4~g} %{fullData.name}<extra></extra>",
+    }
+
+
+def _stacked(names: list[str], bars: list[Plot], title: str) -> Plot:
+    rows = names_axis(names, 20, autorange="reversed")
+    # The legend of five states takes two lines on a phone.
+    height = 130 + 34 * len(names)
+    counts = axis(title, rangemode="tozero", nticks=6)
+    legend = {"traceorder": "normal"}
+    return figure(bars, counts, rows, height=height, barmode="stack", showlegend=True, legend=legend)
+
+
+def _count(trials: Iterable[Trial], state: State) -> int:
+    return sum(trial.state == state for trial in trials)
+
+
+def _retraining(family: FamilyResult) -> float:
+    return sum(model.seconds for model in family.models)
+
+
+def _end(trial: Trial) -> tuple[datetime, int]:
+    return trial.ended or datetime.max, trial.number  # noqa: DTZ901  Optuna's times are naive
+
+
+def _time_unit(seconds: float) -> tuple[str, float]:
+    """The unit in which a time is read, and its length in seconds.
+
+    >>> _time_unit(100), _time_unit(5000), _time_unit(50000)
+    (('seconds', 1.0), ('minutes', 60.0), ('hours', 3600.0))
+    """
+    if seconds < 10 * _MINUTE:
+        return "seconds", 1.0
+    return ("minutes", _MINUTE) if seconds < 4 * _HOUR else ("hours", _HOUR)

@@ -1,0 +1,85 @@
+"""The layers of a network that pictures are made of: its first and its last convolution, and its first weights."""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+Normalise = Callable[[Tensor], Tensor]
+"""From images uint8 [B, C, H, W] to what the network takes, float32 [B, C, H, W]."""
+
+
+def first_convolution(model: nn.Module) -> nn.Conv2d | None:
+    """The convolution that is defined first; None where there is none."""
+    return next(iter(_convolutions(model).values()), None)
+
+
+def last_convolution(model: nn.Module) -> nn.Conv2d | None:
+    """The convolution that is defined last; None where there is none."""
+    return next(reversed(_convolutions(model).values()), None)
+
+
+def first_weights(model: nn.Module, input_shape: tuple[int, int, int]) -> Tensor | None:
+    """What a network looks for in an image: the weights of its first convolution, or else of a linear layer on pixels.
+
+    Args:
+        model: in any mode, on any device.
+        input_shape: channels, height and width of its images.
+
+    Returns:
+        A copy on the CPU, float32 [out, in, kH, kW]; [out, C, H, W] for a linear layer; None where there is neither.
+    """
+    layer = first_convolution(model)
+    if layer is not None:
+        return layer.weight.detach().to("cpu", torch.float32, copy=True)
+    linear = next((module for module in _modules(model).values() if isinstance(module, nn.Linear)), None)
+    if linear is None or linear.in_features != math.prod(input_shape):
+        return None
+    return linear.weight.detach().to("cpu", torch.float32, copy=True).reshape(-1, *input_shape)
+
+
+def convolution_outputs(model: nn.Module, image: Tensor, normalise: Normalise) -> dict[str, Tensor]:
+    """What the convolutions of a network make of an image.
+
+    Those that see a single position are left out, if there are others: they do what a linear layer does.
+
+    Args:
+        model: in any mode, which it gets back.
+        image: uint8 [C, H, W], on the network's device.
+        normalise: what the network's images go through.
+
+    Returns:
+        Name of a convolution to its output, float32 [out, h, w] on the CPU, in the order in which they run.
+    """
+    outputs: dict[str, Tensor] = {}
+    hooks = [
+        layer.register_forward_hook(_keeper(outputs, name))  # pyright: ignore[reportUnknownMemberType]
+        for name, layer in _convolutions(model).items()
+    ]
+    training = model.training
+    try:
+        with torch.inference_mode():
+            model.eval()(normalise(image[None]))
+    finally:
+        model.train(training)
+        for hook in hooks:
+            hook.remove()
+    spread = {name: output for name, output in outputs.items() if output.shape[1:].numel() > 1}
+    return spread or outputs
+
+
+def _keeper(outputs: dict[str, Tensor], name: str) -> Callable[[nn.Module, object, Tensor], None]:
+    def keep(_module: nn.Module, _inputs: object, output: Tensor) -> None:
+        outputs.setdefault(name, output[0].to("cpu", torch.float32))
+
+    return keep
+
+
+def _convolutions(model: nn.Module) -> dict[str, nn.Conv2d]:
+    return {name: module for name, module in _modules(model).items() if isinstance(module, nn.Conv2d)}
+
+
+def _modules(model: nn.Module) -> dict[str, nn.Module]:
+    return dict(cast("Iterable[tuple[str, nn.Module]]", model.named_modules()))  # torch leaves its type open

@@ -1,0 +1,241 @@
+"""How a champion did on the test images: what it took for what, class by class, and what its confidence is worth."""
+
+import math
+from collections.abc import Sequence
+from pkgutil import resolve_name
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import StudyError
+from ..plot_look import BLUE, GREY, ORANGE, Plot
+from ..plot_trials import escaped_text
+from ..plots import Drawing
+from ..results import FamilyResult, TestResult
+from ..scores import confusion, per_class_accuracy, reliability
+from .charts import accuracy_axis, axis, figure, names_axis, percent, vertical_line
+from .table import Table
+
+CONFUSION, CONFUSIONS = "Confusion matrix", "Most frequent confusions"
+PER_CLASS, CALIBRATION = "Accuracy per class", "Calibration"
+
+_NUMBERED = 15  # classes up to which a cell has room for its number
+_MOST_CELLS, _MOST_CLASSES = 100, 60  # beyond so many classes, so many are shown
+_CONFUSIONS = 10
+_LABEL = 22  # characters
+# See-through at both ends of the scale, so that numbers in a cell can be read on white and on black.
+# The smallest share has a colour of its own: one mistake among thousands is seen, but nothing is faint.
+_FAINT = "rgba(128,128,128,0.08)"
+_RIGHT = [[0, _FAINT], [1, "rgba(43,131,186,0.65)"]]
+_WRONG = [[0, _FAINT], [1e-6, "rgba(213,94,0,0.12)"], [1, "rgba(213,94,0,0.8)"]]
+
+
+def recognition(result: FamilyResult) -> list[Drawing | Table]:
+    """Confusion matrix with its largest entries, accuracy per class and calibration of the champion."""
+    champion = result.champion
+    test = None if champion is None else champion.test
+    if test is None:
+        missing = _missing(result)
+        return [Drawing(heading=heading, explanation=missing) for heading in (CONFUSION, PER_CLASS, CALIBRATION)]
+    counts = confusion(test.labels, test.predictions, len(test.classes))
+    return [_confusion(test, counts), *_confusions(test, counts), _per_class(test, counts), _calibration(test)]
+
+
+def _missing(result: FamilyResult) -> str:
+    study = result.stored.study.name
+    if result.champion is None:
+        return f"Not retrained yet: `optrack retrain {study}`, then `optrack test {study}`."
+    return f"Not tested yet: `optrack test {study}` opens the test images, once."
+
+
+def _confusion(test: TestResult, counts: NDArray[np.int64]) -> Drawing:
+    shown = _most_mistaken(counts)
+    names = [test.classes[index] for index in shown]
+    size = len(shown)
+    cells = counts[np.ix_(shown, shown)]
+    shares = cells / np.maximum(counts[shown].sum(axis=1, keepdims=True), 1)
+    diagonal = np.eye(size, dtype=np.bool_)
+    worst = float(shares[~diagonal].max(initial=0.0))
+    traces = [
+        _cells(names, cells, shares, diagonal, ("right", _RIGHT, 1.0)),
+        _cells(names, cells, shares, ~diagonal, ("mistaken", _WRONG, worst or 1.0)),
+    ]
+    look = {"tickfont": {"size": 12 if size <= _NUMBERED else 9}, "constrain": "domain"}
+    upright = size <= _NUMBERED and max(map(len, names)) <= 3  # noqa: PLR2004  characters that fit below a cell
+    columns = names_axis(names, _LABEL, title={"text": "taken for"}, tickangle=0 if upright else -90, **look)
+    square = {"autorange": "reversed", "scaleanchor": "x", "constraintoward": "top"}
+    rows = names_axis(names, _LABEL, title={"text": "right class"}, **square, **look)
+    # A square of cells, and names on two of its sides.
+    side = min(max(36 * size, 240), max(520, 12 * size)) + 150
+    plot = figure(traces, columns, rows, height=side)
+    left_out = f" Of {len(counts)} classes the {size} with most mistakes are shown." if size < len(counts) else ""
+    explanation = (
+        f"Each row is a right class, each column what its images were taken for: blue what was recognised, orange the "
+        f"mistakes, the stronger the larger their share of the row (the strongest orange: {percent(worst)}).{left_out}"
+    )
+    return Drawing(heading=CONFUSION, explanation=explanation, plots=(plot,), minimum_width=_width(size))
+
+
+def _width(size: int) -> int:
+    """Pixels below which a matrix has to be scrolled."""
+    return 0 if size <= _NUMBERED else 150 + 11 * size
+
+
+def _most_mistaken(counts: NDArray[np.int64]) -> list[int]:
+    """The classes that are shown, in their order."""
+    if len(counts) <= _MOST_CELLS:
+        return list(range(len(counts)))
+    mistakes = counts.sum(axis=0) + counts.sum(axis=1) - 2 * counts.diagonal()
+    return sorted(np.argsort(-mistakes, kind="stable")[:_MOST_CLASSES].tolist())
+
+
+def _cells(
+    names: Sequence[str],
+    counts: NDArray[np.int64],
+    shares: NDArray[np.float64],
+    mask: NDArray[np.bool_],
+    look: tuple[str, list[list[Any]], float],
+) -> Plot:
+    """The cells of a mask as a heat map; the others are left open for another one."""
+    name, scale, most = look
+    places = [escaped_text(text) for text in names]
+    numbered = len(names) <= _NUMBERED
+    shown_numbers = [
+        [str(count) if count and here else "" for count, here in zip(row, places_in_row, strict=True)]
+        for row, places_in_row in zip(counts.tolist(), mask.tolist(), strict=True)
+    ]
+    return {
+        "type": "heatmap",
+        "name": name,
+        "x": places,
+        "y": places,
+        "z": _where(mask, np.round(shares, 4)),
+        "zmin": 0,
+        "zmax": most,
+        "customdata": _where(mask, counts),
+        "colorscale": scale,
+        "showscale": False,
+        "hoverongaps": False,
+        "xgap": 1,
+        "ygap": 1,
+        "hovertemplate": "%{y}<br>taken for %{x}<br>%{customdata} images, %{z:.1%}<extra></extra>",
+        **({"text": shown_numbers, "texttemplate": "%{text}"} if numbered else {}),
+    }
+
+
+def _where(mask: NDArray[np.bool_], values: NDArray[np.int64] | NDArray[np.float64]) -> list[list[float | None]]:
+    return [
+        [value if here else None for value, here in zip(row, places, strict=True)]
+        for row, places in zip(values.tolist(), mask.tolist(), strict=True)
+    ]
+
+
+def _confusions(test: TestResult, counts: NDArray[np.int64]) -> list[Table]:
+    """The largest entries beside the diagonal; no table where no image was mistaken."""
+    mistakes = counts - np.diag(counts.diagonal())
+    largest = np.argsort(-mistakes, axis=None, kind="stable")[:_CONFUSIONS]
+    places = [divmod(int(place), len(counts)) for place in largest]
+    rows = tuple(
+        (test.classes[right], test.classes[taken], str(mistakes[right, taken]), percent(share))
+        for right, taken in places
+        if mistakes[right, taken]
+        for share in [float(mistakes[right, taken] / counts[right].sum())]
+    )
+    if not rows:
+        return []
+    all_mistakes = int(mistakes.sum())
+    explanation = (
+        f"{all_mistakes} of {counts.sum()} test images were mistaken; these confusions make up "
+        f"{sum(int(row[2]) for row in rows)} of them. The share is that of the right class's images."
+    )
+    columns = ("right class", "taken for", "images#", "share#")
+    return [Table(heading=CONFUSIONS, explanation=explanation, columns=columns, rows=rows)]
+
+
+def _per_class(test: TestResult, counts: NDArray[np.int64]) -> Drawing:
+    binomtest = resolve_name("scipy.stats:binomtest")  # takes a second to import
+    images, right = counts.sum(axis=1), counts.diagonal()
+    accuracy = per_class_accuracy(test.labels, test.predictions, len(test.classes))
+    tested = np.flatnonzero(images)
+    worst_first: list[int] = tested[np.argsort(accuracy[tested], kind="stable")][:_MOST_CLASSES].tolist()
+    intervals = [
+        binomtest(int(right[index]), int(images[index])).proportion_ci(method="wilson") for index in worst_first
+    ]
+    names = [test.classes[index] for index in worst_first]
+    values = [float(accuracy[index]) for index in worst_first]
+    points = {
+        "type": "scatter",
+        "mode": "markers",
+        "x": values,
+        "y": [escaped_text(name) for name in names],
+        "customdata": [[int(right[index]), int(images[index])] for index in worst_first],
+        "marker": {"color": BLUE, "size": 8},
+        "error_x": {
+            "type": "data",
+            "symmetric": False,
+            "array": [max(0.0, float(ci.high) - value) for ci, value in zip(intervals, values, strict=True)],
+            "arrayminus": [max(0.0, value - float(ci.low)) for ci, value in zip(intervals, values, strict=True)],
+            "color": GREY,
+            "thickness": 1.2,
+            "width": 0,
+        },
+        "hovertemplate": "%{y}: %{x:.2%}<br>%{customdata[0]} of %{customdata[1]} test images<extra></extra>",
+    }
+    rows = names_axis(names, 24, autorange="reversed")
+    line = vertical_line(test.accuracy, ORANGE)
+    plot = figure([points], accuracy_axis(), rows, height=90 + 18 * len(names), shapes=[line])
+    shown = f" The {len(names)} worst of {len(tested)} classes are shown." if len(names) < len(tested) else ""
+    untested = len(images) - len(tested)
+    number = "1 class has" if untested == 1 else f"{untested} classes have"
+    empty = f" {number} no test image." if untested else ""
+    explanation = (
+        f"The worst class on top; the dotted line is all test images together, {percent(test.accuracy)}. The thin bars "
+        f"are 95 % intervals (Wilson): the fewer images a class has, the wider.{shown}{empty}"
+    )
+    return Drawing(heading=PER_CLASS, explanation=explanation, plots=(plot,))
+
+
+def _calibration(test: TestResult) -> Drawing:
+    try:
+        bins = reliability(test.confidences, test.correct)
+    except StudyError as error:
+        return Drawing(heading=CALIBRATION, explanation=f"This cannot be drawn: {error}")
+    ideal = {
+        "type": "scatter",
+        "mode": "lines",
+        "name": "as it should be",
+        "x": [0, 1],
+        "y": [0, 1],
+        "hoverinfo": "skip",
+        "line": {"color": GREY, "width": 1.5, "dash": "dot"},
+    }
+    largest = max(part.count for part in bins)
+    points = {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "cliponaxis": False,
+        "name": "test images",
+        "x": [part.confidence for part in bins],
+        "y": [part.accuracy for part in bins],
+        "customdata": [part.count for part in bins],
+        "line": {"color": BLUE, "width": 1.5},
+        "marker": {
+            "color": BLUE,
+            "line": {"width": 0},  # plotly outlines points of different sizes in white
+            "opacity": 1,
+            "size": [6 + 16 * math.sqrt(part.count / largest) for part in bins],
+        },
+        "hovertemplate": "confidence %{x:.1%}, accuracy %{y:.1%}<br>%{customdata} images<extra></extra>",
+    }
+    limits = {"range": [0, 1], "tickformat": ".0%", "constrain": "domain"}
+    upwards = axis("accuracy", scaleanchor="x", constraintoward="top", **limits)
+    plot = figure(
+        [ideal, points], axis("mean confidence", ticklabelstandoff=6, **limits), upwards, height=400, showlegend=False
+    )
+    explanation = (
+        f"How often predictions were right (upwards) that were made with some confidence (to the right); the larger a "
+        f"point, the more images. Below the dotted line the network is too sure of itself, above it not sure enough. "
+        f"On average over the images it is off by {percent(test.calibration_error)} (expected calibration error)."
+    )
+    return Drawing(heading=CALIBRATION, explanation=explanation, plots=(plot,))

@@ -1,0 +1,104 @@
+"""What the best trials of a family have in common: their learning rates, their batch norms, and all their values."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..plot_look import BLUE, ORANGE, Plot
+from ..plot_trials import escaped_text
+from ..plots import Drawing
+from ..results import FamilyResult
+from ..study import Metric
+from .charts import METRIC_WORDS, NOTHING, axis, figure, logarithmic_axis, metric_axis, metric_text
+from .table import Table
+from .trials import Trial, top_trials, trials_of
+
+SETTINGS, TOP = "Learning rate and batch norm of the top trials", "Top trials"
+
+_TOP = 10
+_HEIGHT = 260
+_SHOWN = {"lr": "learning rate", "bn_momentum": "batch norm momentum", "batch_norm": "batch norm"}
+_LOGARITHMIC = ("lr", "bn_momentum")
+_SWITCHES = {True: "with", False: "without"}
+
+
+def top_settings(result: FamilyResult) -> list[Drawing | Table]:
+    """The value against each of these settings that is searched, and a table of the best trials."""
+    study = result.stored.study
+    top = top_trials(trials_of(result.stored), _TOP, maximize=study.maximize)
+    if not top:
+        missing = f"No trial is finished yet: `optrack run {study.name}` goes on with the search."
+        return [Drawing(heading=heading, explanation=missing) for heading in (SETTINGS, TOP)]
+    table = _table(top, study.metric)
+    searched = [name for name in _SHOWN if any(name in trial.params for trial in top)]
+    if not searched:
+        return [table]
+    many = f"The best {len(top)} finished trials" if len(top) > 1 else "The only finished trial"
+    explanation = (
+        f"{many}, the best in orange. An axis of numbers spans what was searched: where the points gather, the search "
+        f"has settled; points at an end say that a wider range may hold something better."
+    )
+    plots = tuple(_against(name, top, result) for name in searched)
+    return [Drawing(heading=SETTINGS, explanation=explanation, plots=plots), table]
+
+
+def _against(name: str, top: Sequence[Trial], result: FamilyResult) -> Plot:
+    shown = [trial for trial in top if name in trial.params]
+    points = {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [_place(name, trial.params[name]) for trial in shown],
+        "y": [trial.value for trial in shown],
+        "customdata": [trial.number for trial in shown],
+        "marker": {"color": [ORANGE if trial is top[0] else BLUE for trial in shown], "size": 9},
+        "hovertemplate": "trial %{customdata}<br>%{x}: %{y}<extra></extra>",
+    }
+    return figure([points], _setting_axis(name, result), metric_axis(result.stored.study.metric), height=_HEIGHT)
+
+
+def _place(name: str, value: Any) -> Any:
+    return value if name in _LOGARITHMIC else _SWITCHES.get(value, escaped_text(str(value)))
+
+
+def _setting_axis(name: str, result: FamilyResult) -> Plot:
+    words = _SHOWN[name]
+    if name not in _LOGARITHMIC:
+        return axis(words, type="category", categoryorder="array", categoryarray=list(_SWITCHES.values()))
+    values = _searched(name, result)
+    return logarithmic_axis(words, values, tickformat="~g") if min(values) > 0 else axis(words)
+
+
+def _searched(name: str, result: FamilyResult) -> list[float]:
+    """The values of a setting in all trials, and the ends of what could be drawn for them."""
+    values = [trial.params[name] for trial in result.stored.trials if name in trial.params]
+    distributions = [trial.distributions[name] for trial in result.stored.trials if name in trial.distributions]
+    # A list of choices has no ends; its values are all that is known.
+    ends = [getattr(distribution, end, None) for distribution in distributions for end in ("low", "high")]
+    return [*values, *(end for end in ends if end is not None)]
+
+
+def _table(top: Sequence[Trial], metric: Metric) -> Table:
+    names = list(dict.fromkeys(name for trial in top for name in trial.params))
+    numeric = [name for name in names if all(_is_number(trial.params.get(name, 0)) for trial in top)]
+    columns = ("trial#", f"{METRIC_WORDS[metric]}#", *(f"{name}#" if name in numeric else name for name in names))
+    rows = tuple(
+        (str(trial.number), metric_text(metric, trial.value), *(_cell(trial.params, name) for name in names))
+        for trial in top
+    )
+    best = "one" if len(top) == 1 else f"{len(top)} best ones"
+    return Table(
+        heading=TOP,
+        explanation=f"Of the finished trials the {best}, with all that was searched; a dash where a trial lacks it.",
+        columns=columns,
+        rows=rows,
+    )
+
+
+def _cell(params: Mapping[str, Any], name: str) -> str:
+    value = params.get(name)
+    if value is None:
+        return "none" if name in params else NOTHING
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

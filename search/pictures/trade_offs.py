@@ -1,0 +1,164 @@
+"""How accurate each family is for its size and its speed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..plot_look import GREY, Plot
+from ..plot_trials import escaped_text
+from ..plots import Drawing
+from ..results import Candidate, FamilyResult, StudyResults
+from .charts import accuracy_axis, family_look, figure, finite, logarithmic_axis
+from .pareto import pareto_front
+
+TRADE_OFFS = "Accuracy against size and speed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Point:
+    """A family in a figure: its place in the study, what it costs, and how accurate it is.
+
+    Args:
+        place: in the study.
+        result: the family.
+        cost: parameters or milliseconds.
+        accuracies: of each seed's test, or the one on the validation images.
+        tested: which of these.
+    """
+
+    place: int
+    result: FamilyResult
+    cost: float
+    accuracies: tuple[float, ...]
+    tested: bool
+
+    @property
+    def accuracy(self) -> float:
+        return sum(self.accuracies) / len(self.accuracies)
+
+
+def trade_offs(results: StudyResults) -> Drawing:
+    """Accuracy against number of parameters and against latency, with the Pareto front."""
+    study = results.study.name
+    size = _points(results, [family.parameters for family in results.families])
+    speed = _points(results, [family.latency_ms for family in results.families])
+    if not size and not speed:
+        return Drawing(heading=TRADE_OFFS, explanation=_nothing(results))
+    plots = [_against_size(size)] if size else []
+    plots += [_against_speed(speed, results)] if speed else []
+    shown = [*size, *speed]
+    unmeasured = "" if speed else f" Speed is measured when the models are tested: `optrack test {study}`."
+    averaged = any(len(point.accuracies) > 1 for point in shown)
+    seeds = " Test accuracy is the mean over seeds, with a bar from the lowest to the highest." if averaged else ""
+    hollow = " Hollow: what was reported elsewhere, at our network's place." if any(map(_reference, shown)) else ""
+    explanation = (
+        f"Further left is cheaper, higher is better: no family beats one on the dotted line in both."
+        f"{seeds}{hollow}{unmeasured}"
+    )
+    caution = (
+        ""
+        if all(point.tested for point in shown)
+        else "Accuracy is that on validation images, on which the configurations were chosen, until all are tested."
+    )
+    return Drawing(heading=TRADE_OFFS, explanation=explanation, plots=tuple(plots), caution=caution)
+
+
+def _against_size(points: Sequence[_Point]) -> Plot:
+    ticks = {"tickformat": "~s", "hoverformat": ".4~s"}
+    return _trade_off(points, logarithmic_axis("parameters", [point.cost for point in points], **ticks))
+
+
+def _against_speed(points: Sequence[_Point], results: StudyResults) -> Plot:
+    title = f"milliseconds for one image{_device(results)}"
+    ticks = {"tickformat": "~g", "hoverformat": ".3~g"}
+    return _trade_off(points, logarithmic_axis(title, [point.cost for point in points], **ticks))
+
+
+def _trade_off(points: Sequence[_Point], costs: Plot) -> Plot:
+    front = [points[place] for place in pareto_front([(point.cost, point.accuracy) for point in points])]
+    line = {
+        "type": "scatter",
+        "mode": "lines",
+        "name": "Pareto front",
+        "x": [point.cost for point in front],
+        "y": [point.accuracy for point in front],
+        "hoverinfo": "skip",
+        "line": {"shape": "hv", "color": GREY, "width": 1.5, "dash": "dot"},
+    }
+    reported = [_reported(point) for point in points if _reference(point) is not None]
+    worth = accuracy_axis("test accuracy" if points[0].tested else "validation accuracy")
+    return figure([line, *map(_found, points), *reported], costs, worth, showlegend=True)
+
+
+def _points(results: StudyResults, costs: Sequence[float | None]) -> list[_Point]:
+    """The families whose cost and accuracy are known.
+
+    Accuracies on different images cannot be compared, so it is the test of all of them or of none.
+    """
+    known = [
+        (place, family, cost)
+        for place, (family, cost) in enumerate(zip(results.families, costs, strict=True))
+        if cost is not None and cost > 0
+    ]
+    tested = all(family.tests for _, family, _ in known)
+    points: list[_Point] = []
+    for place, family, cost in known:
+        validated = _validated(family.candidate)
+        searched = () if validated is None else (validated,)
+        accuracies = tuple(test.accuracy for test in family.tests) if tested else searched
+        if accuracies:
+            points.append(_Point(place=place, result=family, cost=cost, accuracies=accuracies, tested=tested))
+    return points
+
+
+def _validated(candidate: Candidate | None) -> float | None:
+    """Validation accuracy of a candidate in its best epoch, whatever the study compares; None where it is not known."""
+    if candidate is None:
+        return None
+    best = next((epoch for epoch in candidate.epochs if epoch.get("epoch") == candidate.epoch), None)
+    return None if best is None else finite(best, "val_accuracy")
+
+
+def _found(point: _Point) -> Plot:
+    color, symbol = family_look(point.place)
+    above, below = max(point.accuracies) - point.accuracy, point.accuracy - min(point.accuracies)
+    spread = {"type": "data", "symmetric": False, "array": [above], "arrayminus": [below]}
+    bars = {"error_y": {**spread, "color": color, "thickness": 1.5, "width": 4}} if len(point.accuracies) > 1 else {}
+    return _marker(point, point.accuracy, color, symbol) | {"name": escaped_text(point.result.name)} | bars
+
+
+def _reference(point: _Point) -> float | None:
+    """The accuracy that was reported elsewhere on the same kind of images."""
+    reference = point.result.reference
+    if reference is None:
+        return None
+    return reference.test if point.tested else reference.validation
+
+
+def _reported(point: _Point) -> Plot:
+    color, symbol = family_look(point.place)
+    name = f"{escaped_text(point.result.name)}, reported"
+    return _marker(point, _reference(point), color, f"{symbol}-open") | {"name": name, "showlegend": False}
+
+
+def _marker(point: _Point, accuracy: float | None, color: str, symbol: str) -> Plot:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [point.cost],
+        "y": [accuracy],
+        "marker": {"color": color, "size": 11, "symbol": symbol, "line": {"width": 2, "color": color}},
+        "hovertemplate": "%{fullData.name}<br>%{x}: %{y:.2%}<extra></extra>",
+    }
+
+
+def _nothing(results: StudyResults) -> str:
+    if all(family.candidate is None for family in results.families):
+        return f"No trial is finished yet: `optrack run {results.study.name}` goes on with the search."
+    return "Neither size nor speed is known of a family whose accuracy is."
+
+
+def _device(results: StudyResults) -> str:
+    """Where latency was measured, for the axis; nothing where that differs, or is not known."""
+    devices = {family.latency_device for family in results.families if family.latency_ms is not None}
+    device = devices.pop() if len(devices) == 1 else None
+    return f" ({device})" if device else ""

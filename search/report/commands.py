@@ -1,0 +1,81 @@
+"""The commands that a reader of the page may want to type."""
+
+import json
+import shlex
+from dataclasses import dataclass
+
+from ..results import StudyResults
+from ..study import Pruner, Sampler, Study
+
+STORAGE, TRACKING_URI = "sqlite:///optuna.db", "sqlite:///mlflow.db"
+"""Where the commands look when they are not told; what lies there need not be named."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commands:
+    """A study from its search to this page, in the order in which the commands are given.
+
+    Args:
+        run: searches, with all that can be said on a command line, so that a fresh storage gets the same trials.
+        retrain: trains the best configurations again.
+        test: opens the test part.
+        report: writes this page.
+    """
+
+    run: str
+    retrain: str
+    test: str
+    report: str
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """All of them, in their order."""
+        return (self.run, self.retrain, self.test, self.report)
+
+
+def commands(results: StudyResults, reference: str) -> Commands:
+    """The commands that lead to these results.
+
+    Args:
+        results: of the study.
+        reference: how the user names the study.
+    """
+    name = shlex.quote(reference)
+    places = _option("--storage", results.storage, STORAGE)
+    both = f"{places}{_option('--tracking-uri', results.tracking_uri, TRACKING_URI)}"
+    seeds = max((len(family.models) for family in results.families), default=0)
+    raced = max((len(family.raced) for family in results.families), default=0)
+    retrain = f"optrack retrain {name}{f' --seeds {seeds}' if seeds else ''}{f' --confirm {raced}' if raced else ''}"
+    return Commands(
+        run=f"optrack run {name}{_settings(results.study)}{both}",
+        retrain=f"{retrain}{both}",
+        test=f"optrack test {name}{both}",
+        report=f"optrack report {name}{both}",
+    )
+
+
+def _settings(study: Study) -> str:
+    budget = study.budget
+    limits = {
+        "--trials": budget.trials,
+        "--epochs": budget.epochs,
+        "--patience": budget.patience,
+        "--total-epochs": budget.total_epochs,
+        "--timeout": budget.timeout_seconds,
+        "--seed": study.seed,
+    }
+    given = "".join(
+        f" {name} {value:g}" if isinstance(value, float) else f" {name} {value}"
+        for name, value in limits.items()
+        if value is not None
+    )
+    return f"{given}{_strategy('sampler', study.sampler)}{_strategy('pruner', study.pruner)}"
+
+
+def _strategy(kind: str, chosen: Sampler | Pruner) -> str:
+    options = [shlex.quote(f"{name}={json.dumps(value)}") for name, value in chosen.options.items()]
+    return "".join([f" --{kind} {shlex.quote(chosen.name)}", *(f" --{kind}-option {option}" for option in options)])
+
+
+def _option(name: str, value: str, default: str) -> str:
+    return "" if value == default else f" {name} {shlex.quote(value)}"

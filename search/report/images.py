@@ -1,0 +1,62 @@
+"""PNG files as parts of the page."""
+
+import base64
+import struct
+from dataclasses import dataclass
+
+from ..results import FamilyResult
+
+WORDS = {
+    "misclassified": (
+        "Misclassified images",
+        "Test images that the champion took for something else: the right class, its own answer and its confidence.",
+    ),
+    "filters": (
+        "First-layer filters",
+        "The champion's first layer before and after training. A filter that still looks like noise has learnt little.",
+    ),
+    "feature_maps": (
+        "Feature maps",
+        "What the champion's first and last convolution make of one image.",
+    ),
+}
+"""Name of a picture to its heading and caption."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A PNG file in the page.
+
+    Args:
+        heading: what it shows.
+        caption: how to look at it.
+        source: the file as a data: URL.
+        width: in pixels.
+        height: in pixels.
+    """
+
+    heading: str
+    caption: str
+    source: str
+    width: int
+    height: int
+
+
+def pictures(result: FamilyResult) -> tuple[Picture, ...]:
+    """The pictures of a family's champion, those that are known by name first."""
+    known = [name for name in WORDS if name in result.pictures]
+    others = [name for name in result.pictures if name not in WORDS]
+    return tuple(_picture(name, result.pictures[name]) for name in [*known, *others])
+
+
+def _picture(name: str, png: bytes) -> Picture:
+    heading, caption = WORDS.get(name, (name.replace("_", " ").capitalize(), ""))
+    # Width and height stand in the header chunk, which always comes first.
+    width, height = struct.unpack(">II", png[16:24])
+    return Picture(
+        heading=heading,
+        caption=caption,
+        source=f"data:image/png;base64,{base64.b64encode(png).decode()}",
+        width=width,
+        height=height,
+    )

@@ -1,0 +1,287 @@
+"""What stands at the top of the page: where the study stands, who is best, and what that rests on."""
+
+from dataclasses import dataclass
+
+from ..errors import StudyError
+from ..results import FamilyResult, RetrainedModel, StudyResults
+from ..verdict import FamilyScore, Verdict, verdict
+from .commands import Commands
+from .formats import count, duration, listing, metric_name, metric_value, percent, percent_range, plural
+from .trials import ended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A step of a study, from the search to the test.
+
+    Args:
+        name: of the step.
+        state: how far it has got, in words.
+        done: whether all families have been through it.
+        command: that goes on with it.
+    """
+
+    name: str
+    state: str
+    done: bool
+    command: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """Who is best.
+
+    Args:
+        sentence: the answer in one sentence.
+        basis: what the answer rests on.
+        comparisons: a sentence for each pair of families.
+        cautions: why less can be read out of it than it seems.
+    """
+
+    sentence: str
+    basis: str
+    comparisons: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A family in the tables at the top: texts, a dash where nothing is known.
+
+    Args:
+        name: of the family.
+        anchor: of its section.
+        seeds: how many models are retrained, and how many of these tested.
+        test: mean accuracy of the seeds on the test images.
+        spread: the lowest and the highest of these.
+        champion: accuracy of the champion.
+        interval: of the champion, for other test images of the kind.
+        validation: accuracy on validation images that the search found.
+        reference_validation: accuracy on validation images that somebody else reported.
+        reference_test: the same on test images.
+        source: of these.
+        above_reference: how far the mean test accuracy lies above the reference's, in points; empty without either.
+        parameters: of the network.
+        latency: for one image.
+        training: mean wall-clock time of a retraining.
+        trials: of the search.
+        epochs: of all these together.
+        search: seconds of training in the search.
+    """
+
+    name: str
+    anchor: str
+    seeds: str
+    test: str
+    spread: str
+    champion: str
+    interval: str
+    validation: str
+    reference_validation: str
+    reference_test: str
+    source: str
+    above_reference: str
+    parameters: str
+    latency: str
+    training: str
+    trials: str
+    epochs: str
+    search: str
+
+
+def judgement(results: StudyResults, commands: Commands) -> Judgement:
+    """Who is best, by the test where there is one, else by the search."""
+    tested = {family.name: family.tests for family in results.families if _champion_is_tested(family)}
+    if not tested:
+        return _before_the_test(results, commands)
+    try:
+        found = verdict(tested)
+    except StudyError as error:
+        return Judgement(sentence="The families cannot be compared.", basis=f"{error}.", cautions=_openings(results))
+    images = len(next(iter(tested.values()))[0].labels)
+    return Judgement(
+        sentence=f"{found.sentence}.",
+        basis=_basis(found, images),
+        comparisons=tuple(f"{comparison.sentence}." for comparison in found.comparisons),
+        cautions=(*_openings(results), *_untested(results, commands)),
+    )
+
+
+def scores(results: StudyResults) -> dict[str, FamilyScore]:
+    """Each tested family's score; those whose seeds cannot be compared are left out."""
+    found: dict[str, FamilyScore] = {}
+    for family in results.families:
+        try:
+            found |= (
+                {score.name: score for score in verdict({family.name: family.tests}).scores} if family.tests else {}
+            )
+        except StudyError:
+            continue
+    return found
+
+
+def best_first(results: StudyResults) -> list[FamilyResult]:
+    """The families, by mean test accuracy where they were tested, the others behind them by what the search found."""
+    known = scores(results)
+    sign = 1.0 if results.study.maximize else -1.0
+
+    def merit(family: FamilyResult) -> tuple[bool, float, bool, float]:
+        score, candidate = known.get(family.name), family.candidate
+        found = 0.0 if candidate is None else sign * candidate.value
+        return (score is not None, score.mean if score else 0.0, candidate is not None, found)
+
+    return sorted(results.families, key=merit, reverse=True)
+
+
+def steps(results: StudyResults, commands: Commands) -> tuple[Step, ...]:
+    """Where the study stands."""
+    families = results.families
+    trials = sum(len(ended(family.stored)) for family in families)
+    budget = results.study.budget.trials
+    searched = [family for family in families if len(ended(family.stored)) >= budget]
+    retrained = [family for family in families if family.models]
+    tested = [family for family in families if family.models and len(family.tests) == len(family.models)]
+    everything = plural(len(families), "family").replace("familys", "families")
+
+    def of_all(done: list[FamilyResult], word: str) -> str:
+        return f"{len(done)} of {everything} {word}" if done else "not yet"
+
+    return (
+        Step(
+            name="Search",
+            state=f"{plural(trials, 'trial')} ended, of {count(budget)} for each of {everything}",
+            done=bool(families) and len(searched) == len(families),
+            command=commands.run,
+        ),
+        Step(
+            name="Retraining",
+            state=of_all(retrained, "retrained"),
+            done=bool(families) and len(retrained) == len(families),
+            command=commands.retrain,
+        ),
+        Step(
+            name="Test",
+            state=of_all(tested, "tested"),
+            done=bool(families) and len(tested) == len(families),
+            command=commands.test,
+        ),
+    )
+
+
+def standing(family: FamilyResult, score: FamilyScore | None, anchor: str) -> Standing:
+    """A family's row in the tables at the top."""
+    reference, champion = family.reference, family.champion
+    # Of the champion alone, and not of a seed that was tested in its stead.
+    own = score if _champion_is_tested(family) else None
+    above = None if score is None or reference is None or reference.test is None else score.mean - reference.test
+    return Standing(
+        name=family.name,
+        anchor=anchor,
+        seeds=_seeds(family),
+        test=percent(score.mean if score else None),
+        spread=percent_range(score.lowest, score.highest) if score and len(score.accuracies) > 1 else percent(None),
+        champion=percent(own.champion if own else None),
+        interval=percent_range(*own.champion_interval) if own else percent(None),
+        validation=percent(validation_accuracy(family)),
+        reference_validation=percent(reference.validation if reference else None),
+        reference_test=percent(reference.test if reference else None),
+        source=reference.source if reference else "",
+        above_reference="" if above is None else f"{100 * above:+.2f}",
+        parameters=count(family.parameters),
+        latency=percent(None) if family.latency_ms is None else f"{family.latency_ms:.3g} ms",
+        training=duration(_mean_seconds(family.models) if champion else None),
+        trials=count(len(ended(family.stored))),
+        epochs=count(search_epochs(family)),
+        search=duration(search_seconds(family)),
+    )
+
+
+def search_epochs(family: FamilyResult) -> int:
+    """The epochs of all trials of a family."""
+    return sum(len(trial.intermediate_values) for trial in family.stored.trials)
+
+
+def search_seconds(family: FamilyResult) -> float:
+    """The wall-clock time of these epochs, added up over the workers."""
+    return sum(epoch["seconds"] for trial in family.stored.trials for epoch in trial.user_attrs.get("epochs", ()))
+
+
+def validation_accuracy(family: FamilyResult) -> float | None:
+    """The accuracy on validation images of the candidate's best epoch, also where the metric is the loss."""
+    candidate = family.candidate
+    if candidate is None:
+        return None
+    best = (epoch for epoch in candidate.epochs if epoch.get("epoch") == candidate.epoch)
+    return next((epoch["val_accuracy"] for epoch in best if "val_accuracy" in epoch), None)
+
+
+def _champion_is_tested(family: FamilyResult) -> bool:
+    return family.champion is not None and family.champion.test is not None
+
+
+def _mean_seconds(models: tuple[RetrainedModel, ...]) -> float:
+    return sum(model.seconds for model in models) / len(models)
+
+
+def _seeds(family: FamilyResult) -> str:
+    models, tested = len(family.models), len(family.tests)
+    return str(models) if models == tested else f"{models}, {tested} tested"
+
+
+def _basis(found: Verdict, images: int) -> str:
+    seeds = sorted({len(score.accuracies) for score in found.scores})
+    models = listing([str(number) for number in seeds])
+    pairs = len(found.comparisons)
+    correction = f", Holm-corrected over {pairs} pairs" if pairs > 1 else ""
+    compared = (
+        f" Pairs: difference of the means with a 95 % paired bootstrap interval, and McNemar's exact test between the "
+        f"champions{correction}."
+    )
+    return (
+        f"By accuracy on {plural(images, 'test image')}, which nothing was chosen by; mean over {models} "
+        f"{'seed' if models == '1' else 'seeds'} per family.{compared if pairs else ''}"
+    )
+
+
+def _before_the_test(results: StudyResults, commands: Commands) -> Judgement:
+    metric = results.study.metric
+    found = [family for family in best_first(results) if family.candidate is not None]
+    if not found or found[0].candidate is None:
+        return Judgement(sentence="No trial is finished yet.", basis=f"The search goes on with `{commands.run}`.")
+    leader = found[0].candidate
+    missing = commands.test if found[0].models else commands.retrain
+    basis = (
+        f"By {metric_name(metric)} in the search alone, in its best epoch. As the best of many trials and epochs it is "
+        f"too good to be expected of new images, and no verdict: that takes models that are trained again and tested. "
+        f"Next: `{missing}`."
+    )
+    return Judgement(
+        sentence=f"No verdict yet: {leader.family} leads the search with {metric_value(metric, leader.value)}.",
+        basis=basis,
+    )
+
+
+def _openings(results: StudyResults) -> tuple[str, ...]:
+    again = [
+        f"{family.name}, seed {model.number}: {model.test.openings} times"
+        for family in results.families
+        for model in family.models
+        if model.test is not None and model.test.openings > 1
+    ]
+    if not again:
+        return ()
+    warning = (
+        f"The test part was opened more than once ({'; '.join(again)}): whatever was chosen in between was chosen with "
+        "the test images in view, and their figures may be too good."
+    )
+    return (warning,)
+
+
+def _untested(results: StudyResults, commands: Commands) -> tuple[str, ...]:
+    missing = [family for family in results.families if not _champion_is_tested(family)]
+    if not missing:
+        return ()
+    to_retrain = [family.name for family in missing if not family.models]
+    words = f"Not in the verdict, as not tested: {listing([family.name for family in missing])}."
+    needed = [*([commands.retrain] if to_retrain else []), commands.test]
+    return (f"{words} Next: {' and then '.join(f'`{command}`' for command in needed)}.",)

@@ -1,0 +1,76 @@
+"""The same configuration trained again under another seed: what chance alone does to the metric."""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import fmean
+
+from ..candidates import REPLICATE_ATTRIBUTE
+from ..storage import StoredFamily
+from .trials import Trial, finished, value_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Trials of one configuration.
+
+    Args:
+        values: of the metric, by trial number; at least two.
+    """
+
+    values: Mapping[int, float]
+
+    @property
+    def mean(self) -> float:
+        """The mean value."""
+        return fmean(self.values.values())
+
+    @property
+    def squares(self) -> float:
+        """Sum of the squared distances from the mean."""
+        return sum((value - self.mean) ** 2 for value in self.values.values())
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of the values (n - 1)."""
+        return math.sqrt(self.squares / (len(self.values) - 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noise:
+    """What replicates tell.
+
+    Args:
+        groups: of trials with equal configurations, in the order of their first trials.
+    """
+
+    groups: tuple[Group, ...]
+
+    @property
+    def degrees(self) -> int:
+        """Degrees of freedom: values less means."""
+        return sum(len(group.values) - 1 for group in self.groups)
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of the metric between seeds, pooled over the groups."""
+        return math.sqrt(sum(group.squares for group in self.groups) / self.degrees)
+
+
+def noise(stored: StoredFamily) -> Noise | None:
+    """The noise that a family's replicates show; None where no finished trial replicates a finished one."""
+    known = {trial.number: trial for trial in finished(stored)}
+    groups: defaultdict[int, dict[int, float]] = defaultdict(dict)
+    for number, trial in known.items():
+        groups[_first(trial, known)][number] = value_of(trial)
+    repeated = tuple(Group(values=values) for _, values in sorted(groups.items()) if len(values) > 1)
+    return Noise(groups=repeated) if repeated else None
+
+
+def _first(trial: Trial, known: Mapping[int, Trial]) -> int:
+    """The first trial of a configuration; a replicate may name another replicate."""
+    earlier = trial.user_attrs.get(REPLICATE_ATTRIBUTE)
+    if earlier is None or earlier >= trial.number:
+        return trial.number
+    return _first(known[earlier], known) if earlier in known else earlier

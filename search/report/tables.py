@@ -1,0 +1,147 @@
+"""The tables of the page that are lists of trials, models or costs."""
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from ..pictures import Table
+from ..results import FamilyResult, RetrainedModel
+from ..study import Study
+from .formats import NOTHING, count, duration, metric_difference, metric_name, metric_value, percent, plural
+from .overview import search_epochs, search_seconds
+from .replicates import Noise
+from .trials import counts
+
+
+def race_table(result: FamilyResult) -> Table | None:
+    """The configurations that were raced over fresh seeds; None without a race."""
+    if not result.raced:
+        return None
+    metric = result.stored.study.metric
+    found = {trial.number: trial.value for trial in result.stored.trials}
+    rows = tuple(
+        (
+            f"{trial}, chosen" if result.candidate and trial == result.candidate.trial else str(trial),
+            metric_value(metric, found.get(trial)),
+            ", ".join(metric_value(metric, value) for value in values) or NOTHING,
+            metric_value(metric, fmean(values) if values else None),
+        )
+        for trial, values in result.raced.items()
+    )
+    return Table(
+        heading="Race",
+        explanation=(
+            f"The best configurations of the search, trained again under fresh seeds, by {metric_name(metric)}: "
+            "the search's own value of a trial is partly luck, the mean over fresh seeds less so."
+        ),
+        columns=("trial", "in the search#", "under fresh seeds", "mean#"),
+        rows=rows,
+    )
+
+
+def model_table(result: FamilyResult) -> Table | None:
+    """The retrained models, one row for each seed; None while there are none."""
+    if not result.models:
+        return None
+    return Table(
+        heading="Retrained",
+        explanation=(
+            "Trained anew on training and validation images together, the schedule stretched to the number of epochs "
+            "at which the configuration was best. The first seed is the champion: choosing by the test would be a leak."
+        ),
+        columns=(
+            "model",
+            "seed#",
+            "epochs#",
+            "time#",
+            "last training accuracy#",
+            "test accuracy#",
+            "test loss#",
+            "calibration error#",
+            "openings#",
+        ),
+        rows=tuple(_model_row(model) for model in result.models),
+    )
+
+
+def _model_row(model: RetrainedModel) -> tuple[str, ...]:
+    test = model.test
+    accuracy = model.epochs[-1].get("train_accuracy") if model.epochs else None
+    return (
+        "1, champion" if model.number == 1 else str(model.number),
+        str(model.seed),
+        count(len(model.epochs)),
+        duration(model.seconds),
+        percent(accuracy),
+        percent(test.accuracy if test else None),
+        f"{test.loss:.4f}" if test else NOTHING,
+        percent(test.calibration_error if test else None),
+        count(None if test is None else test.openings),
+    )
+
+
+def replicate_table(noise: Noise, study: Study) -> Table:
+    """The trials that repeat a configuration, one row for each configuration."""
+    metric = study.metric
+    rows = tuple(
+        (
+            ", ".join(str(trial) for trial in group.values),
+            ", ".join(metric_value(metric, value) for value in group.values.values()),
+            metric_value(metric, group.mean),
+            metric_difference(metric, group.deviation),
+        )
+        for group in noise.groups
+    )
+    repeated = sum(len(group.values) for group in noise.groups)
+    explanation = (
+        f"{plural(repeated, 'trial')} trained {plural(len(noise.groups), 'configuration')} under different seeds. "
+        f"By chance alone {metric_name(metric)} has a standard deviation of "
+        f"{metric_difference(metric, noise.deviation)} (pooled, degrees of freedom: {noise.degrees}): two trials that "
+        "differ by less than about three times that may well be equal."
+    )
+    return Table(
+        heading="Replicates",
+        explanation=explanation,
+        columns=("trials", metric_name(metric), "mean#", "standard deviation#"),
+        rows=rows,
+    )
+
+
+def cost_table(families: Sequence[FamilyResult]) -> Table | None:
+    """What each family cost, and all together; None without families."""
+    if not families:
+        return None
+    costs = [_costs(family) for family in families]
+    together = [sum(column) for column in zip(*costs, strict=True)]
+    return Table(
+        heading="Cost",
+        explanation=(
+            "Epochs are those that were trained, also of trials that were stopped early. Times are of training alone, "
+            "added up over workers that ran side by side; waiting, decoding and starting are not in them."
+        ),
+        columns=("family", "finished#", "pruned#", "failed#", "epochs#", "search#", "retraining#", "both#"),
+        rows=(
+            *(_cost_texts(family.name, cost) for family, cost in zip(families, costs, strict=True)),
+            *([_cost_texts("together", together)] if len(families) > 1 else []),
+        ),
+    )
+
+
+def _costs(family: FamilyResult) -> list[float]:
+    """Trials by state, epochs, and seconds of search and of retraining."""
+    trials = counts(family.stored)
+    return [
+        *(trials[word] for word in ("finished", "pruned", "failed")),
+        search_epochs(family),
+        search_seconds(family),
+        sum(model.seconds for model in family.models),
+    ]
+
+
+def _cost_texts(name: str, cost: Sequence[float]) -> tuple[str, ...]:
+    *numbers, search, retraining = cost
+    times = (search, retraining, search + retraining)
+    return (
+        name,
+        *(count(round(number)) for number in numbers),
+        *(duration(time) if time else NOTHING for time in times),
+    )
