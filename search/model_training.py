@@ -146,6 +146,11 @@ class ModelTrainer:
             keep: called when a training has ended well, before its run is closed; the weights' file is still there.
         """
         runs = {run.training: run for run in known}
+        for training in planned:
+            before = runs.get(training.digest)
+            if before is not None and before.trial != training.candidate.trial:
+                # A replicate of that trial is the candidate now; what its configuration has trained is its own.
+                self._tracker.set_tag(before.run_id, "optrack.trial", str(training.candidate.trial))
         waiting = deque(item for item in planned if item.digest not in runs or runs[item.digest].state != "finished")
         if planned:
             self._observer.trainings_planned(planned[0].stage, tuple(waiting), len(planned) - len(waiting))

@@ -28,7 +28,13 @@ def intervals(
     sqrt(kept / left out), is the standard error of the shares of all trials. A bootstrap, which draws with replacement,
     does not do here: PED-ANOVA looks at the best tenth, of which a bootstrap's copies are a great part, and so finds
     differences everywhere. It put a parameter that decides at 0.26, 0.37 and 0.59 on average with 20, 40 and 100 trials
-    where the trials themselves put it at 0.36, 0.48 and 0.74.
+    where the trials themselves put it at 0.36, 0.48 and 0.74 (30 studies each).
+
+    Measured on 40 studies each of 20, 40 and 100 random trials, of one parameter that decides and seven that do not:
+    PED-ANOVA's intervals held the mean share of the first in 95, 98 and 98 % of the studies, those of the others in 88,
+    91 and 95 %; two of the others lay apart in under 1 % of their pairs; MDI's in 95 to 100 and 97 to 100 %. On 15
+    studies each whose trials TPE chose, PED-ANOVA's held in 100, 93 and 93 %, and in 92, 95 and 95 %; two of the others
+    lay apart in up to 3 %.
 
     Args:
         estimate: Float [parameters], the shares of all trials, around which the intervals lie.

@@ -89,12 +89,12 @@ def retrain_study(
         )
     check_places(places)
     study = stores.whole_study(families)
+    runs = ModelRuns(places.tracking_uri, study.name)
     devices = devices_of(machine, most=len(families) * seeds * max(confirm, 1))
     data = prepared_data(study, places, on_decoded)
     check_comparable(study, data, families)
     for family in study.families:
         check_weights(family, data.input_shape, len(data.classes))
-    runs = ModelRuns(places.tracking_uri, study.name)
     with stores.owned(places.storage, study.name), launcher_of(machine, devices) as launcher:
         retraining = Retraining(
             study,

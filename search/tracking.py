@@ -149,7 +149,7 @@ class Tracker:
     def logged_epochs(self, run_id: str) -> int:
         """How many epochs of a run are recorded already."""
         with answers_of(self.uri):
-            return max((metric.step for metric in self._client.get_metric_history(run_id, "val_loss")), default=0)
+            return max((metric.step for metric in self._client.get_metric_history(run_id, "train_loss")), default=0)
 
     def log_epoch(self, run_id: str, epoch: int, metrics: Mapping[str, float]) -> None:
         """One epoch's metrics in one call, which returns when they are stored."""
@@ -233,7 +233,8 @@ class Tracker:
         """A run that is running: the known one, or the one that a dead process left, or a new one."""
         run_id = known_run
         if run_id is None:
-            run_id = left or self._create_run(name, own)
+            # All at once: whoever finds the run of a process that died just then must know what it is.
+            run_id = left or self._create_run(name, {**own, **tags, "optrack.state": "running"})
             entries = [Param(key, str(value)[:PARAM_LIMIT]) for key, value in params.items()]
             self._client.log_batch(run_id, params=entries)
             self._client.log_inputs(run_id, [self._dataset_input()])
@@ -249,7 +250,8 @@ class Tracker:
 
     def _left_running(self, parent: str, family: Family) -> dict[tuple[str, int], str]:
         """The runs of trials whose process died before Optuna heard of them."""
-        query = f"attributes.status = 'RUNNING' and tags.`mlflow.parentRunId` = '{parent}'"
+        mine = f"tags.`mlflow.parentRunId` = '{parent}' and tags.`optrack.stage` = 'search'"
+        query = f"attributes.status = 'RUNNING' and {mine}"
         runs = self._client.search_runs([self.experiment_id], query)
         return {(family.name, int(run.data.tags["optrack.trial"])): run.info.run_id for run in runs}
 

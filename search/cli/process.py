@@ -50,7 +50,7 @@ def option(name: str, value: object, default: object) -> str:
 
 
 def place_options(places: "Places", *, storage: bool = True, tracking: bool = True, data: bool = True) -> str:
-    """The options that say where things lie, as they must be typed again; nothing for defaults.
+    """The options that say where things lie, as they must be typed again but for passwords; nothing for defaults.
 
     Args:
         places: where things lie.
@@ -58,10 +58,11 @@ def place_options(places: "Places", *, storage: bool = True, tracking: bool = Tr
         tracking: whether it takes MLflow's address.
         data: whether it takes the folders of images.
     """
+    from ..mlflow_address import shown as shown_address
     from ..storage import shown
 
     text = option("--storage", shown(places.storage), DEFAULT_STORAGE) if storage else ""
-    text += option("--tracking-uri", places.tracking_uri, DEFAULT_TRACKING_URI) if tracking else ""
+    text += option("--tracking-uri", shown_address(places.tracking_uri), DEFAULT_TRACKING_URI) if tracking else ""
     if data:
         text += option("--data-dir", places.data_dir, DEFAULT_DATA_DIR)
         text += option("--cache-dir", places.cache_dir, DEFAULT_CACHE_DIR)

@@ -54,7 +54,8 @@ def retrain(
 ) -> int:
     """Train the best configuration of each family again, on all images, and register the champions.
 
-    Training and validation images are trained on, and each configuration for as many epochs as it was best at. What was trained before is not trained again.
+    Training and validation images are trained on, and each configuration for as many epochs as it was best at. What was
+    trained before is not trained again.
     """
     _, stored = stored_study(study, storage)
     families = chosen_families(stored, family)

@@ -58,6 +58,11 @@ def run_test(
     results = collect(stored, storage=storage, tracking_uri=tracking_uri)
     names = [each.name for each in chosen]
     families = [each for each in results.families if each.name in names]
+    unfinished = [each.name for each in chosen if each.best is None]
+    if unfinished:
+        raise NothingStoredError(
+            f"family {unfinished[0]!r} has no finished trial yet: `optrack run {study}` goes on with its search"
+        )
     missing = [each.name for each in families if not each.models]
     if len(missing) == len(families) or (family and missing):
         raise NothingStoredError(

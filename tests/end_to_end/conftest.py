@@ -238,7 +238,7 @@ def searched(shared_folder: Callable[[str, Callable[[Path], None]], Path]) -> Pa
 
 @pytest.fixture(scope="session")
 def finished(shared_folder: Callable[[str, Callable[[Path], None]], Path]) -> Path:
-    """A folder in which `tiny.py` was run, retrained, tested, reported and exported; `answers.json` has their answers."""
+    """A folder in which `tiny.py` was run, retrained, tested, reported and exported; answers.json is what they said."""
     return shared_folder("finished", _finish)
 
 

@@ -201,3 +201,20 @@ def test_the_test_part_is_opened_once_unless_it_is_asked_for_again(pictures: Pat
     assert row.split()[-1] == "2"
     assert optrack("report", "pictures.py").returncode == 0
     assert "opened" in (pictures / "pictures-report.html").read_text()
+
+
+def test_a_model_whose_files_are_gone_is_named_with_the_way_out(pictures: Path, optrack: Run) -> None:
+    assert optrack("run", "pictures.py", "--launcher", "inline").returncode == 0
+    assert optrack("retrain", "pictures.py", "--launcher", "inline", "--seeds", 1).returncode == 0
+    [weights] = (pictures / "mlruns").glob("pictures/*/artifacts/model/weights.safetensors")
+    weights.unlink()
+    for command in ("test", "export"):
+        refused = optrack(command, "pictures.py")
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert "weights.safetensors" in refused.stderr
+        assert refused.stderr.count("\n") == 1
+    shutil.rmtree(weights.parent)
+    refused = optrack("test", "pictures.py")
+    assert refused.returncode == 2
+    assert "is gone from MLflow" in refused.stderr
+    assert "`optrack retrain pictures` makes it again" in refused.stderr

@@ -156,6 +156,16 @@ COMMANDS = [
         "importance digits", ["sqlite:///optuna.db", "optrack run"], id="the importance of what was never run"
     ),
     pytest.param("importance digitz", ["'digitz'", "did you mean 'digits'"], id="the importance of an unknown study"),
+    pytest.param("retrain digits", ["sqlite:///optuna.db", "optrack run"], id="retraining what was never run"),
+    pytest.param("retrain digitz", ["'digitz'", "did you mean 'digits'"], id="retraining an unknown study"),
+    pytest.param("retrain digits --seeds 0", ["--seeds", "1"], id="retraining under no seed"),
+    pytest.param("retrain digits --confirm -1", ["--confirm", "0"], id="a race of fewer than none"),
+    pytest.param("test digits", ["sqlite:///optuna.db", "optrack run"], id="testing what was never run"),
+    pytest.param("test digitz", ["'digitz'", "did you mean 'digits'"], id="testing an unknown study"),
+    pytest.param("report digits", ["sqlite:///optuna.db", "optrack run"], id="a report about what was never run"),
+    pytest.param("report digitz", ["'digitz'", "did you mean 'digits'"], id="a report about an unknown study"),
+    pytest.param("export digits", ["mlflow.db", "optrack retrain digits"], id="exporting what is not there"),
+    pytest.param("export digits --tracking-uri sqlite:///foreign.db", ["foreign.db"], id="exporting from elsewhere"),
     pytest.param("ui", ["optrack run"], id="the pages of nothing"),
     pytest.param("ui --mlflow-port 0", ["--mlflow-port", "1"], id="port 0"),
     pytest.param("ui --dashboard-port 70000", ["--dashboard-port", "65535"], id="a port above all"),
@@ -271,12 +281,53 @@ def test_a_study_without_a_finished_trial_has_no_best(optrack: Run, stage: Path)
         "optrack: error: study 'mine' has no finished trial yet: `optrack status mine` shows where it stands\n"
     )
     assert optrack("status", "mine").returncode == 0
+    for command in ("retrain", "test"):
+        answer = optrack(command, "mine")
+        assert (answer.returncode, answer.stdout) == (2, "")
+        assert "'linear' has no finished trial yet: `optrack run mine`" in answer.stderr
 
 
+@pytest.mark.parametrize("command", ["importance", "report"])
 @pytest.mark.parametrize("output", ["empty", "text.db/page.html"])
-def test_a_page_that_cannot_be_written_is_refused(output: str, optrack: Run, stage: Path, searched: Path) -> None:
-    arguments = f"importance tiny --storage sqlite:///{searched}/optuna.db --output {output}"
+def test_a_page_that_cannot_be_written_is_refused(
+    output: str, command: str, optrack: Run, stage: Path, searched: Path
+) -> None:
+    arguments = f"{command} tiny --storage sqlite:///{searched}/optuna.db --output {output}"
     is_refused(optrack, stage, arguments, ["--output", output])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("retrain tiny --family lineer", ["'lineer'", "did you mean 'linear'"]),
+        ("test tiny --family lineer", ["'lineer'", "did you mean 'linear'"]),
+        ("test tiny", ["linear", "no retrained model", "optrack retrain tiny"]),
+        ("retrain tiny --launcher ray", ["'ray'", "processes"]),
+        ("retrain tiny --device gpu", ["'gpu'", "cuda:N"]),
+        ("retrain tiny --tracking-uri sqlite:///empty", ["/empty is a folder"]),
+        ("retrain tiny --tracking-uri sqlite:///mlflow.db", ["mlflow.db", "no experiment 'tiny'", "--tracking-uri"]),
+        ("test tiny --tracking-uri sqlite:///foreign.db", ["foreign.db", "MLflow"]),
+        ("report tiny --tracking-uri sqlite:///text.db", ["text.db"]),
+        ("export tiny", ["'tiny'", "optrack retrain tiny"]),
+    ],
+)
+def test_after_a_search_too_what_makes_no_sense_is_refused(
+    arguments: str, words: list[str], optrack: Run, stage: Path, searched: Path
+) -> None:
+    arguments += "" if arguments.startswith("export") else f" --storage sqlite:///{searched}/optuna.db"
+    arguments += "" if "--tracking-uri" in arguments else f" --tracking-uri sqlite:///{searched}/mlflow.db"
+    is_refused(optrack, stage, arguments, words)
+
+
+@pytest.mark.parametrize("command", ["retrain", "test", "report", "export"])
+def test_an_mlflow_that_is_away_is_said_after_a_search_too(
+    command: str, optrack: Run, stage: Path, searched: Path
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    where = "" if command == "export" else f" --storage sqlite:///{searched}/optuna.db"
+    is_refused(optrack, stage, f"{command} tiny{where} --tracking-uri {address}", [address, "refused"])
 
 
 @pytest.mark.parametrize("group", ["", "dataset", "architecture"])

@@ -195,7 +195,7 @@ def workshop(tmp_path: Path) -> Workshop:
 
 
 @pytest.fixture(autouse=True)
-def curves(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Curve]]:
+def curves(monkeypatch: pytest.MonkeyPatch) -> list[Curve]:
     """What takes the place of training follows the last of these."""
     found: list[Curve] = [lambda _, epoch: 1 / epoch]
 
@@ -210,7 +210,7 @@ def curves(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Curve]]:
             job.weights.write_text(f"weights of {job.seed}")
 
     monkeypatch.setattr("optrack.search.launchers.inline.train", scripted)
-    yield found
+    return found
 
 
 def result_of(epoch: int, loss: float, *, validates: bool = False) -> EpochResult:
@@ -233,6 +233,9 @@ PREPARED = Prepared(
     layout="embedded",
     input_shape=(1, 8, 8),
     classes=("0", "1"),
+    train_images=8,
+    validation_images=2,
+    split=Path("nowhere"),
 )
 CANDIDATE = Candidate(
     family="f",

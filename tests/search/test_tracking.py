@@ -30,6 +30,7 @@ FAMILY = Family(
 )
 EPOCH = {"train_loss": 0.5, "val_loss": 0.4, "val_accuracy": 0.9}
 TAGS = {"optrack.seed": "1", "optrack.device": "cpu", "optrack.threads": "1"}
+MODEL_TAGS = {"optrack.stage": "retrain", "optrack.family": "linear", "optrack.trial": "0", **TAGS}
 
 
 def study_of(name: str = "mine", metric: Any = "val_accuracy") -> Study:
@@ -59,6 +60,10 @@ def opened(
     tracker: Tracker, parent: str, *, known_run: str | None = None, params: Mapping[str, object] | None = None
 ) -> str:
     return tracker.open_trial(parent, FAMILY, 0, known_run=known_run, params=params or {"lr": 0.5}, tags=TAGS)
+
+
+def opened_model(tracker: Tracker, parent: str, *, known_run: str | None = None, lr: float = 0.5) -> str:
+    return tracker.open_model(parent, "linear, retrained", known_run=known_run, params={"lr": lr}, tags=MODEL_TAGS)
 
 
 def run_of(tracker: Tracker, run_id: str) -> Run:
@@ -114,6 +119,67 @@ def test_a_run_that_was_left_before_optuna_heard_of_it_is_taken_up(
 
 def test_a_new_run_has_no_epochs(tracker: Tracker) -> None:
     assert tracker.logged_epochs(opened(tracker, tracker.open_family(FAMILY))) == 0
+
+
+def test_a_model_has_a_run_under_its_familys_and_an_interrupted_one_goes_on_in_it(tracker: Tracker) -> None:
+    parent = tracker.open_family(FAMILY)
+    run_id = opened_model(tracker, parent)
+    run = run_of(tracker, run_id)
+    assert (run.info.run_name, run.info.status) == ("linear, retrained", "RUNNING")
+    assert {**MODEL_TAGS, "mlflow.parentRunId": parent, "optrack.state": "running"}.items() <= run.data.tags.items()
+    assert run.data.params == {"lr": "0.5"}
+    tracker.close_run(run_id, "interrupted")
+    assert opened_model(tracker, parent, known_run=run_id, lr=0.25) == run_id
+    run = run_of(tracker, run_id)
+    assert (run.info.status, run.data.tags["optrack.state"]) == ("RUNNING", "running")
+    assert run.data.params == {"lr": "0.5"}
+    assert opened_model(tracker, parent) != run_id
+
+
+def test_the_epochs_of_a_model_that_nothing_validates_are_counted_too(tracker: Tracker) -> None:
+    run_id = opened_model(tracker, tracker.open_family(FAMILY))
+    for epoch in (1, 2):
+        tracker.log_epoch(run_id, epoch, {"train_loss": 0.5, "train_accuracy": 0.9})
+    assert tracker.logged_epochs(run_id) == 2
+
+
+def test_the_run_that_a_retraining_left_is_not_taken_for_a_trials(tracker: Tracker, uri: str, digits: Prepared) -> None:
+    parent = tracker.open_family(FAMILY)
+    left = opened_model(tracker, parent)
+    again = Tracker(uri, study_of(), digits)
+    assert opened(again, again.open_family(FAMILY)) != left
+
+
+@pytest.mark.parametrize("opens", [opened, opened_model])
+def test_a_run_whose_process_dies_while_it_is_opened_is_known_for_what_it_is(
+    opens: Any, tracker: Tracker, uri: str, digits: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    parent = tracker.open_family(FAMILY)
+    with monkeypatch.context() as dying:
+        dying.setattr(MlflowClient, "log_batch", die)
+        with pytest.raises(KeyboardInterrupt):
+            opens(tracker, parent)
+    query = f"tags.`mlflow.parentRunId` = '{parent}'"
+    [left] = MlflowClient(uri).search_runs([tracker.experiment_id], query)
+    assert left.data.tags["optrack.state"] == "running"
+    assert left.data.tags["optrack.trial"] == "0"
+    assert left.data.tags["optrack.seed"] == "1"
+    again = Tracker(uri, study_of(), digits)
+    assert again.open_family(FAMILY) == parent
+
+
+def test_a_folder_and_a_tag_are_added_to_a_run(tracker: Tracker, tmp_path: Path) -> None:
+    run_id = tracker.open_family(FAMILY)
+    (tmp_path / "made/inner").mkdir(parents=True)
+    (tmp_path / "made/inner/file").write_text("content")
+    tracker.log_folder(run_id, tmp_path / "made", "model")
+    tracker.set_tag(run_id, "optrack.candidate", "3")
+    run = run_of(tracker, run_id)
+    assert (Path(str(run.info.artifact_uri)) / "model/inner/file").read_text() == "content"
+    assert run.data.tags["optrack.candidate"] == "3"
 
 
 def test_the_best_epoch_is_what_mlflows_table_shows(tracker: Tracker) -> None:
@@ -197,10 +263,12 @@ def test_the_views_of_an_experiment_put_the_best_first(
 ) -> None:
     tracker = Tracker(uri, study_of(metric=metric), digits)
     tags = MlflowClient(uri).get_experiment(tracker.experiment_id).tags
-    views = [json.loads(value) for name, value in tags.items() if name.startswith("mlflow.sharedViewState.")]
-    assert len(views) == 2
-    for view in views:
-        assert (view["orderByKey"], view["orderByAsc"]) == (f"metrics.`best/{metric}`", ascending)
+    prefix = "mlflow.sharedViewState."
+    views = {name.removeprefix(prefix): json.loads(tags[name]) for name in tags if name.startswith(prefix)}
+    best = (f"metrics.`best/{metric}`", ascending)
+    expected = {"trials": best, "families": best, "models": ("metrics.`test/accuracy`", False)}
+    assert {name: (view["orderByKey"], view["orderByAsc"]) for name, view in views.items()} == expected
+    for view in views.values():
         assert view["orderByKey"] in view["selectedColumns"]
     assert tags["mlflow.note.content"].startswith("# mine\n\nSearch on **digits** (1 x 8 x 8, 10 classes, digest `")
     assert "- **linear**: `logistic`, searched in `lr`, `optimizer`" in tags["mlflow.note.content"]

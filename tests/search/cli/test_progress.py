@@ -1,5 +1,6 @@
 # pyright: reportPrivateUsage=false
 import io
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -53,6 +54,11 @@ def test_a_pruned_trial_is_told_with_its_last_epoch() -> None:
 def test_a_failed_trial_is_told_with_its_reason() -> None:
     line = trial_line(running(0.5, reason="RuntimeError: no memory", failed=1), "failed")
     assert line == "linear 3: failed, RuntimeError: no memory, lr=0.01235 optimizer=adam"
+
+
+def test_a_replicate_is_told_with_the_trial_that_it_repeats() -> None:
+    line = trial_line(replace(running(0.5), replicate_of=0), "finished")
+    assert line.startswith("linear 3, a replicate of 0: finished, val_accuracy 0.5 in epoch 1, ")
 
 
 def test_lines_go_to_stderr_one_for_each_trial(capsys: pytest.CaptureFixture[str]) -> None:

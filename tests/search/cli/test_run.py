@@ -1,7 +1,8 @@
 # pyright: reportPrivateUsage=false
-import signal
-from collections.abc import Iterator
-from typing import Any, cast
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,41 +13,9 @@ from optrack.search.cli.options import (
     DEFAULT_STORAGE,
     DEFAULT_TRACKING_URI,
 )
-from optrack.search.cli.run import _closing_words, _key_value, _stop_on_signals, _strategy
-from optrack.search.coordinator import Coordinator, Outcome
+from optrack.search.cli.run import _closing_words, _key_value, _strategy
+from optrack.search.coordinator import Outcome
 from optrack.search.places import Places
-
-
-class Stoppable:
-    """In the place of a coordinator."""
-
-    def __init__(self) -> None:
-        self.stops = 0
-
-    def stop(self) -> None:
-        self.stops += 1
-
-
-@pytest.fixture
-def kept_handlers() -> Iterator[None]:
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
-
-
-@pytest.mark.usefixtures("kept_handlers")
-@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_asks_to_stop_and_the_second_ends_at_once(first: int, second: int) -> None:
-    coordinator = Stoppable()
-    _stop_on_signals(cast("Coordinator", coordinator))
-    assert coordinator.stops == 0
-    signal.raise_signal(first)
-    assert coordinator.stops == 1
-    with pytest.raises(KeyboardInterrupt):
-        signal.raise_signal(second)
-    assert coordinator.stops == 1
 
 
 @pytest.mark.parametrize(
@@ -117,4 +86,18 @@ def test_the_exit_code_says_how_it_ended(
     output = capsys.readouterr()
     assert output.out == ""
     assert output.err.startswith(words)
-    assert ("optrack run digits --trials 12" in output.err) == (code != 130)
+    next_commands = [line.split("  #")[0].strip() for line in output.err.partition("Next:\n")[2].splitlines()]
+    expected = ["optrack importance digits", "optrack ui", "optrack retrain digits"]
+    assert next_commands == ([] if code == 130 else expected)
+
+
+def test_the_next_commands_say_where_things_lie_as_far_as_each_asks_for_it(capsys: pytest.CaptureFixture[str]) -> None:
+    places = replace(PLACES, storage="sqlite:///a.db", tracking_uri="sqlite:///b.db", data_dir=Path("my data"))
+    _closing_words("my study.py", Outcome(interrupted=False, timed_out=False, failed=0, trials=6), places)
+    where, data = ["--storage", "sqlite:///a.db"], ["--data-dir", "my data"]
+    tracking = ["--tracking-uri", "sqlite:///b.db"]
+    assert [shlex.split(line, comments=True) for line in capsys.readouterr().err.splitlines()[1:]] == [
+        ["optrack", "importance", "my study.py", *where],
+        ["optrack", "ui", *where, *tracking],
+        ["optrack", "retrain", "my study.py", *where, *tracking, *data],
+    ]

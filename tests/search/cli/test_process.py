@@ -1,0 +1,90 @@
+import shlex
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from optrack.search import StudyError
+from optrack.search.cli.options import DEFAULT_CACHE_DIR, DEFAULT_DATA_DIR, DEFAULT_STORAGE, DEFAULT_TRACKING_URI
+from optrack.search.cli.process import machine_of, option, place_options, stop_on_signals
+from optrack.search.machine import Machine
+from optrack.search.places import Places
+
+
+@pytest.fixture
+def kept_handlers() -> Iterator[None]:
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("kept_handlers")
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_asks_to_stop_and_the_second_ends_at_once(first: int, second: int) -> None:
+    stops: list[str] = []
+    stop_on_signals(lambda: stops.append("stop"))
+    assert stops == []
+    signal.raise_signal(first)
+    assert stops == ["stop"]
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(second)
+    assert stops == ["stop"]
+
+
+def test_what_is_said_of_the_machine_is_what_is_used_of_it() -> None:
+    machine = machine_of(launcher="inline", device="cuda:1", workers=3, threads=2)
+    assert machine == Machine(launcher="inline", device="cuda:1", workers=3, threads=2)
+    assert machine_of(launcher="processes", device="auto", workers=None, threads=None) == Machine()
+
+
+def test_an_unknown_launcher_is_refused_with_the_nearest_one() -> None:
+    with pytest.raises(StudyError, match=r"unknown launcher 'process': did you mean 'processes'\?"):
+        machine_of(launcher="process", device="auto", workers=None, threads=None)
+
+
+@given(value=st.text(min_size=1), default=st.text())
+def test_an_option_reads_as_it_was_given_and_a_default_is_left_out(value: str, default: str) -> None:
+    words = shlex.split(option("--some", value, default))
+    assert words == ([] if value == default else ["--some", value])
+
+
+DEFAULTS = Places(
+    storage=DEFAULT_STORAGE,
+    tracking_uri=DEFAULT_TRACKING_URI,
+    data_dir=DEFAULT_DATA_DIR,
+    cache_dir=DEFAULT_CACHE_DIR,
+)
+OTHERS = Places(
+    storage="postgresql://me:SECRET@host/name",
+    tracking_uri="mysql://me:SECRET@host/records",
+    data_dir=Path("my data"),
+    cache_dir=Path("my cache"),
+)
+TYPED = {
+    "storage": ["--storage", "postgresql://me:***@host/name"],
+    "tracking": ["--tracking-uri", "mysql://me:***@host/records"],
+    "data": ["--data-dir", "my data", "--cache-dir", "my cache"],
+}
+
+
+def test_where_things_lie_by_default_need_not_be_typed() -> None:
+    assert place_options(DEFAULTS) == ""
+
+
+@pytest.mark.parametrize("without", [[], ["storage"], ["tracking"], ["data"], ["storage", "data"]])
+def test_where_things_lie_is_typed_again_without_passwords_for_commands_that_ask_for_it(without: list[str]) -> None:
+    asked: dict[str, Any] = dict.fromkeys(without, False)
+    expected = [word for name, words in TYPED.items() if name not in without for word in words]
+    assert shlex.split(place_options(OTHERS, **asked)) == expected
+
+
+def test_a_place_that_is_not_the_default_is_typed_alone() -> None:
+    changed = replace(DEFAULTS, data_dir=Path("elsewhere"))
+    assert place_options(changed) == " --data-dir elsewhere"
