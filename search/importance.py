@@ -1,25 +1,19 @@
-"""Which hyperparameters matter: Optuna's importances, how far they can be trusted, and the page that shows them."""
+"""Which hyperparameters matter: Optuna's importances, and how far they can be trusted."""
 
-import os
-import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import jinja2
 import numpy as np
 import optuna
 from numpy.typing import NDArray
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, create_trial
 
 from .errors import StudyError, unknown
-from .plot_look import TEMPLATE
 from .plot_trials import study_of
-from .plots import Drawing, best_trial, figures, finite_trials, parameter_texts, quiet_optuna
+from .plots import finite_trials, quiet_optuna
 from .resampling import intervals
 
 if TYPE_CHECKING:
@@ -36,14 +30,6 @@ MDI in all.
 """
 
 DEFAULT_EVALUATOR = "ped_anova"
-
-_WORDS = {
-    TrialState.COMPLETE: "completed",
-    TrialState.PRUNED: "pruned",
-    TrialState.FAIL: "failed",
-    TrialState.RUNNING: "running",
-    TrialState.WAITING: "waiting",
-}
 
 
 def _ped_anova(_trees: int) -> "BaseImportanceEvaluator":
@@ -194,69 +180,6 @@ def importances(study: optuna.Study, *, evaluator: str = DEFAULT_EVALUATOR) -> I
         )
 
 
-def write_page(
-    path: Path,
-    study_name: str,
-    families: Mapping[str, optuna.Study],
-    *,
-    metric: str,
-    found: Mapping[str, Importances] | None = None,
-) -> None:
-    """Writes one HTML file with all of Optuna's figures of all families, which needs no network.
-
-    Args:
-        path: Where to; the folder is made, and a page that is there is replaced in one step.
-        study_name: What the families belong to.
-        families: The Optuna study of each family, in the order in which they are shown.
-        metric: What they optimize.
-        found: The importances of each family, where they are computed already.
-    """
-    from plotly.offline import get_plotlyjs  # pyright: ignore[reportMissingTypeStubs]  heavy, untyped
-
-    shares = {name: importances(study) for name, study in families.items()} if found is None else found
-    sections = [_section(name, study, metric, shares[name]) for name, study in families.items()]
-    page = _template().render(
-        study=study_name,
-        metric=metric,
-        sections=sections,
-        look=TEMPLATE,
-        plots=[plot for section in sections for drawing in section.drawings for plot in drawing.plots],
-        plotly=get_plotlyjs(),
-        nonce=secrets.token_urlsafe(16),
-        written=datetime.now().astimezone(),
-    )
-    _replace(path, page)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Section:
-    """What the page says about one family."""
-
-    name: str
-    trials: int
-    states: Mapping[str, int]
-    best: str
-    best_trial: int | None
-    best_parameters: Sequence[str]
-    importances: Importances
-    drawings: Sequence[Drawing]
-
-
-def _section(name: str, study: optuna.Study, metric: str, found: Importances) -> _Section:
-    best = best_trial(study)
-    counts = Counter(trial.state for trial in study.get_trials(deepcopy=False))
-    return _Section(
-        name=name,
-        trials=counts.total(),
-        states={word: counts[state] for state, word in _WORDS.items()},
-        best="" if best is None else f"{best.value:.4g}",
-        best_trial=None if best is None else best.number,
-        best_parameters=[] if best is None else parameter_texts(best.params),
-        importances=found,
-        drawings=figures(study, metric=metric, importances=found),
-    )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Sample:
     """Completed trials as an evaluator takes them: copies that carry nothing but their parameters.
@@ -400,28 +323,6 @@ def _deal_anew(
         for own, other in zip(holders, rng.permutation(len(holders)), strict=True):
             own[new] = holders[other][name]
     return dealt
-
-
-def _template() -> jinja2.Template:
-    # Names and choices come from studies, which are other people's files: everything is escaped.
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html")
-
-
-def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _share(item: tuple[str, float]) -> float:

@@ -29,7 +29,8 @@ def importance(
     if page.is_dir():
         raise StorageError(f"--output {page} is a folder; it must be a file")
 
-    from ..importance import importances, write_page
+    from ..importance import importances
+    from ..importance_page import write_page
     from ..resampling import CONFIDENCE
 
     metric = families[0].study.metric

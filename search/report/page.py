@@ -1,17 +1,10 @@
 """The page as HTML, and the file that it is written to."""
 
-import os
-import secrets
-from datetime import datetime
 from pathlib import Path
 
-import jinja2
-
-from ..plot_look import TEMPLATE
+from ..pages import render, write
 from ..results import StudyResults
 from .content import content
-
-FOLDER = Path(__file__).parent
 
 
 def write_report(path: Path, results: StudyResults, *, reference: str) -> None:
@@ -21,15 +14,11 @@ def write_report(path: Path, results: StudyResults, *, reference: str) -> None:
         path: where to; the folder is made, and a page that is there is replaced in one step.
         results: of the study, at any moment.
         reference: how the user names the study on the command line, for the commands that are shown.
+
+    Raises:
+        OSError: it cannot be written.
     """
-    page = render_report(results, reference=reference)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        unfinished.write_text(page, encoding="utf-8")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write(path, render_report(results, reference=reference))
 
 
 def render_report(results: StudyResults, *, reference: str) -> str:
@@ -39,26 +28,6 @@ def render_report(results: StudyResults, *, reference: str) -> str:
         results: of the study, at any moment.
         reference: how the user names the study on the command line, for the commands that are shown.
     """
-    from plotly.offline import get_plotlyjs  # pyright: ignore[reportMissingTypeStubs]  heavy, untyped
-
     said = content(results, reference=reference)
-    return _template().render(
-        content=said,
-        look=TEMPLATE,
-        plots=[plot for drawing in said.all_drawings for plot in drawing.plots],
-        plotly=get_plotlyjs(),
-        nonce=secrets.token_urlsafe(16),
-        written=datetime.now().astimezone(),
-    )
-
-
-def _template() -> jinja2.Template:
-    # Names, classes and choices come from other people's files: everything is escaped.
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([FOLDER, FOLDER.parent]),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html")
+    plots = [plot for drawing in said.all_drawings for plot in drawing.plots]
+    return render("report.html", plots=plots, content=said)

@@ -53,6 +53,7 @@ OPTUNA = {
         "coordinator",
         "family_search",
         "importance",
+        "importance_page",
         "plot_trials",
         "plots",
         "report/trials",

@@ -19,7 +19,8 @@ from optuna.importance import (
 )
 
 from optrack.search import StudyError
-from optrack.search.importance import EVALUATORS, MINIMUM_TRIALS, Importances, importances, write_page
+from optrack.search.importance import EVALUATORS, MINIMUM_TRIALS, Importances, importances
+from optrack.search.importance_page import write_page
 
 UNIT = FloatDistribution(0.0, 1.0)
 HOSTILE = "</script><script>document.title='broken out'</script>"

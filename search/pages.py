@@ -1,0 +1,56 @@
+"""HTML pages with figures: rendered with what all of them share, and written in one step."""
+
+import os
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from .plot_look import TEMPLATE, Plot
+
+ROOM = Path(__file__).parent
+
+
+def render(template: str, *, plots: Sequence[Plot], **values: Any) -> str:
+    """A page that needs no network.
+
+    Args:
+        template: its file, in this folder or in `report/`.
+        plots: the figures in the order in which the template lays them out.
+        **values: what the template shows besides; names and choices are other people's, so everything is escaped.
+    """
+    from plotly.offline import get_plotlyjs  # pyright: ignore[reportMissingTypeStubs]  heavy, untyped
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader([ROOM / "report", ROOM]),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(
+        look=TEMPLATE,
+        plots=plots,
+        plotly=get_plotlyjs(),
+        nonce=secrets.token_urlsafe(16),
+        written=datetime.now().astimezone(),
+        **values,
+    )
+
+
+def write(path: Path, page: str) -> None:
+    """Write a page; the folder is made, and a page that is there is replaced in one step.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        unfinished.write_text(page, encoding="utf-8")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
