@@ -23,6 +23,9 @@ CANDIDATE_TAG = "optrack.candidate"
 OPENINGS_TAG = "optrack.test_openings"
 """Of the run of a retrained model: how often the test part was opened for it."""
 
+VALUE_TAG = "optrack.value"
+"""Of the run of a model: the metric of the trial whose configuration it has."""
+
 EPOCH_METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "seconds")
 
 

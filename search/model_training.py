@@ -11,7 +11,7 @@ from typing import Protocol
 
 from .coordinator import POLL_SECONDS
 from .launchers import EpochEnded, Event, JobEnded, JobFailed, Launcher
-from .model_runs import ModelRun, Stage
+from .model_runs import VALUE_TAG, ModelRun, Stage
 from .results import Candidate
 from .tracking import State, Tracker
 from .training import EpochResult, Job, improves
@@ -150,7 +150,8 @@ class ModelTrainer:
             before = runs.get(training.digest)
             if before is not None and before.trial != training.candidate.trial:
                 # A replicate of that trial is the candidate now; what its configuration has trained is its own.
-                self._tracker.set_tag(before.run_id, "optrack.trial", str(training.candidate.trial))
+                for name in ("optrack.trial", VALUE_TAG):
+                    self._tracker.set_tag(before.run_id, name, _tags(training)[name])
         waiting = deque(item for item in planned if item.digest not in runs or runs[item.digest].state != "finished")
         if planned:
             self._observer.trainings_planned(planned[0].stage, tuple(waiting), len(planned) - len(waiting))
@@ -239,6 +240,7 @@ def _tags(training: ModelTraining) -> dict[str, str]:
         "optrack.stage": training.stage,
         "optrack.family": training.candidate.family,
         "optrack.trial": str(training.candidate.trial),
+        VALUE_TAG: repr(training.candidate.value),
         "optrack.number": str(training.number),
         "optrack.training": training.digest,
         "optrack.seed": str(training.job.seed),

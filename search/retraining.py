@@ -19,10 +19,11 @@ from .configuration import configuration
 from .errors import NothingStoredError
 from .launchers import Launcher
 from .machine import Machine, devices_of, launcher_of
-from .model_runs import CANDIDATE_TAG, OPENINGS_TAG, ModelRuns, Stage, race_values
+from .mlflow_address import shown
+from .model_runs import CANDIDATE_TAG, OPENINGS_TAG, VALUE_TAG, ModelRun, ModelRuns, Stage, race_values
 from .model_training import ModelTrainer, ModelTraining, TrainingObserver
 from .places import Places, check_places, prepared_data
-from .registry import ARTIFACT_FOLDER, register, save_model, set_best
+from .registry import ARTIFACT_FOLDER, register, registered, save_model, set_best
 from .results import Candidate
 from .sampling import seed_of
 from .storage import StoredFamily
@@ -90,6 +91,13 @@ def retrain_study(
     check_places(places)
     study = stores.whole_study(families)
     runs = ModelRuns(places.tracking_uri, study.name)
+    recorded = runs.families()
+    unrecorded = [family.name for family in families if family.name not in recorded]
+    if unrecorded:
+        raise NothingStoredError(
+            f"MLflow at {shown(places.tracking_uri)} has no run of family {unrecorded[0]!r}: "
+            f"`optrack run {study.name}` makes it"
+        )
     devices = devices_of(machine, most=len(families) * seeds * max(confirm, 1))
     data = prepared_data(study, places, on_decoded)
     check_comparable(study, data, families)
@@ -234,14 +242,23 @@ class Retraining:
     def _register(self, firsts: Sequence[ModelTraining]) -> None:
         """The first seed's model is its family's champion: any choice among seeds by their test would be a leak."""
         finished = {run.training: run for run in self._runs.find("retrain") if run.state == "finished"}
-        best: Candidate | None = None
         for training in firsts:
             if training.digest in finished:
-                candidate, run_id = training.candidate, finished[training.digest].run_id
-                register(self._tracker.uri, self._study.name, candidate.family, run_id)
-                if improves(self._study.metric, candidate.value, best and best.value):
-                    best = candidate
-        tested = any(OPENINGS_TAG in run.tags for run in finished.values())
-        if best is not None and not tested:
-            # Until there is a verdict, the family with the best validation metric is ahead.
-            set_best(self._tracker.uri, self._study.name, best.family)
+                run = finished[training.digest]
+                figures = {
+                    name.replace("/", "_"): run.metrics[name] for name in run.metrics if name.startswith("test/")
+                }
+                register(self._tracker.uri, self._study.name, run.family, run.run_id, figures=figures)
+        if not any(OPENINGS_TAG in run.tags for run in finished.values()):
+            self._set_best({run.run_id: run for run in finished.values()})
+
+    def _set_best(self, finished: Mapping[str, ModelRun]) -> None:
+        """Until there is a verdict, the family with the best validation metric is ahead, whenever it was retrained."""
+        best: tuple[float, str] | None = None
+        for name, champion in registered(self._tracker.uri, self._study.name).items():
+            if champion.run_id in finished:
+                value = float(finished[champion.run_id].tags.get(VALUE_TAG, "nan"))
+                if improves(self._study.metric, value, best and best[0]):
+                    best = (value, name)
+        if best is not None:
+            set_best(self._tracker.uri, self._study.name, best[1])

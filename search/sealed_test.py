@@ -5,7 +5,7 @@ Nothing else in optrack opens the test part but the statistics of a data set, wh
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,12 +14,12 @@ import torch
 from ..datasets import Progress
 from ..datasets.sealed import TestData, open_test
 from .champion import Champion, load_folder
-from .errors import StudyError
+from .errors import NothingStoredError, StudyError, TrackingError
 from .model_runs import OPENINGS_TAG, ModelRuns
 from .pictures.images import misclassified, png
 from .places import Places
 from .predictions import encoded
-from .registry import ARTIFACT_FOLDER, update_figures
+from .registry import ARTIFACT_FOLDER, registered, update_figures
 from .results import FamilyResult, RetrainedModel, TestResult
 from .scores import expected_calibration_error
 from .study import Study
@@ -73,18 +73,16 @@ def evaluate_models(
         if model is family.champion:
             files[MISCLASSIFIED_FILE] = png(misclassified(data.images, result))
         figures = {
-            "test/accuracy": result.accuracy,
             "test/loss": result.loss,
             "test/calibration_error": result.calibration_error,
             "test/latency_ms": latency_ms(champion, data),
+            "test/accuracy": result.accuracy,
         }
         for name, content in files.items():
             runs.log_file(model.run_id, name, content)
-        # The metric tells that a test is complete, hence last.
+        # The accuracy tells that a test is complete, hence last of all.
         runs.log_metrics(model.run_id, figures)
-        if model is family.champion:
-            noted = {name.replace("/", "_"): value for name, value in figures.items()}
-            update_figures(runs.uri, study.name, family.name, noted)
+        _note(runs, family, model, figures)
         on_tested(family, model, result)
 
 
@@ -123,7 +121,21 @@ def _opened(study: Study, places: Places, on_decoded: Progress | None) -> TestDa
 
 def _fetched(runs: ModelRuns, model: RetrainedModel) -> Champion:
     with runs.fetched(model.run_id, ARTIFACT_FOLDER) as folder:
-        return load_folder(folder)
+        try:
+            return load_folder(folder)
+        except (NothingStoredError, StudyError) as error:
+            raise TrackingError(
+                f"the model of run {model.run_id} is broken ({str(error).replace(str(folder), ARTIFACT_FOLDER)}): "
+                f"delete the run, and `optrack retrain {runs.study}` makes it again"
+            ) from None
+
+
+def _note(runs: ModelRuns, family: FamilyResult, model: RetrainedModel, figures: Mapping[str, float]) -> None:
+    """Figures of the champion go into the registry; who is registered later brings them along from the run."""
+    champion = registered(runs.uri, runs.study).get(family.name)
+    if champion is not None and champion.run_id == model.run_id:
+        noted = {name.replace("/", "_"): value for name, value in figures.items()}
+        update_figures(runs.uri, runs.study, family.name, noted)
 
 
 def _check_fits(champion: Champion, data: TestData) -> None:

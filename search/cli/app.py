@@ -14,6 +14,7 @@ from .best import best
 from .dataset import dataset_app
 from .export import export
 from .importance import importance
+from .predict import predict
 from .report import report
 from .retrain import retrain
 from .run import run
@@ -41,6 +42,7 @@ for name, command in (
     ("test", run_test),
     ("report", report),
     ("export", export),
+    ("predict", predict),
     ("studies", studies),
     ("ui", ui),
 ):
@@ -57,6 +59,7 @@ COMMANDS = (
     "test",
     "report",
     "export",
+    "predict",
     "studies",
     "ui",
     "dataset",

@@ -7,6 +7,7 @@ import typer
 
 from .options import DEFAULT_TRACKING_URI, JsonOption, StudyArgument, TrackingOption
 from .output import console, print_json
+from .stored import study_name
 
 
 def export(
@@ -23,7 +24,7 @@ def export(
         from ..export import export as write
         from ..registry import load_champion
 
-        champion = load_champion(_name_of(study), family, tracking_uri=tracking_uri)
+        champion = load_champion(study_name(study), family, tracking_uri=tracking_uri)
         exported = write(champion, output or Path(f"{champion.study}.{champion.family}.onnx"))
     channels, height, width = champion.input_shape
     if as_json:
@@ -44,11 +45,3 @@ def export(
         f"images uint8 [N, {channels}, {height}, {width}] to logits [N, {len(champion.classes)}]"
     )
     typer.echo(f"Largest difference to torch: {exported.difference:.1e} of the largest logit.")
-
-
-def _name_of(reference: str) -> str:
-    """The name of a study that is given by name or as a file."""
-    from ..loading import load_study, shipped_studies
-
-    is_file = reference not in shipped_studies() and (reference.endswith(".py") or Path(reference).is_file())
-    return load_study(reference).study.name if is_file else reference

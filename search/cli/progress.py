@@ -160,6 +160,15 @@ def decoding() -> Generator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
 
 
+@contextmanager
+def counted(what: str, total: int) -> Generator[Callable[[], None]]:
+    """A progress bar over so many things, on a terminal; what it gives moves it by one."""
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda: bar.advance(task)
+
+
 def _duration(seconds: float) -> str:
     """A duration as people say it.
 

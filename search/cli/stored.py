@@ -20,12 +20,12 @@ def stored_study(reference: str, storage_url: str) -> "tuple[str, list[StoredFam
         StudyError: no such study.
         NothingStoredError: it has not been run.
     """
-    from ..loading import load_study, shipped_studies
+    from ..loading import shipped_studies
     from ..storage import read_storage, shown, stored_families, stored_names
 
     shipped = shipped_studies()
-    is_file = reference not in shipped and (reference.endswith(".py") or Path(reference).is_file())
-    name = load_study(reference).study.name if is_file else reference
+    is_file = _is_file(reference)
+    name = study_name(reference)
     quiet_optuna()
     try:
         storage = read_storage(storage_url)
@@ -42,6 +42,23 @@ def stored_study(reference: str, storage_url: str) -> "tuple[str, list[StoredFam
             f"study {name!r} has no stored trials in {shown(storage_url)}: `optrack run {reference}` starts it"
         )
     return name, families
+
+
+def study_name(reference: str) -> str:
+    """The name of a study that is given by name, shipped or stored, or as a file.
+
+    Raises:
+        StudyError: the file holds no study.
+    """
+    from ..loading import load_study
+
+    return load_study(reference).study.name if _is_file(reference) else reference
+
+
+def _is_file(reference: str) -> bool:
+    from ..loading import shipped_studies
+
+    return reference not in shipped_studies() and (reference.endswith(".py") or Path(reference).is_file())
 
 
 def chosen_families(stored: "list[StoredFamily]", names: list[str] | None) -> "list[StoredFamily]":

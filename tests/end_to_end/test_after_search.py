@@ -133,6 +133,31 @@ def test_a_champion_is_rebuilt_from_mlflow_alone_and_all_forms_of_it_agree(
     assert np.abs(np.load(tmp_path / "third.npy") - exponents / exponents.sum(axis=1, keepdims=True)).max() < 1e-4
 
 
+def test_the_winner_answers_for_files_and_names_those_that_it_cannot_read(
+    finished: Path, said: list[dict[str, Any]], folder: Path, optrack: Run
+) -> None:
+    for number in range(3):
+        pixels = np.random.default_rng(number).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    uri = f"sqlite:///{finished}/mlflow.db"
+    answer = optrack("predict", "tiny", ".", "--tracking-uri", uri, "--json")
+    assert (answer.returncode, answer.stderr) == (0, "")
+    answers = json.loads(answer.stdout)
+    assert [item["file"] for item in answers] == ["0.png", "1.png", "2.png"]
+    assert all(len({item["label"], *(other["label"] for other in item["next"])}) == 3 for item in answers)
+    table = optrack("predict", "tiny", "2.png", "--tracking-uri", uri).stdout
+    assert json.loads(said[3]["out"])["winner"] in table
+    assert f"{answers[2]['confidence']:.4f}" in table
+
+    (folder / "broken.png").write_bytes(b"no image")
+    for form in ("--json", "--csv"):
+        broken = optrack("predict", "tiny", ".", "--tracking-uri", uri, "--family", "deep", form)
+        assert broken.returncode == 1
+        assert broken.stderr == "skipped: broken.png cannot be read: not an image\n"
+    assert broken.stdout.splitlines()[0].startswith("file,label,confidence")
+    assert [line.split(",")[0] for line in broken.stdout.splitlines()[1:]] == ["0.png", "1.png", "2.png"]
+
+
 PICTURES = """
 from optrack.search import Budget, Data, Family, Float, Pruner, Study
 

@@ -278,6 +278,7 @@ def test_a_run_says_whose_configuration_it_trains_and_how(workshop: Workshop) ->
         "optrack.stage": "retrain",
         "optrack.family": "f",
         "optrack.trial": "4",
+        "optrack.value": "0.9",
         "optrack.number": "2",
         "optrack.training": training.digest,
         "optrack.seed": "102",
@@ -442,7 +443,8 @@ def test_a_replicate_that_beats_its_original_takes_its_models_over(workshop: Wor
     replicate = replace(CANDIDATE, trial=9, value=0.95)
     workshop.train([planned_of(number, candidate=replicate) for number in (1, 2, 3)], workers=workers)
     assert workers.submitted == []
-    assert {run.tags["optrack.trial"] for run in workshop.record.runs.values()} == {"9"}
+    tags = [(run.tags["optrack.trial"], run.tags["optrack.value"]) for run in workshop.record.runs.values()]
+    assert tags == [("9", "0.95")] * 3
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,100 @@
+"""`optrack predict`: what a champion makes of images."""
+
+import csv
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import StudyError
+from .options import DEFAULT_TRACKING_URI, JsonOption, StudyArgument, TrackingOption
+from .output import console, print_json, print_table
+from .process import FAILED
+from .progress import counted
+from .stored import study_name
+
+if TYPE_CHECKING:
+    from ..predicting import Prediction, UnreadableImage
+
+COLUMNS = ("file", "label", "confidence", "second", "second_confidence", "third", "third_confidence")
+
+
+def predict(
+    study: StudyArgument,
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="Image files, folders of images, or - for a list on stdin.")
+    ],
+    family: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Whose champion; default: the study's best one.")
+    ] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Answer in CSV.")] = False,  # noqa: FBT002 - typer's form
+    tracking_uri: TrackingOption = DEFAULT_TRACKING_URI,
+    as_json: JsonOption = False,  # noqa: FBT002 - typer's form
+) -> int:
+    """Say what a champion makes of images: the label, how sure it is, and the next two.
+
+    Images of any size and mode are prepared as those that it was trained on. What cannot be read is named and skipped.
+    """
+    if as_csv and as_json:
+        raise StudyError("--csv and --json cannot both be given")
+    named = [Path(line) for path in paths for line in (_listed() if path == "-" else [path])]
+    with console(stderr=True).status("loading"):  # torch takes seconds to import
+        from ..predicting import UnreadableImage, image_files, predict
+        from ..registry import load_champion
+
+        files = image_files(named)
+        champion = load_champion(study_name(study), family, tracking_uri=tracking_uri)
+    with counted("images", len(files)) as advance:
+        answers: list[Prediction | UnreadableImage] = []
+        for answer in predict(champion, files):
+            answers.append(answer)
+            advance()
+    if as_json:
+        print_json([_as_json(answer) for answer in answers])
+    elif as_csv:
+        _print_csv(answers)
+    else:
+        rows = [[str(answer.file), *_cells(answer)] for answer in answers if not isinstance(answer, UnreadableImage)]
+        columns = ["image", "label", "confidence#", "next", "confidence#", "next", "confidence#"]
+        print_table(columns, rows, title=f"{champion.family} of {champion.study}")
+    unreadable = [answer for answer in answers if isinstance(answer, UnreadableImage)]
+    for image in unreadable:
+        console(stderr=True).print(f"skipped: {image.reason}", markup=False, soft_wrap=True)
+    return FAILED if unreadable else 0
+
+
+def _listed() -> list[str]:
+    """The paths on standard input, one a line."""
+    return [line for line in sys.stdin.read().splitlines() if line.strip()]
+
+
+def _cells(answer: "Prediction") -> list[str]:
+    """Labels and confidences; blanks where there are fewer classes."""
+    cells = [cell for label, confidence in answer.ranking for cell in (label, f"{confidence:.4f}")]
+    return [*cells, *[""] * (len(COLUMNS) - 1 - len(cells))]
+
+
+def _as_json(answer: "Prediction | UnreadableImage") -> dict[str, Any]:
+    from ..predicting import UnreadableImage
+
+    if isinstance(answer, UnreadableImage):
+        return {"file": str(answer.file), "error": answer.reason}
+    (label, confidence), *others = answer.ranking
+    return {
+        "file": str(answer.file),
+        "label": label,
+        "confidence": confidence,
+        "next": [{"label": other, "confidence": share} for other, share in others],
+    }
+
+
+def _print_csv(answers: "Sequence[Prediction | UnreadableImage]") -> None:
+    from ..predicting import UnreadableImage
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(
+        [str(answer.file), *_cells(answer)] for answer in answers if not isinstance(answer, UnreadableImage)
+    )
