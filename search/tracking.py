@@ -21,7 +21,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_SOURCE_NAME
 from ..datasets import Prepared
 from .errors import TrackingError
 from .mlflow_address import answers_of
-from .mlflow_pages import TRIALS_VIEW, experiment_tags, family_note
+from .mlflow_pages import MODELS_VIEW, TRIALS_VIEW, experiment_tags, family_note
 from .study import Family, Study
 
 State = Literal["running", "finished", "pruned", "failed", "interrupted"]
@@ -268,7 +268,7 @@ class Tracker:
 
 
 def study_links(uri: str, address: str) -> list[tuple[str, str]]:
-    """The studies that MLflow knows, each with the page of its UI that shows the trials, best first.
+    """The tables of the studies that MLflow knows, by what they hold: trials, and retrained models, best first.
 
     Left alone, MLflow opens an experiment on an empty page of traces.
 
@@ -279,7 +279,11 @@ def study_links(uri: str, address: str) -> list[tuple[str, str]]:
     with answers_of(uri):
         experiments = MlflowClient(tracking_uri=uri).search_experiments(filter_string="tags.`optrack.study` != ''")
     page = "runs?workflowType=machine_learning&viewStateShareKey"
-    return [(item.name, f"{address}/#/experiments/{item.experiment_id}/{page}={TRIALS_VIEW}") for item in experiments]
+    return [
+        (f"{what} of {item.name}", f"{address}/#/experiments/{item.experiment_id}/{page}={view}")
+        for item in experiments
+        for what, view in (("trials", TRIALS_VIEW), ("retrained models", MODELS_VIEW))
+    ]
 
 
 def _metrics(values: Mapping[str, float], *, step: int) -> list[Metric]:

@@ -31,8 +31,8 @@ def ui(
     def announce(name: str, address: str) -> None:
         print(f"{name}: {address}", flush=True)  # noqa: T201 - the answer of this command
         if name == "MLflow":
-            for study, link in study_links(tracking_uri, address):
-                print(f"  trials of {study}: {link}", flush=True)  # noqa: T201 - likewise
+            for table, link in study_links(tracking_uri, address):
+                print(f"  {table}: {link}", flush=True)  # noqa: T201 - likewise
 
     serve(
         tracking_uri=tracking_uri,

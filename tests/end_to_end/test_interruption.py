@@ -154,7 +154,7 @@ def test_the_pages_come_up_and_end_with_ctrl_c(
     process = start("ui", "--mlflow-port", mlflow, "--dashboard-port", dashboard)
     assert process.stdout is not None
     lines: list[str] = []
-    while len(lines) < 3:
+    while len(lines) < 4:
         line = process.stdout.readline()
         assert line, process.communicate()
         lines.append(line.rstrip())
@@ -164,9 +164,10 @@ def test_the_pages_come_up_and_end_with_ctrl_c(
         f"MLflow: http://127.0.0.1:{mlflow}",
         f"Optuna dashboard: http://127.0.0.1:{dashboard}",
     }
-    (link,) = (line for line in lines if line.startswith(" "))
-    assert link.startswith(f"  trials of slow: http://127.0.0.1:{mlflow}/#/experiments/")
-    assert link.endswith("workflowType=machine_learning&viewStateShareKey=trials")
+    links = [line for line in lines if line.startswith(" ")]
+    for link, what, view in zip(links, ("trials", "retrained models"), ("trials", "models"), strict=True):
+        assert link.startswith(f"  {what} of slow: http://127.0.0.1:{mlflow}/#/experiments/")
+        assert link.endswith(f"workflowType=machine_learning&viewStateShareKey={view}")
     os.killpg(process.pid, signal.SIGINT)
     _, messages = process.communicate(timeout=30)
     assert process.returncode == 0

@@ -321,7 +321,11 @@ def test_what_mlflow_refuses_is_our_error_in_one_line(tracker: Tracker) -> None:
 def test_the_links_lead_to_the_trials_of_our_studies_alone(tracker: Tracker, uri: str) -> None:
     MlflowClient(uri).create_experiment("somebody else's")
     page = f"experiments/{tracker.experiment_id}/runs?workflowType=machine_learning&viewStateShareKey=trials"
-    assert study_links(uri, "http://127.0.0.1:5000") == [("mine", f"http://127.0.0.1:5000/#/{page}")]
+    models = page.removesuffix("trials") + "models"
+    assert study_links(uri, "http://127.0.0.1:5000") == [
+        ("trials of mine", f"http://127.0.0.1:5000/#/{page}"),
+        ("retrained models of mine", f"http://127.0.0.1:5000/#/{models}"),
+    ]
 
 
 @pytest.mark.parametrize(
