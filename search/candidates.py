@@ -45,7 +45,18 @@ def picked(stored: StoredFamily, raced: Mapping[int, Sequence[float]]) -> Candid
         return best
     means = {trial: sum(values) / len(values) for trial, values in raced.items()}
     winner = (max if stored.study.maximize else min)(means, key=lambda trial: means[trial])
-    return _candidate(stored, stored.trials[winner])
+    return candidate_of(stored, winner)
+
+
+def candidate_of(stored: StoredFamily, number: int) -> Candidate | None:
+    """The configuration of a trial, also where another one repeats it with a better value; None for no finished trial.
+
+    Args:
+        stored: a family with its trials.
+        number: of the trial.
+    """
+    finished = (trial for trial in stored.in_state(TrialState.COMPLETE) if trial.number == number)
+    return next((_candidate(stored, trial) for trial in finished), None)
 
 
 def replicated(params: Mapping[str, Any], trials: Iterable[FrozenTrial]) -> int | None:

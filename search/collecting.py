@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .candidates import candidates, picked
+from .candidates import candidate_of, picked
 from .errors import NothingStoredError
 from .model_runs import CANDIDATE_TAG, OPENINGS_TAG, ModelRun, ModelRuns, race_values
 from .predictions import PREDICTIONS_FILE, RESULT_FILE, decoded
@@ -57,14 +57,15 @@ def _families(stored: Sequence[StoredFamily], runs: ModelRuns | None, metric: Me
     for family in stored:
         parent = parents.get(family.name)
         chosen = parent.data.tags.get(CANDIDATE_TAG) if parent else None
+        candidate = _candidate(family, chosen, raced.get(family.name, {}))
         models = _models(runs, retrained, family.name, chosen)
         results.append(
             FamilyResult(
                 stored=family,
-                candidate=_candidate(family, chosen, raced.get(family.name, {})),
+                candidate=candidate,
                 raced=raced.get(family.name, {}),
                 models=tuple(models),
-                parameters=_parameters(runs, parent.info.run_id) if parent else None,
+                parameters=_parameters(runs, parent.info.run_id, candidate) if parent and candidate else None,
                 version=versions.get(family.name),
                 **_of_champion(runs, retrained, models),
             )
@@ -74,9 +75,7 @@ def _families(stored: Sequence[StoredFamily], runs: ModelRuns | None, metric: Me
 
 def _candidate(stored: StoredFamily, chosen: str | None, raced: Mapping[int, Sequence[float]]) -> Candidate | None:
     """The configuration that was retrained; before that, the one that would be."""
-    if chosen is None:
-        return picked(stored, raced)
-    return next((each for each in candidates(stored, len(stored.trials)) if str(each.trial) == chosen), None)
+    return picked(stored, raced) if chosen is None else candidate_of(stored, int(chosen))
 
 
 def _models(runs: ModelRuns, retrained: Sequence[ModelRun], family: str, chosen: str | None) -> list[RetrainedModel]:
@@ -109,15 +108,17 @@ def _test(runs: ModelRuns, run: ModelRun) -> TestResult | None:
     return decoded(files, openings=int(run.tags.get(OPENINGS_TAG, 1)))
 
 
-def _parameters(runs: ModelRuns, family_run: str) -> int | None:
-    """Of the search's best network; None while there is none."""
+def _parameters(runs: ModelRuns, family_run: str, candidate: Candidate) -> int | None:
+    """Of the candidate's network, for images as the search's best one takes them; None while there is none."""
     if not runs.artifacts(family_run, "best"):
         return None
     from ..architectures.inspection import describe
+    from .training import split_settings
 
     best: dict[str, Any] = json.loads(runs.read(family_run, "best/configuration.json"))
     channels, height, width = best["input"]
-    found = describe(best["architecture"], (channels, height, width), len(best["classes"]), **best["model"])
+    _, model = split_settings(candidate.settings)
+    found = describe(candidate.architecture, (channels, height, width), len(best["classes"]), **model)
     return found.parameters.total
 
 

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import hypothesis
@@ -207,12 +208,23 @@ def job_of(digits: Prepared) -> Any:
 
 
 @pytest.fixture(scope="session")
-def searched_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def mlflow_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with MLflow's tables, which take it seconds to make, and nothing in them."""
+    from mlflow import MlflowClient
+
+    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(f"sqlite:///{file}").search_experiments()
+    return file
+
+
+@pytest.fixture(scope="session")
+def searched_once(mlflow_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a study `tiny` that was searched: two families, two trials of three epochs each."""
     from optrack.search.cli.progress import LineProgress
     from optrack.search.running import run_study
 
     folder = tmp_path_factory.mktemp("searched")
+    shutil.copy(mlflow_tables, folder / "mlflow.db")
     families = [
         Family(
             name,
@@ -273,7 +285,9 @@ def _machine() -> Any:
 
 
 def _copied(source: Path, folder: Path) -> Any:
-    """Both stores in another folder; MLflow keeps absolute paths."""
+    """Both stores in another folder; MLflow keeps absolute paths, and remembers each run's in the process."""
+    remembered: Any = resolve_name("mlflow.tracking._tracking_service.utils:_artifact_repos_cache")
+    remembered.clear()
     shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*-shm"))
     with closing(sqlite3.connect(folder / "mlflow.db")) as connection:
         for table, column in (

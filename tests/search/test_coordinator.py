@@ -658,6 +658,78 @@ def test_a_grid_ends_when_every_configuration_was_tried(stage: Stage, workers: i
     assert len(stage.trials()) == 6
 
 
+SAME = family_of(space={"depth": Int(1, 1)})
+"""A family with one configuration."""
+
+
+def replicates(stage: Stage) -> list[int | None]:
+    """What each trial repeats, as both stores tell."""
+    found = [trial.user_attrs.get("replicate_of") for trial in stage.trials()]
+    tags = [stage.tracker.tags[f"f/{trial.number}"].get("optrack.replicate_of") for trial in stage.trials()]
+    assert tags == [None if original is None else str(original) for original in found]
+    return found
+
+
+def test_a_configuration_that_comes_again_is_a_replicate_of_the_first_one_under_another_seed(stage: Stage) -> None:
+    heard: list[int | None] = []
+    stage.watcher = Watcher(after_epoch=lambda running: heard.append(running.replicate_of))
+    stage.run(study_of(families=[SAME], budget=Budget(trials=3, epochs=1)), rising)
+    assert replicates(stage) == heard == [None, 0, 0]
+    assert len({trial.user_attrs["seed"] for trial in stage.trials()}) == 3
+
+
+def test_values_of_all_kinds_are_the_same_when_they_come_again(stage: Stage) -> None:
+    space: dict[str, Any] = {
+        "lr": Float(1e-5, 0.1, log=True),
+        "weight_decay": Float(0.0, 0.3, step=0.1),
+        "depth": Int(1, 9),
+        "width": Int(1, 64, log=True),
+        "optimizer": Categorical("adam", "sgd"),
+        "momentum": Float(0.1, 0.9, when={"optimizer": "sgd"}),
+        "batch_norm": Categorical(True, False),
+    }
+    family = family_of(options={"batch_size": 256}, space=space)
+    stage.run(study_of(families=[family], budget=Budget(trials=8, epochs=1)), rising)
+    assert {trial.params["optimizer"] for trial in stage.trials()} == {"adam", "sgd"}
+    opened = optuna.load_study(study_name="s/f", storage=stage.url)
+    for trial in stage.trials():
+        opened.enqueue_trial(trial.params)
+    stage.run(study_of(families=[family], budget=Budget(trials=16, epochs=1)), rising)
+    assert replicates(stage) == [None] * 8 + list(range(8))
+
+
+@pytest.mark.parametrize("bad", [None, math.nan])
+def test_a_trial_that_failed_or_was_pruned_is_no_original(bad: float | None, stage: Stage) -> None:
+    study = study_of(families=[SAME], budget=Budget(trials=4, epochs=1))
+    stage.run(study, lambda job, epoch: bad if job.trial in {0, 2} else rising(job, epoch))
+    assert "COMPLETE" not in {stage.states()[0], stage.states()[2]}
+    assert replicates(stage) == [None, None, 1, 1]
+
+
+def test_trials_of_one_configuration_that_run_at_once_repeat_nothing_that_is_known(stage: Stage) -> None:
+    study = study_of(families=[SAME], budget=Budget(trials=3, epochs=2))
+    stage.run(study, ScriptedLauncher(rising, workers=2))
+    assert replicates(stage) == [None, None, 0]
+
+
+def test_a_replicate_that_goes_on_stays_one_of_the_same_trial(stage: Stage) -> None:
+    study = study_of(families=[SAME], budget=Budget(trials=2, epochs=3))
+    stage.run_until(study, 4, rising)
+    assert stage.states() == ["COMPLETE", "WAITING"]
+    assert replicates(stage) == [None, 0]
+    seed = stage.trials()[1].user_attrs["seed"]
+    stage.run(study, rising)
+    assert stage.states() == ["COMPLETE", "COMPLETE"]
+    assert replicates(stage) == [None, 0]
+    assert stage.trials()[1].user_attrs["seed"] == seed
+
+
+def test_the_same_configuration_in_another_family_is_no_replicate(stage: Stage) -> None:
+    families = [replace(SAME, name=name) for name in ("f", "g")]
+    stage.run(study_of(families=families, budget=Budget(trials=1, epochs=1)), rising)
+    assert ["replicate_of" in family.trials[0].user_attrs for family in stage.families()] == [False, False]
+
+
 def test_a_watcher_hears_of_everything_in_its_order(stage: Stage) -> None:
     stage.run(study_of(budget=Budget(trials=2, epochs=2)), rising)
     assert stage.watcher.heard == [

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optrack.search import StudyError
-from optrack.search.launchers import InlineLauncher, ProcessLauncher
+from optrack.search.launchers import InlineLauncher
 from optrack.search.machine import Machine, devices_of, launcher_of
 
 CORES = 6
@@ -128,9 +128,14 @@ def test_inline_runs_in_this_process(recorded: list[Recorded]) -> None:
     assert recorded == []
 
 
-def test_real_workers_are_processes_and_cublas_is_deterministic(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cublas_is_deterministic_before_workers_start(
+    recorded: list[Recorded], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")  # so that it is put back afterwards
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
-    with launcher_of(Machine(), ("cpu",)) as launcher:
-        assert isinstance(launcher, ProcessLauncher)
+    with launcher_of(Machine(), ("cpu",)):
+        assert len(recorded) == 1
         assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    with launcher_of(Machine(), ("cpu",)):
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"

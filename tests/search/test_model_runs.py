@@ -26,17 +26,9 @@ TAGS = {
 }
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow's tables, which take it seconds to make."""
-    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(f"sqlite:///{file}").search_experiments()
-    return file
-
-
 @pytest.fixture
-def uri(tmp_path: Path, empty: Path) -> str:
-    shutil.copy(empty, tmp_path / "mlflow.db")
+def uri(tmp_path: Path, mlflow_tables: Path) -> str:
+    shutil.copy(mlflow_tables, tmp_path / "mlflow.db")
     return f"sqlite:///{tmp_path}/mlflow.db"
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from optrack.search.storage import (
     state_folder,
     stored_families,
     stored_names,
+    whole_study,
 )
 
 SPACE: dict[str, Any] = {"lr": Float(0.1, 1.0)}
@@ -351,6 +353,31 @@ def test_stored_studies_and_families_come_in_the_order_in_which_they_were_begun(
     assert [family.name for family in stored_families(storage, "sec")] == ["m"]
     assert stored_families(storage, "s") == []
     assert stored_families(storage, "second")[0].study == study_of("second", families=("z", "a"))
+
+
+def test_the_whole_study_has_all_families_as_each_was_last_defined_and_the_rest_of_the_latest_run(url: str) -> None:
+    storage = open_storage(url)
+    first = replace(study_of(families=("a", "b")), seed=1)
+    for opened in kept(storage, first):
+        opened.tell(opened.ask(), 0.5)
+    # A later run of one family alone, in which its space has become another one.
+    wider = Family("b", architecture="mlp", space={"lr": Float(0.1, 2.0)})
+    second = replace(study_of(), families=[wider], seed=2, budget=Budget(trials=9))
+    [opened] = kept(storage, second)
+    opened.tell(opened.ask(), 0.75)
+    whole = whole_study(stored_families(storage, "s"))
+    assert whole == replace(second, families=[first.families[0], wider])
+    third = replace(first, families=[first.families[0]], seed=3)
+    [opened] = kept(storage, third)
+    opened.tell(opened.ask(), 0.5)
+    assert whole_study(stored_families(storage, "s")) == replace(third, families=[first.families[0], wider])
+
+
+def test_a_study_without_trials_is_whole_too(url: str) -> None:
+    storage = open_storage(url)
+    study = study_of(families=("z", "a"))
+    kept(storage, study)
+    assert whole_study(stored_families(storage, "s")) == study
 
 
 def test_a_study_of_optuna_that_was_made_by_others_is_refused(url: str) -> None:
