@@ -33,17 +33,18 @@ def picked(stored: StoredFamily, raced: Mapping[int, Sequence[float]]) -> Candid
 
     Args:
         stored: a family with its trials.
-        raced: fresh values of the configurations that were raced, by trial number. A race without the search's best
-            configuration is out of date, and one in which some have fewer values than others is not over; neither
-            counts.
+        raced: fresh values of the configurations that were raced, by trial number, seed by seed; compared over the
+            seeds that all of them have. A race without the search's best configuration is out of date and does not
+            count.
 
     Returns:
         None while no trial is finished.
     """
     best = next(iter(candidates(stored, 1)), None)
-    if best is None or best.trial not in raced or len({len(values) for values in raced.values()}) != 1:
+    seeds = min((len(values) for values in raced.values()), default=0)
+    if best is None or best.trial not in raced or not seeds:
         return best
-    means = {trial: sum(values) / len(values) for trial, values in raced.items()}
+    means = {trial: sum(values[:seeds]) / seeds for trial, values in raced.items()}
     winner = (max if stored.study.maximize else min)(means, key=lambda trial: means[trial])
     return candidate_of(stored, winner)
 

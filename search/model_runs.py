@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -202,7 +203,7 @@ def _model_run(run: Run) -> ModelRun:
 
 
 def race_values(runs: Sequence[ModelRun], metric: str) -> dict[str, dict[int, list[float]]]:
-    """What was found under fresh seeds: by family, trial number, and seed.
+    """What was found under fresh seeds, from the first seed on without a gap: by family and trial number.
 
     Args:
         runs: of races, in any state.
@@ -213,6 +214,10 @@ def race_values(runs: Sequence[ModelRun], metric: str) -> dict[str, dict[int, li
         if run.state == "finished" and f"best/{metric}" in run.metrics:
             values.setdefault(run.family, {}).setdefault(run.trial, {})[run.number] = run.metrics[f"best/{metric}"]
     return {
-        family: {trial: [by_seed[number] for number in sorted(by_seed)] for trial, by_seed in trials.items()}
+        family: {trial: _from_the_first(by_seed) for trial, by_seed in trials.items() if 1 in by_seed}
         for family, trials in values.items()
     }
+
+
+def _from_the_first(by_seed: Mapping[int, float]) -> list[float]:
+    return [by_seed[number] for number in takewhile(by_seed.__contains__, count(1))]

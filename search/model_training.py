@@ -56,14 +56,19 @@ class ModelTraining:
         return (*self.job.key, self.job.seed)
 
     @property
-    def value(self) -> float | None:
-        """The best epoch's metric; None where nothing validates, or no value is a number."""
-        best: float | None = None
+    def best_epoch(self) -> EpochResult | None:
+        """The epoch with the best metric, of a training that validates; None where no value is a number."""
+        best: EpochResult | None = None
         for result in self.epochs:
             value = result.metrics().get(self.job.metric)
-            if value is not None and improves(self.job.metric, value, best):
-                best = value
+            if value is not None and improves(self.job.metric, value, best and best.metrics()[self.job.metric]):
+                best = result
         return best
+
+    @property
+    def value(self) -> float | None:
+        """The best epoch's metric; None where nothing validates, or no value is a number."""
+        return self.best_epoch and self.best_epoch.metrics()[self.job.metric]
 
     @property
     def digest(self) -> str:
@@ -201,7 +206,7 @@ class ModelTrainer:
                 self._record_epoch(training, event.result)
             case JobFailed():
                 self._fail(training, event.reason, event.details)
-            case JobEnded() if not training.epochs[-1].finite:
+            case JobEnded() if not training.epochs[-1].finite and training.best_epoch is None:
                 reason = f"diverged in epoch {training.epochs[-1].epoch}: the loss is no finite number"
                 self._fail(training, reason, reason)
             case JobEnded():
@@ -225,12 +230,8 @@ class ModelTrainer:
         del self._running[training.key]
         if training.job.weights is not None:
             training.job.weights.unlink(missing_ok=True)
-        metrics: dict[str, float] = {}
-        if state == "finished":
-            last = training.epochs[-1]
-            metrics = {**last.metrics(), "epoch": last.epoch}
-            if training.value is not None:
-                metrics[training.job.metric] = training.value
+        kept = (training.best_epoch or training.epochs[-1]) if state == "finished" else None
+        metrics = {} if kept is None else {**kept.metrics(), "epoch": kept.epoch}
         self._tracker.close_run(training.run_id, state, metrics=metrics, reason=training.reason)
         self._observer.training_ended(training, state)
 

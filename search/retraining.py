@@ -54,8 +54,9 @@ class RetrainingOutcome:
 
 
 def retrain_study(
-    families: Sequence[StoredFamily],
+    stored: Sequence[StoredFamily],
     *,
+    only: Sequence[str] | None = None,
     seeds: int,
     confirm: int,
     places: Places,
@@ -69,7 +70,8 @@ def retrain_study(
     What was trained before is not trained again. The first seed's model is the family's champion in MLflow's registry.
 
     Args:
-        families: stored, of one study; each with a finished trial.
+        stored: all families of a study.
+        only: names of those to retrain, each with a finished trial; None for all.
         seeds: models of each family.
         confirm: how many of the best configurations to race first, each under as many fresh seeds, on the validation
             images; 0 for no race.
@@ -82,6 +84,7 @@ def retrain_study(
     Raises:
         OptrackError: bad input, or a store that does not answer; before anything is written where that can be known.
     """
+    families = [family for family in stored if only is None or family.name in only]
     unfinished = [family.name for family in families if family.best is None]
     if unfinished:
         raise NothingStoredError(
@@ -89,7 +92,7 @@ def retrain_study(
             "its search"
         )
     check_places(places)
-    study = stores.whole_study(families)
+    study = stores.whole_study(stored)
     runs = ModelRuns(places.tracking_uri, study.name)
     recorded = runs.families()
     unrecorded = [family.name for family in families if family.name not in recorded]
@@ -100,8 +103,8 @@ def retrain_study(
         )
     devices = devices_of(machine, most=len(families) * seeds * max(confirm, 1))
     data = prepared_data(study, places, on_decoded)
-    check_comparable(study, data, families)
-    for family in study.families:
+    check_comparable(study, data, stored)
+    for family in (family for family in study.families if only is None or family.name in only):
         check_weights(family, data.input_shape, len(data.classes))
     with stores.owned(places.storage, study.name), launcher_of(machine, devices) as launcher:
         retraining = Retraining(
@@ -122,8 +125,8 @@ class Retraining:
     """Races, picks, retrains and registers.
 
     Args:
-        study: what was searched, with these families.
-        families: as they are stored, each with a finished trial.
+        study: what was searched, with all its families.
+        families: those to retrain, each with a finished trial.
         tracker: writes MLflow's runs.
         runs: reads them.
         launcher: carries jobs to workers.
@@ -169,7 +172,7 @@ class Retraining:
         trainer = self._trainer
         try:
             trainer.train(self._races(seeds, confirm), known=self._runs.find("confirm"))
-            if not trainer.stop_requested and not trainer.failed:
+            if not trainer.stop_requested:
                 chosen = self._pick()
                 planned = [self._retraining(each, number) for each in chosen for number in range(1, seeds + 1)]
                 trainer.train(planned, known=self._runs.find("retrain"), keep=self._keep)

@@ -58,7 +58,7 @@ def retrain(
     trained before is not trained again.
     """
     _, stored = stored_study(study, storage)
-    families = chosen_families(stored, family)
+    chosen = chosen_families(stored, family)
     machine = machine_of(launcher=launcher, device=device, workers=workers, threads=threads)
 
     from ..places import Places
@@ -68,7 +68,8 @@ def retrain(
     places = Places(storage=storage, tracking_uri=tracking_uri, data_dir=data_dir, cache_dir=cache_dir)
     with TrainingProgress() as display:
         outcome = retrain_study(
-            families,
+            stored,
+            only=[each.name for each in chosen],
             seeds=seeds,
             confirm=confirm,
             places=places,

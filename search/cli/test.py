@@ -26,6 +26,7 @@ from .stored import chosen_families, stored_study
 if TYPE_CHECKING:
     from ..places import Places
     from ..results import FamilyResult, RetrainedModel, StudyResults, TestResult
+    from ..storage import StoredFamily
     from ..verdict import Verdict
 
 
@@ -51,6 +52,7 @@ def run_test(
 
     from ..collecting import collect
     from ..places import Places, check_places
+    from ..registry import set_best
     from ..verdict import verdict
 
     places = Places(storage=storage, tracking_uri=tracking_uri, data_dir=data_dir, cache_dir=cache_dir)
@@ -69,8 +71,9 @@ def run_test(
             f"family {missing[0]!r} of study {name!r} has no retrained model: `optrack retrain {study}` makes it"
         )
     if again or any(model.test is None for each in families for model in each.models):
-        results = _tested(results, families, places, again=again)
+        results = _tested(stored, names, places, again=again)
     judged = verdict({each.name: each.tests for each in results.families})
+    set_best(tracking_uri, name, judged.winner)
     if as_json:
         print_json({"study": name, **judged.as_json()})
         return
@@ -81,16 +84,12 @@ def run_test(
     )
 
 
-def _tested(
-    results: "StudyResults", families: "list[FamilyResult]", places: "Places", *, again: bool
-) -> "StudyResults":
+def _tested(stored: "list[StoredFamily]", names: list[str], places: "Places", *, again: bool) -> "StudyResults":
     """The results with the tests that were missing."""
     from ..collecting import collect
     from ..model_runs import ModelRuns
-    from ..registry import set_best
     from ..sealed_test import evaluate_models
     from ..storage import owned
-    from ..verdict import verdict
     from .progress import decoding
 
     say = console(stderr=True)
@@ -99,21 +98,20 @@ def _tested(
         opened = "" if result.openings == 1 else f", opened {result.openings} times"
         say.print(f"{family.name}, seed {model.number}: test accuracy {short(result.accuracy)}{opened}", markup=False)
 
-    study = results.study
-    with owned(places.storage, study.name), decoding() as decoded:
+    study = stored[0].study.name
+    with owned(places.storage, study), decoding() as decoded:
+        # Once more, now that nobody else can be testing.
+        results = collect(stored, storage=places.storage, tracking_uri=places.tracking_uri)
         evaluate_models(
-            study,
-            families,
-            runs=ModelRuns(places.tracking_uri, study.name),
+            results.study,
+            [family for family in results.families if family.name in names],
+            runs=ModelRuns(places.tracking_uri, study),
             places=places,
             again=again,
             on_decoded=decoded,
             on_tested=tested,
         )
-        stored = [family.stored for family in results.families]
-        fresh = collect(stored, storage=places.storage, tracking_uri=places.tracking_uri)
-        set_best(places.tracking_uri, study.name, verdict({each.name: each.tests for each in fresh.families}).winner)
-    return fresh
+        return collect(stored, storage=places.storage, tracking_uri=places.tracking_uri)
 
 
 def _print(name: str, results: "StudyResults", judged: "Verdict") -> None:

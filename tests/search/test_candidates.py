@@ -92,12 +92,15 @@ def test_the_winner_of_a_whole_race_is_picked(data: st.DataObject, stored: Store
 
 
 @given(data=st.data(), stored=families())
-def test_a_race_of_which_some_values_are_missing_does_not_count(data: st.DataObject, stored: StoredFamily) -> None:
+def test_a_race_is_compared_over_the_seeds_that_all_of_its_configurations_have(
+    data: st.DataObject, stored: StoredFamily
+) -> None:
     raced = [each.trial for each in candidates(stored, 3)]
     values = data.draw(races(raced, 2))
-    if len(values) > 1:
-        del values[data.draw(st.sampled_from(raced))][-1]
-    assert picked(stored, values) == picked(stored, {})
+    more = {trial: [*found, *data.draw(st.lists(st.floats(0, 1), max_size=2))] for trial, found in values.items()}
+    shortest = min(map(len, more.values()), default=0)
+    assert picked(stored, more) == picked(stored, {trial: found[:shortest] for trial, found in more.items()})
+    assert picked(stored, {trial: [] for trial in raced}) == picked(stored, {})
 
 
 @given(data=st.data(), stored=families())
