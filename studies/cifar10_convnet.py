@@ -8,8 +8,8 @@ pretrained families need ImageNet weights, which torchvision downloads or finds 
     optrack run cifar10_convnet
 
 Reported (validation, test): convnet 81.6, 79.3; convnet_bn 84.3, 83.7; vgg11_bn frozen 63.2 and learned 62.9 on test,
-from scratch about 90, 88.8 per cent. These are networks for a GPU: on one CPU core an epoch of `convnet` takes more than
-ten minutes. Not searched.
+from scratch about 90, 88.8 per cent. These are networks for a GPU: on one CPU core an epoch of `convnet` takes more
+than ten minutes. Not searched.
 """
 
 from optrack.search import Budget, Categorical, Data, Family, Float, Int, Reference, Study

@@ -9,8 +9,8 @@ ImageNet weights, which torchvision downloads or finds in its cache (`TORCH_HOME
 
 Reported (validation, test): lenet3 72.14, 72.06; convnet_wide 82.3, 80.6; convnet_deep 78.2, 78.3 per cent; resnet18
 in a figure only.
-Found with 12 trials of up to 10 epochs (validation): lenet3 75.10, convnet_deep 82.16 per cent, in 53 and 124 minutes of
-training on one CPU core that had other work beside it, about a minute and two an epoch.
+Found with 12 trials of up to 10 epochs (validation): lenet3 75.10, convnet_deep 82.16 per cent, in 53 and 124 minutes
+of training on one CPU core that had other work beside it: about two and three minutes an epoch.
 """
 
 from optrack.search import Budget, Categorical, Data, Family, Float, Int, Reference, Study
