@@ -9,7 +9,7 @@ classifier and strength of the augmentation. Validation is by track: photographs
 
 Reported (validation, test): lenet 93.74, 93.57; lenet_bn 95.13, 95.36; lenet_fcn 94.98, 95.71 per cent.
 Found on two CPU cores with 12 trials each, in 9 to 11 minutes (validation, then the mean on test of three models that
-were retrained in 10 more): lenet 98.38, 95.75; lenet_bn 97.50, 95.81; lenet_fcn 97.82, 96.11 per cent; 4 to 6 s an epoch.
+were retrained in 10 more): lenet 98.38, 95.75; lenet_bn 97.50, 95.81; lenet_fcn 97.82, 96.11 per cent.
 """
 
 from optrack.search import Budget, Categorical, Data, Family, Float, Int, Reference, Study
