@@ -12,7 +12,6 @@ from ..errors import StudyError
 from .options import DEFAULT_TRACKING_URI, JsonOption, StudyArgument, TrackingOption
 from .output import console, print_json, print_table
 from .process import FAILED
-from .progress import counted
 from .stored import study_name
 
 if TYPE_CHECKING:
@@ -43,6 +42,7 @@ def predict(
     with console(stderr=True).status("loading"):  # torch takes seconds to import
         from ..predicting import UnreadableImage, image_files, predict
         from ..registry import load_champion
+        from .progress import counted
 
         files = image_files(named)
         champion = load_champion(study_name(study), family, tracking_uri=tracking_uri)

@@ -219,7 +219,7 @@ def test_the_experiment_describes_itself_and_brings_its_views(searched: Path) ->
     assert tags["mlflow.experimentKind"] == "custom_model_development"
     assert tags["mlflow.note.content"].startswith("# tiny\n\nSearch on **digits** (1 x 8 x 8, 10 classes")
     views = {name: json.loads(value) for name, value in tags.items() if name.startswith("mlflow.sharedViewState.")}
-    assert set(views) == {"mlflow.sharedViewState.trials", "mlflow.sharedViewState.families"}
+    assert set(views) == {f"mlflow.sharedViewState.{name}" for name in ("trials", "families", "models")}
     trial_view = views["mlflow.sharedViewState.trials"]
     assert (trial_view["orderByKey"], trial_view["orderByAsc"]) == ("metrics.`best/val_accuracy`", False)
     assert {"params.`lr`", "params.`momentum`", "tags.`optrack.state`"} <= set(trial_view["selectedColumns"])
@@ -259,7 +259,7 @@ def test_the_next_commands_are_ready_to_be_pasted(answers: list[subprocess.Compl
     assert [line.split("  # ")[0] for line in lines] == [
         "  optrack importance tiny.py",
         "  optrack ui",
-        "  optrack run tiny.py --trials 4",
+        "  optrack retrain tiny.py",
     ]
 
 

@@ -137,7 +137,7 @@ def test_stores_may_lie_elsewhere_and_the_next_commands_say_so(
     assert {path.name for path in Path().iterdir()} == {"small.py", "there"}
     assert {path.name for path in Path("there").iterdir()} >= {"cache", "mlflow.db", "mlruns", "optuna.db"}
     stores = "--storage sqlite:///there/optuna.db --tracking-uri sqlite:///there/mlflow.db"
-    assert f"  optrack run small.py {stores} --cache-dir there/cache --trials 4  #" in answer.stderr
+    assert f"  optrack retrain small.py {stores} --cache-dir there/cache  #" in answer.stderr
     assert f"  optrack ui {stores}  #" in answer.stderr
 
 
