@@ -11,6 +11,7 @@ Reported (validation, test): lenet3 72.14, 72.06; convnet_wide 82.3, 80.6; convn
 in a figure only.
 Found with 12 trials of up to 10 epochs (validation): lenet3 75.10, convnet_deep 82.16 per cent, in 53 and 124 minutes
 of training on one CPU core that had other work beside it: about two and three minutes an epoch.
+Retrained under one seed, on test: 75.09 and 82.75 per cent.
 """
 
 from optrack.search import Budget, Categorical, Data, Family, Float, Int, Reference, Study
