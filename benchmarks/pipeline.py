@@ -1,6 +1,6 @@
 """The whole way by commands alone: search, retrain, test, report; how long each takes, and what the test says.
 
-python -m benchmarks.pipeline gtsrb --folder /tmp/gtsrb --data-dir DIR --trials 12 --seeds 3
+python -m benchmarks.pipeline gtsrb --folder found --data-dir DIR --trials 12 --seeds 3
 """
 
 import json

@@ -5,11 +5,26 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
+from .errors import NothingStoredError
 from .results import Candidate
 from .storage import StoredFamily
 
 REPLICATE_ATTRIBUTE = "replicate_of"
 """A trial's user attribute: the number of an earlier one with the same configuration, under another seed."""
+
+
+def check_searched(families: Sequence[StoredFamily]) -> None:
+    """Whether each family has a finished trial.
+
+    Raises:
+        NothingStoredError: one has none.
+    """
+    unfinished = [family.name for family in families if family.best is None]
+    if unfinished:
+        raise NothingStoredError(
+            f"family {unfinished[0]!r} has no finished trial yet: `optrack run {families[0].study.name}` goes on with "
+            "its search"
+        )
 
 
 def candidates(stored: StoredFamily, count: int) -> tuple[Candidate, ...]:

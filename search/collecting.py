@@ -6,7 +6,7 @@ from typing import Any
 
 from .candidates import candidate_of, picked
 from .errors import NothingStoredError
-from .model_runs import CANDIDATE_TAG, OPENINGS_TAG, ModelRun, ModelRuns, race_values
+from .model_runs import CANDIDATE_TAG, LATENCY_TAG, OPENINGS_TAG, ModelRun, ModelRuns, race_values
 from .predictions import PREDICTIONS_FILE, RESULT_FILE, decoded
 from .registry import registered
 from .results import Candidate, FamilyResult, RetrainedModel, StudyResults, TestResult
@@ -131,7 +131,7 @@ def _of_champion(runs: ModelRuns, retrained: Sequence[ModelRun], models: Sequenc
     names = [name for name in PICTURES if f"pictures/{name}.png" in there]
     return {
         "latency_ms": run.metrics.get("test/latency_ms"),
-        "latency_device": "cpu" if "test/latency_ms" in run.metrics else None,
+        "latency_device": run.tags.get(LATENCY_TAG),
         "pictures": {name: runs.read(run.run_id, f"pictures/{name}.png") for name in names},
     }
 

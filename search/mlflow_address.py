@@ -12,6 +12,7 @@ import sqlalchemy
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
+from .databases import connection_problem, first_line
 from .errors import TrackingError
 
 # How long an MLflow server may take to say that it is there.
@@ -42,7 +43,9 @@ def check_address(uri: str) -> None:
             f"--tracking-uri must begin with sqlite, postgresql, mysql, mssql, http or https, but got {shown(uri)!r}"
         )
     if parsed.get_backend_name() != "sqlite":
-        _check_database_server(uri)
+        problem = connection_problem(uri)
+        if problem is not None:
+            raise TrackingError(f"tracking URI {shown(uri)} cannot be opened: {problem}")
     elif parsed.database in (None, "", ":memory:"):
         raise TrackingError(f"tracking URI {uri} must name a file: a database in memory keeps nothing")
     else:
@@ -82,19 +85,6 @@ def _check_mlflow_server(uri: str) -> None:
         raise TrackingError(f"MLflow at {shown(uri)} does not answer: {reason}") from None
 
 
-def _check_database_server(uri: str) -> None:
-    try:
-        engine = sqlalchemy.create_engine(uri)
-        with engine.connect():
-            pass
-        engine.dispose()
-    except ImportError as error:
-        raise TrackingError(f"tracking URI {shown(uri)}: its driver is not installed ({error})") from None
-    except (SQLAlchemyError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise TrackingError(f"tracking URI {shown(uri)} cannot be opened: {reason}") from None
-
-
 def _check_sqlite(uri: str, path: Path) -> None:
     if path.is_dir():
         raise TrackingError(f"tracking URI {uri}: {path} is a folder")
@@ -125,4 +115,4 @@ def answers_of(uri: str) -> Generator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise TrackingError(f"MLflow at {shown(uri)} does not answer: {str(error).strip().splitlines()[0]}") from error
+        raise TrackingError(f"MLflow at {shown(uri)} does not answer: {first_line(error)}") from error

@@ -24,6 +24,9 @@ CANDIDATE_TAG = "optrack.candidate"
 OPENINGS_TAG = "optrack.test_openings"
 """Of the run of a retrained model: how often the test part was opened for it."""
 
+LATENCY_TAG = "optrack.latency_device"
+"""Likewise: what its latency was measured on."""
+
 VALUE_TAG = "optrack.value"
 """Of the run of a model: the metric of the trial whose configuration it has."""
 

@@ -16,7 +16,6 @@ from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_
 from .errors import NothingStoredError, TrackingError, unknown
 from .mlflow_address import answers_of, check_address, is_there, shown
 from .mlflow_model import USAGE, quiet_mlflow
-from .mlflow_model import save_model as save_model  # noqa: PLC0414 - what is registered is found here whole
 
 if TYPE_CHECKING:
     from .champion import Champion

@@ -107,7 +107,7 @@ class FamilyResult:
         models: retrained under several seeds, the champion first.
         parameters: number of parameters of the candidate's network.
         latency_ms: median time for one image in milliseconds, where the champion was tested.
-        latency_device: the device of that.
+        latency_device: what that was measured on, e.g. "one CPU thread".
         version: of the champion in MLflow's registry.
         pictures: PNG files of the champion by name: "misclassified", "filters", "feature_maps".
     """

@@ -10,7 +10,7 @@ from safetensors.torch import load_file  # pyright: ignore[reportUnknownVariable
 
 from ..datasets import Prepared, Progress
 from . import storage as stores
-from .candidates import candidates, picked
+from .candidates import candidates, check_searched, picked
 from .champion import load_folder, save_folder
 from .champion_pictures import champion_pictures
 from .checking import check_weights
@@ -20,10 +20,11 @@ from .errors import NothingStoredError
 from .launchers import Launcher
 from .machine import Machine, devices_of, launcher_of
 from .mlflow_address import shown
+from .mlflow_model import save_model
 from .model_runs import CANDIDATE_TAG, OPENINGS_TAG, VALUE_TAG, ModelRun, ModelRuns, Stage, race_values
 from .model_training import ModelTrainer, ModelTraining, TrainingObserver
 from .places import Places, check_places, prepared_data
-from .registry import ARTIFACT_FOLDER, register, registered, save_model, set_best
+from .registry import ARTIFACT_FOLDER, register, registered, set_best
 from .results import Candidate
 from .sampling import seed_of
 from .storage import StoredFamily
@@ -85,12 +86,7 @@ def retrain_study(
         OptrackError: bad input, or a store that does not answer; before anything is written where that can be known.
     """
     families = [family for family in stored if only is None or family.name in only]
-    unfinished = [family.name for family in families if family.best is None]
-    if unfinished:
-        raise NothingStoredError(
-            f"family {unfinished[0]!r} has no finished trial yet: `optrack run {families[0].study.name}` goes on with "
-            "its search"
-        )
+    check_searched(families)
     check_places(places)
     study = stores.whole_study(stored)
     runs = ModelRuns(places.tracking_uri, study.name)

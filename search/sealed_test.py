@@ -6,7 +6,6 @@ Nothing else in optrack opens the test part but the statistics of a data set, wh
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from ..datasets import Progress
 from ..datasets.sealed import TestData, open_test
 from .champion import Champion, load_folder
 from .errors import NothingStoredError, StudyError, TrackingError
-from .model_runs import OPENINGS_TAG, ModelRuns
+from .model_runs import LATENCY_TAG, OPENINGS_TAG, ModelRuns
 from .pictures.images import misclassified, png
 from .places import Places
 from .predictions import encoded
@@ -24,6 +23,7 @@ from .results import FamilyResult, RetrainedModel, TestResult
 from .scores import expected_calibration_error
 from .study import Study
 
+LATENCY_DEVICE = "one CPU thread"
 LATENCY_RUNS = 50
 LATENCY_WARM_UP = 10
 
@@ -78,6 +78,7 @@ def evaluate_models(
             "test/latency_ms": latency_ms(champion, data),
             "test/accuracy": result.accuracy,
         }
+        runs.tag(model.run_id, LATENCY_TAG, LATENCY_DEVICE)
         for name, content in files.items():
             runs.log_file(model.run_id, name, content)
         # The accuracy tells that a test is complete, hence last of all.
@@ -163,9 +164,8 @@ def _tested(champion: Champion, data: TestData, *, openings: int) -> tuple[TestR
         predictions=predictions,
         confidences=confidences,
         loss=float(-log_probabilities[rows, data.labels].mean()),
-        calibration_error=0.0,
+        calibration_error=expected_calibration_error(confidences, predictions == data.labels),
         openings=openings,
         digest=data.digest,
     )
-    result = replace(result, calibration_error=expected_calibration_error(result.confidences, result.correct))
     return result, encoded(result, np.exp(log_probabilities).astype(np.float32))

@@ -22,6 +22,7 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
+from .databases import connection_problem, first_line
 from .errors import NothingStoredError, StorageError
 from .study import Family, Study
 
@@ -66,25 +67,15 @@ def check_address(url: str) -> None:
     """
     path = sqlite_path(url)
     if path is None:
-        _check_server(url)
+        problem = connection_problem(url)
+        if problem is not None:
+            raise StorageError(f"storage {shown(url)} cannot be opened: {problem}")
     elif path.is_dir():
         raise StorageError(f"storage {shown(url)}: {path} is a folder")
     elif not path.parent.is_dir():
         raise StorageError(f"storage {shown(url)}: there is no folder {path.parent}")
     elif path.exists() and path.stat().st_size > 0:
         _check_sqlite_tables(url, path)
-
-
-def _check_server(url: str) -> None:
-    try:
-        engine = sqlalchemy.create_engine(url)
-        with engine.connect():
-            pass
-        engine.dispose()
-    except ImportError as error:
-        raise StorageError(f"storage {shown(url)}: its driver is not installed ({error})") from None
-    except (SQLAlchemyError, ValueError) as error:
-        raise StorageError(f"storage {shown(url)} cannot be opened: {_first_line(error)}") from None
 
 
 def _check_sqlite_tables(url: str, path: Path) -> None:
@@ -134,7 +125,7 @@ def _connect(url: str, *, create: bool) -> RDBStorage:
     try:
         storage = RDBStorage(url, engine_kwargs=arguments, skip_table_creation=not create)
     except (SQLAlchemyError, RuntimeError, ImportError, ValueError) as error:
-        raise StorageError(f"storage {shown(url)} cannot be opened: {_first_line(error)}") from None
+        raise StorageError(f"storage {shown(url)} cannot be opened: {first_line(error)}") from None
     if on_sqlite and create:
         # Seven times the speed of SQLite's defaults, and after a killed process nothing that was committed is lost.
         sqlalchemy.event.listen(storage.engine, "connect", _write_ahead)
@@ -255,7 +246,3 @@ def _stored_family(storage: RDBStorage, name: str) -> StoredFamily:
         study=Study.from_json(attributes[STUDY_ATTRIBUTE]),
         trials=tuple(loaded.get_trials(deepcopy=False)),
     )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]

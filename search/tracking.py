@@ -134,7 +134,8 @@ class Tracker:
             tags: stage, seed, device and so on.
         """
         with answers_of(self.uri):
-            return self._open_run(name, known_run, None, {"mlflow.parentRunId": parent}, params, tags)
+            own = {"mlflow.parentRunId": parent, MLFLOW_SOURCE_NAME: f"optrack retrain {self._study.name}"}
+            return self._open_run(name, known_run, None, own, params, tags)
 
     def log_folder(self, run_id: str, folder: Path, name: str) -> None:
         """A folder as an artifact of a run."""

@@ -2,7 +2,7 @@
 
 import shlex
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -67,3 +67,11 @@ def place_options(places: "Places", *, storage: bool = True, tracking: bool = Tr
         text += option("--data-dir", places.data_dir, DEFAULT_DATA_DIR)
         text += option("--cache-dir", places.cache_dir, DEFAULT_CACHE_DIR)
     return text
+
+
+def print_next(commands: Iterable[tuple[str, str]]) -> None:
+    """The commands that make sense now, each with what it is for."""
+    say = console(stderr=True)
+    say.print("Next:")
+    for command, purpose in commands:
+        say.print(f"  {command}  # {purpose}", markup=False, soft_wrap=True)

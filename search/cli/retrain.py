@@ -22,7 +22,7 @@ from .options import (
     WorkersOption,
 )
 from .output import console
-from .process import FAILED, INTERRUPTED, machine_of, place_options, stop_on_signals
+from .process import FAILED, INTERRUPTED, machine_of, place_options, print_next, stop_on_signals
 from .stored import chosen_families, stored_study
 
 if TYPE_CHECKING:
@@ -92,11 +92,14 @@ def _closing_words(reference: str, outcome: "RetrainingOutcome", places: "Places
     if outcome.failed:
         say.print(f"failed trainings: {outcome.failed}; their runs in MLflow hold failure.txt", markup=False)
         return FAILED
-    say.print("Next:")
-    for command, purpose in (
-        (f"optrack test {reference}{where}", "open the test images, once, and compare the families"),
-        (f"optrack report {reference}{place_options(places, data=False)}", "one page about all of it"),
-        (f"optrack export {reference}{place_options(places, data=False, storage=False)}", "the best champion as ONNX"),
-    ):
-        say.print(f"  {command}  # {purpose}", markup=False, soft_wrap=True)
+    print_next(
+        [
+            (f"optrack test {reference}{where}", "open the test images, once, and compare the families"),
+            (f"optrack report {reference}{place_options(places, data=False)}", "one page about all of it"),
+            (
+                f"optrack export {reference}{place_options(places, data=False, storage=False)}",
+                "the winner as ONNX",
+            ),
+        ]
+    )
     return 0

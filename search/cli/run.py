@@ -28,7 +28,7 @@ from .options import (
     WorkersOption,
 )
 from .output import console
-from .process import FAILED, INTERRUPTED, machine_of, place_options, stop_on_signals
+from .process import FAILED, INTERRUPTED, machine_of, place_options, print_next, stop_on_signals
 from .stored import quiet_optuna, stored_study
 
 if TYPE_CHECKING:
@@ -183,14 +183,14 @@ def _closing_words(reference: str, outcome: "Outcome", places: "Places") -> int:
         say.print(f"the time is spent: `{again}` goes on with the same trials", markup=False, soft_wrap=True)
     if outcome.failed:
         say.print(f"failed trials: {outcome.failed}; their runs in MLflow hold failure.txt", markup=False)
-    say.print("Next:")
-    for command, purpose in (
-        (
-            f"optrack importance {reference}{place_options(places, tracking=False, data=False)}",
-            "which hyperparameters matter, as a page with figures",
-        ),
-        (f"optrack ui{place_options(places, data=False)}", "all trials in MLflow's UI and optuna-dashboard"),
-        (f"optrack retrain {reference}{place_options(places)}", "the best configurations again, on all images"),
-    ):
-        say.print(f"  {command}  # {purpose}", markup=False, soft_wrap=True)
+    print_next(
+        [
+            (
+                f"optrack importance {reference}{place_options(places, tracking=False, data=False)}",
+                "which hyperparameters matter, as a page with figures",
+            ),
+            (f"optrack ui{place_options(places, data=False)}", "all trials in MLflow's UI and optuna-dashboard"),
+            (f"optrack retrain {reference}{place_options(places)}", "the best configurations again, on all images"),
+        ]
+    )
     return FAILED if outcome.failed else 0

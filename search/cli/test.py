@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import NothingStoredError
 from .options import (
     DEFAULT_CACHE_DIR,
     DEFAULT_DATA_DIR,
@@ -20,13 +19,11 @@ from .options import (
     TrackingOption,
 )
 from .output import console, print_json, print_table, short
-from .process import place_options
+from .process import place_options, print_next
 from .stored import chosen_families, stored_study
 
 if TYPE_CHECKING:
-    from ..places import Places
     from ..results import FamilyResult, RetrainedModel, StudyResults, TestResult
-    from ..storage import StoredFamily
     from ..verdict import Verdict
 
 
@@ -48,70 +45,30 @@ def run_test(
     What was tested before is shown, not tested again.
     """
     name, stored = stored_study(study, storage)
-    chosen = chosen_families(stored, family)
+    only = [each.name for each in chosen_families(stored, family)] if family else None
 
-    from ..collecting import collect
-    from ..places import Places, check_places
-    from ..registry import set_best
-    from ..verdict import verdict
+    from ..judging import judge_study
+    from ..places import Places
+    from .progress import decoding
 
     places = Places(storage=storage, tracking_uri=tracking_uri, data_dir=data_dir, cache_dir=cache_dir)
-    check_places(places)
-    results = collect(stored, storage=storage, tracking_uri=tracking_uri)
-    names = [each.name for each in chosen]
-    families = [each for each in results.families if each.name in names]
-    unfinished = [each.name for each in chosen if each.best is None]
-    if unfinished:
-        raise NothingStoredError(
-            f"family {unfinished[0]!r} has no finished trial yet: `optrack run {study}` goes on with its search"
+    with decoding() as decoded:
+        results, judged = judge_study(
+            stored, only=only, again=again, places=places, on_decoded=decoded, on_tested=_say_tested
         )
-    missing = [each.name for each in families if not each.models]
-    if len(missing) == len(families) or (family and missing):
-        raise NothingStoredError(
-            f"family {missing[0]!r} of study {name!r} has no retrained model: `optrack retrain {study}` makes it"
-        )
-    if again or any(model.test is None for each in families for model in each.models):
-        results = _tested(stored, names, places, again=again)
-    judged = verdict({each.name: each.tests for each in results.families})
-    set_best(tracking_uri, name, judged.winner)
     if as_json:
         print_json({"study": name, **judged.as_json()})
         return
     _print(name, results, judged)
-    where = place_options(places, data=False)
-    console(stderr=True).print(
-        f"Next:\n  optrack report {shlex.quote(study)}{where}  # one page about all of it", markup=False, soft_wrap=True
+    print_next(
+        [(f"optrack report {shlex.quote(study)}{place_options(places, data=False)}", "one page about all of it")]
     )
 
 
-def _tested(stored: "list[StoredFamily]", names: list[str], places: "Places", *, again: bool) -> "StudyResults":
-    """The results with the tests that were missing."""
-    from ..collecting import collect
-    from ..model_runs import ModelRuns
-    from ..sealed_test import evaluate_models
-    from ..storage import owned
-    from .progress import decoding
-
-    say = console(stderr=True)
-
-    def tested(family: "FamilyResult", model: "RetrainedModel", result: "TestResult") -> None:
-        opened = "" if result.openings == 1 else f", opened {result.openings} times"
-        say.print(f"{family.name}, seed {model.number}: test accuracy {short(result.accuracy)}{opened}", markup=False)
-
-    study = stored[0].study.name
-    with owned(places.storage, study), decoding() as decoded:
-        # Once more, now that nobody else can be testing.
-        results = collect(stored, storage=places.storage, tracking_uri=places.tracking_uri)
-        evaluate_models(
-            results.study,
-            [family for family in results.families if family.name in names],
-            runs=ModelRuns(places.tracking_uri, study),
-            places=places,
-            again=again,
-            on_decoded=decoded,
-            on_tested=tested,
-        )
-        return collect(stored, storage=places.storage, tracking_uri=places.tracking_uri)
+def _say_tested(family: "FamilyResult", model: "RetrainedModel", result: "TestResult") -> None:
+    opened = "" if result.openings == 1 else f", opened {result.openings} times"
+    line = f"{family.name}, seed {model.number}: test accuracy {short(result.accuracy)}{opened}"
+    console(stderr=True).print(line, markup=False)
 
 
 def _print(name: str, results: "StudyResults", judged: "Verdict") -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..results import TestResult
 from .canvas import BLACK, GAP, RED, SOFT, column, framed, grid, lines_of_text, picture_of, row, sized, titled
-from .layers import Normalise, convolution_outputs, first_convolution, first_weights, last_convolution
+from .layers import Normalise, convolution_outputs, first_convolution, first_weights
 
 __all__ = [
     "Normalise",
@@ -20,7 +20,6 @@ __all__ = [
     "filters",
     "first_convolution",
     "first_weights",
-    "last_convolution",
     "misclassified",
     "png",
 ]

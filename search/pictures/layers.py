@@ -16,11 +16,6 @@ def first_convolution(model: nn.Module) -> nn.Conv2d | None:
     return next(iter(_convolutions(model).values()), None)
 
 
-def last_convolution(model: nn.Module) -> nn.Conv2d | None:
-    """The convolution that is defined last; None where there is none."""
-    return next(reversed(_convolutions(model).values()), None)
-
-
 def first_weights(model: nn.Module, input_shape: tuple[int, int, int]) -> Tensor | None:
     """What a network looks for in an image: the weights of its first convolution, or else of a linear layer on pixels.
 

@@ -31,16 +31,18 @@ ALLOWED = {
     ],
     f"{SEARCH}.launchers": [f"{SEARCH}.launchers", f"{SEARCH}.training"],
     f"{SEARCH}.sampling": [f"{SEARCH}.{name}" for name in (*VALUES, "parameters")],
-    f"{SEARCH}.storage": [f"{SEARCH}.{name}" for name in VALUES],
+    f"{SEARCH}.storage": [f"{SEARCH}.{name}" for name in (*VALUES, "databases")],
+    f"{SEARCH}.databases": [],
     f"{SEARCH}.tracking": [
         *(f"{SEARCH}.{name}" for name in (*VALUES, "mlflow_address", "mlflow_pages")),
         "optrack.datasets",
     ],
-    f"{SEARCH}.mlflow_address": [f"{SEARCH}.errors"],
+    f"{SEARCH}.mlflow_address": [f"{SEARCH}.databases", f"{SEARCH}.errors"],
     f"{SEARCH}.model_runs": [f"{SEARCH}.errors", f"{SEARCH}.mlflow_address"],
     f"{SEARCH}.results": [f"{SEARCH}.storage", f"{SEARCH}.study"],
     f"{SEARCH}.scores": [f"{SEARCH}.errors"],
-    f"{SEARCH}.verdict": [f"{SEARCH}.errors", f"{SEARCH}.results"],
+    f"{SEARCH}.significance": [],
+    f"{SEARCH}.verdict": [f"{SEARCH}.{name}" for name in ("errors", "results", "significance")],
     f"{SEARCH}.mlflow_pages": [f"{SEARCH}.study", "optrack.datasets"],
     f"{SEARCH}.servers": [f"{SEARCH}.errors"],
 }
@@ -154,7 +156,7 @@ def test_the_sealed_test_alone_opens_the_test_part() -> None:
     }
     assert importers == {"search/sealed_test"}
     users = {shown(path) for path in FILES if f"{SEARCH}.sealed_test" in imports(path)}
-    assert users == {"search/cli/test"}
+    assert users == {"search/judging"}
 
 
 def test_nothing_but_the_command_line_imports_the_command_line() -> None:

@@ -156,7 +156,7 @@ def test_after_a_test_its_results_are_there_and_a_file_that_goes_is_missed(retra
             assert (test.openings, test.classes) == (1, tuple("0123456789"))
         assert family.latency_ms is not None
         assert family.latency_ms > 0
-        assert family.latency_device == "cpu"
+        assert family.latency_device == "one CPU thread"
         assert set(family.pictures) == {"filters", "misclassified"}
         run_id = family.models[1].run_id
     folder = Path(str(MlflowClient(retrained.tracking_uri).get_run(run_id).info.artifact_uri))

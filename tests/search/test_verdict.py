@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from optrack.search import StudyError
 from optrack.search.errors import NothingStoredError
 from optrack.search.results import TestResult
-from optrack.search.verdict import Comparison, Verdict, holm, mcnemar, p_text, paired_interval, verdict
+from optrack.search.significance import holm, mcnemar, p_text, paired_interval
+from optrack.search.verdict import Comparison, Verdict, verdict
 
 RESAMPLES = 500
 P_VALUES = st.lists(st.floats(0, 1), max_size=12)
@@ -182,7 +183,7 @@ def test_one_image_alone_tells_nothing() -> None:
 def test_the_memory_for_the_samples_does_not_decide_on_the_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = np.random.default_rng(7).random((2, 1, 50)) < 0.8
     before = paired_interval(first, second, resamples=300)
-    monkeypatch.setattr("optrack.search.verdict._BATCH", 7 * 50)
+    monkeypatch.setattr("optrack.search.significance._BATCH", 7 * 50)
     assert paired_interval(first, second, resamples=300) == before
 
 

@@ -15,7 +15,6 @@ from optrack.search.pictures.images import (
     filters,
     first_convolution,
     first_weights,
-    last_convolution,
     misclassified,
     png,
 )
@@ -140,10 +139,9 @@ def test_weights_of_different_shapes_are_refused() -> None:
 def test_every_convolutional_architecture_shows_its_filters_and_feature_maps(name: str) -> None:
     model, size = built(name)
     weights = first_weights(model, (3, size, size))
-    first, last = first_convolution(model), last_convolution(model)
+    first = first_convolution(model)
     assert weights is not None
     assert first is not None
-    assert last is not None
     assert weights.shape == first.weight.shape
     assert filters(weights, weights).width > 100
     model.train()
@@ -163,7 +161,6 @@ def test_linear_models_show_their_weights_as_images_and_have_no_feature_maps(nam
     assert weights.shape == shape
     assert filters(weights, weights).width > 100
     assert first_convolution(model) is None
-    assert last_convolution(model) is None
     assert feature_maps(model, np.zeros((3, 9, 7), dtype=np.uint8), normalise) is None
 
 
