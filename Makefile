@@ -1,8 +1,8 @@
-.PHONY: install demo test lint clean
+.PHONY: install demo test lint docs clean
 
 VENV := .venv
 BIN := $(VENV)/bin
-ROOMS := search architectures datasets studies
+ROOMS := search architectures datasets sources studies
 
 # uv installs in half the time; pip alone does the same where uv cannot be had.
 # PIP_FIND_LINKS is pip's own setting for wheels on disk; uv reads another name.
@@ -34,5 +34,11 @@ lint: install
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 
+# The guide: what is read out of the code is written anew, then every link and anchor is checked.
+docs: install
+	$(BIN)/python docs/write_reference.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "The guide: site/index.html"
+
 clean:
-	rm -rf $(VENV) demo build *.egg-info
+	rm -rf $(VENV) demo build site *.egg-info

@@ -6,21 +6,32 @@ pixels, of the smallest square image that the class takes with its defaults; a s
 takes normalised images, float32 [B, C, H, W], and gives logits, float32 [B, classes]. Building one reads no file and
 opens no connection; those that can start from pretrained weights are `transfer.Transferable`.
 
-To add one, write the class in a file of its own and enter it in `registry.py`. Importing this package does not import
-torch; `inspection.py`, which describes an architecture layer by layer, does.
+Somebody's own network is one too: `file.py:Class` or `module:Class` names it, and `contract.py` checks it with real
+numbers. To add one here, write the class in a file of its own and enter it in `registry.py`. Importing this package
+does not import torch; `inspection.py`, which describes an architecture layer by layer, does.
 """
 
-from .errors import ArchitectureError, MissingLibraryError, PretrainedWeightsError, UnknownArchitectureError
-from .registry import ARCHITECTURES, architecture
+if __name__ != "optrack.architectures":
+    raise ImportError("import optrack.architectures, not architectures: a second copy of the package would be loaded")
+
+from .errors import (
+    ArchitectureError,
+    BrokenContractError,
+    MissingLibraryError,
+    OwnArchitectureError,
+    PretrainedWeightsError,
+    UnknownArchitectureError,
+)
+from .registry import ARCHITECTURES, architecture, is_own_architecture
 
 __all__ = [
     "ARCHITECTURES",
     "ArchitectureError",
+    "BrokenContractError",
     "MissingLibraryError",
+    "OwnArchitectureError",
     "PretrainedWeightsError",
     "UnknownArchitectureError",
     "architecture",
+    "is_own_architecture",
 ]
-
-if __name__ != "optrack.architectures":
-    raise ImportError("import optrack.architectures, not architectures: a second copy of the package would be loaded")

@@ -1,6 +1,6 @@
 """What an architecture is made of: layers, parameters, multiply-adds, memory. No number is computed.
 
-Nothing is allocated either, but for the few networks of libraries that cannot be built without.
+Nothing is allocated either, but for the few networks of libraries that cannot be built without, and for people's own.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from .registry import ARCHITECTURES, architecture
+from .contract import told
+from .registry import ARCHITECTURES, architecture, is_own_architecture
 
 Shape = tuple[int, ...]
 
@@ -54,7 +55,7 @@ class Description:
     """What a model is made of.
 
     Attributes:
-        architecture: The registered name, or the name of a class that is not registered.
+        architecture: The registered name, or that of a class that is not registered.
         input: Channels, height, width.
         classes: Number of classes.
         parameters: Of the whole model; one that layers share counts once.
@@ -116,11 +117,17 @@ def describe(
     47531
     """
     model_class = architecture(model) if isinstance(model, str) else model
-    with torch.device("meta"):
-        instance = model_class(input_shape, classes, **hyperparameters).eval()
-        image = torch.empty(1, *input_shape)
-    layers = _layers_of(instance)
-    passage = _send_through(instance, layers, image)
+    if isinstance(model, str) and is_own_architecture(model):
+        with told(model, "cannot be described"):
+            instance = model_class(input_shape, classes, **hyperparameters).eval()
+            layers = _layers_of(instance)
+            passage = _send_through(instance, layers, torch.zeros(1, *input_shape))
+    else:
+        with torch.device("meta"):
+            instance = model_class(input_shape, classes, **hyperparameters).eval()
+            image = torch.empty(1, *input_shape)
+        layers = _layers_of(instance)
+        passage = _send_through(instance, layers, image)
     unused = (name for name in layers if name not in passage.shapes)
     return Description(
         architecture=_name_of(model_class),

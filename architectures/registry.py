@@ -6,6 +6,7 @@ import pkgutil
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from ..sources import SourceError, is_own, read_source
 from .errors import UnknownArchitectureError
 
 if TYPE_CHECKING:
@@ -34,11 +35,13 @@ LIBRARIES: dict[str, str] = {
 """Libraries whose models go by `library:model`; each with the function that makes a class of a model's name."""
 
 
-def architecture(name: str) -> type[nn.Module]:
+def architecture(name: str, *, source: str | None = None) -> type[nn.Module]:
     """Look an architecture up.
 
     Args:
-        name: A key of `ARCHITECTURES`, `torchvision:NAME` or `timm:NAME`.
+        name: A key of `ARCHITECTURES`, `torchvision:NAME` or `timm:NAME`, or somebody's own `file.py:Class` or
+            `module:Class`.
+        source: SHA-256 that the code of one's own must have; None for any.
 
     Returns:
         The class, each time the same; this imports its module, and torch with it.
@@ -46,6 +49,7 @@ def architecture(name: str) -> type[nn.Module]:
     Raises:
         UnknownArchitectureError: There is none of that name.
         MissingLibraryError: Its library is not installed.
+        OwnArchitectureError: Somebody's own does not load, is no network, or was changed.
 
     >>> architecture("lenet")
     <class 'optrack.architectures.lenet.LeNet'>
@@ -53,12 +57,36 @@ def architecture(name: str) -> type[nn.Module]:
     library, _, model = ARCHITECTURES.get(name, name).partition(":")
     if library in LIBRARIES and model:
         return pkgutil.resolve_name(f"{__package__}.{LIBRARIES[library]}")(model)
+    if is_own_architecture(name) and not _is_slip(name):
+        return pkgutil.resolve_name(f"{__package__}.own:own_class")(name, source=source)
     if name not in ARCHITECTURES:
-        nearest = get_close_matches(name.lower(), ARCHITECTURES, n=1)
+        known = [*ARCHITECTURES, *(f"{key}:{model}" for key in LIBRARIES if model)]
+        nearest = get_close_matches(name.lower(), known, n=1)
         hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
-        valid = ", ".join([*sorted(ARCHITECTURES), *(f"{library}:NAME" for library in LIBRARIES)])
+        valid = ", ".join([*sorted(ARCHITECTURES), *(f"{library}:NAME" for library in LIBRARIES), "FILE.py:CLASS"])
         raise UnknownArchitectureError(f"unknown architecture {name!r}{hint}; valid names: {valid}")
     return pkgutil.resolve_name(f"{__package__}.{ARCHITECTURES[name]}")
+
+
+def is_own_architecture(name: str) -> bool:
+    """Whether a name is that of somebody's own network.
+
+    >>> [is_own_architecture(name) for name in ("my_net.py:MyNet", "torchvision:resnet34", "lenet")]
+    [True, False, False]
+    """
+    return name.partition(":")[0] not in LIBRARIES and is_own(name)
+
+
+def _is_slip(name: str) -> bool:
+    """Whether a name is nearly that of a library, and no module that is there."""
+    library = name.partition(":")[0]
+    if not get_close_matches(library.lower(), LIBRARIES, n=1):
+        return False
+    try:
+        read_source(name)
+    except SourceError:
+        return True
+    return False
 
 
 def registered_name(library: str, model: str) -> str:

@@ -16,7 +16,7 @@ from .values import DatasetInfo, Prepared, Progress, SearchData
 
 if TYPE_CHECKING:
     from .preparation import open_prepared, prepare
-    from .registry import dataset_infos, download, locate
+    from .registry import dataset_infos, download, is_own_dataset, locate
     from .statistics import DatasetStatistics, dataset_statistics
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "dataset_infos",
     "dataset_statistics",
     "download",
+    "is_own_dataset",
     "locate",
     "open_prepared",
     "prepare",
@@ -41,6 +42,7 @@ _LAZY = {
     "dataset_infos": "registry",
     "dataset_statistics": "statistics",
     "download": "registry",
+    "is_own_dataset": "registry",
     "locate": "registry",
     "open_prepared": "preparation",
     "prepare": "preparation",

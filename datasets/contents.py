@@ -134,17 +134,14 @@ class ArrayContents:
         labels: int64 [N], indices into `classes`.
         classes: Names of the classes.
         validation_start: Images from here on are the official validation part.
+        groups: int64 [N] from 0 on, equal for images that belong together.
     """
 
     images: "NDArray[np.uint8]"
     labels: "NDArray[np.int64]"
     classes: tuple[str, ...]
     validation_start: int | None = None
-
-    @property
-    def groups(self) -> None:
-        """There are none."""
-        return
+    groups: "NDArray[np.int64] | None" = None
 
     @property
     def sizes(self) -> "NDArray[np.int64]":

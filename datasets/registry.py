@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..sources import is_own
 from .cifar10 import CIFAR10
 from .cinic10 import CINIC10
 from .digits import Digits
@@ -11,6 +12,7 @@ from .fashion_mnist import FASHION_MNIST
 from .gtsrb import GTSRB
 from .image_folder import ImageFolder
 from .mnist import MNIST
+from .own import OwnDataset
 from .stl10 import STL10
 
 if TYPE_CHECKING:
@@ -69,6 +71,15 @@ def download(name: str, data_dir: Path) -> Path:
     return dataset.download(argument, data_dir)
 
 
+def is_own_dataset(name: str) -> bool:
+    """Whether a name is that of somebody's own data set.
+
+    >>> [is_own_dataset(name) for name in ("my_data.py:MyData", "image_folder:photos", "digits")]
+    [True, False, False]
+    """
+    return name.partition(":")[0] not in DATASETS and is_own(name)
+
+
 def resolve(name: str) -> "tuple[Dataset, str]":
     """The data set that a name begins with, and what follows the colon in it.
 
@@ -77,9 +88,14 @@ def resolve(name: str) -> "tuple[Dataset, str]":
     """
     key, colon, argument = name.partition(":")
     dataset = DATASETS.get(key)
+    if is_own_dataset(name):
+        own = OwnDataset(name)
+        # What is not there and has nearly the name of a data set is more likely a slip than a module.
+        if not did_you_mean(key, DATASETS) or own.locate("", Path()) is not None:
+            return own, ""
     if dataset is None:
         known = ", ".join(info.name for info in dataset_infos())
-        raise DataError(f"there is no data set {name!r}{did_you_mean(key, DATASETS)}; known are {known}")
+        raise DataError(f"there is no data set {name!r}{did_you_mean(key, DATASETS)}; known are {known}, FILE.py:CLASS")
     takes_argument = ":" in dataset.info.name
     if takes_argument and not argument:
         raise DataError(f"{key!r} needs more than its name: {dataset.info.name}")

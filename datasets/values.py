@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Layout = Literal["embedded", "torchvision", "class folders"]
-"""How the files of a data set lie: inside a package, as torchvision unpacks them, or one folder per class."""
+Layout = Literal["embedded", "torchvision", "class folders", "own code"]
+"""How a data set comes: inside a package, as torchvision unpacks it, one folder per class, or from somebody's code."""
 
 Progress = Callable[[int, int], None]
 """Told how many images are done, and of how many; called in the thread that called `prepare`."""

@@ -6,7 +6,15 @@ if __name__ != "optrack.search":
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
-from .errors import NothingStoredError, OptrackError, ServerError, StorageError, StudyError, TrackingError
+from .errors import (
+    NothingStoredError,
+    OptrackError,
+    OwnSourceError,
+    ServerError,
+    StorageError,
+    StudyError,
+    TrackingError,
+)
 
 if TYPE_CHECKING:
     from .champion import Champion
@@ -24,6 +32,7 @@ __all__ = [
     "Int",
     "NothingStoredError",
     "OptrackError",
+    "OwnSourceError",
     "Pruner",
     "Reference",
     "Sampler",

@@ -11,14 +11,16 @@ import torch
 from annotated_types import Len
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
-from pydantic import BaseModel, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, PositiveInt, StringConstraints, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor, nn
 
-from ..architectures import architecture
+from ..architectures import OwnArchitectureError, architecture, is_own_architecture
+from ..architectures.own import own_class
 from ..datasets.decoding import Unreadable, pixels_of, read_image
-from .errors import NothingStoredError, StudyError
+from .errors import NothingStoredError, OwnSourceError, StudyError
+from .own_code import SOURCE_FOLDER
 from .training.loop import VALIDATION_BATCH
 
 WEIGHTS_FILE = "weights.safetensors"
@@ -37,12 +39,20 @@ class RecordedData(BaseModel, strict=True, frozen=True):
     image_size: PositiveInt | None = None
 
 
+class RecordedSource(BaseModel, strict=True, frozen=True):
+    """Of the code of somebody's own network: it lies in the champion's folder, under its bare name."""
+
+    file: Annotated[str, StringConstraints(pattern=r"^[^/\\]+\.py$")]
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
 class Recorded(BaseModel, strict=True, frozen=True):
     """What of a configuration is needed to build the network and to prepare images for it."""
 
     study: str
     family: str
     architecture: str
+    source: RecordedSource | None = None
     model: dict[str, Any]
     input: Annotated[list[PositiveInt], Len(3, 3)]
     classes: Annotated[list[str], Len(1)]
@@ -192,24 +202,37 @@ def picture(pixels: NDArray[Any]) -> Image.Image:
     return Image.fromarray((pixels[:, :, 0] if pixels.shape[2:] == (1,) else pixels).astype(np.uint8))
 
 
-def save_folder(folder: Path, *, state: Mapping[str, Tensor], configuration: Mapping[str, Any]) -> None:
+def save_folder(
+    folder: Path, *, state: Mapping[str, Tensor], configuration: Mapping[str, Any], code: bytes | None = None
+) -> None:
     """Write what `load_folder` reads.
 
     Args:
         folder: made when it is not there.
         state: the network's state dict.
         configuration: of the training; values of JSON.
+        code: the file with somebody's own network, which the configuration names.
     """
     folder.mkdir(parents=True, exist_ok=True)
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, folder / WEIGHTS_FILE)
     (folder / CONFIGURATION_FILE).write_text(json.dumps(configuration, indent=2), encoding="utf-8")
+    if code is not None:
+        (folder / SOURCE_FOLDER).mkdir(exist_ok=True)
+        (folder / SOURCE_FOLDER / configuration["source"]["file"]).write_bytes(code)
 
 
-def load_folder(folder: Path) -> Champion:
+def load_folder(folder: Path, *, run_source: str | None = None) -> Champion:
     """A champion from a folder with weights and configuration; pretrained weights are not looked for.
+
+    Args:
+        folder: what `save_folder` wrote.
+        run_source: the name of the recorded file with somebody's own network, which is then run. Without it such a
+            network is built where its own file is at hand, as it was recorded; code that came with weights never runs
+            unasked.
 
     Raises:
         NothingStoredError: one of the two files is not there.
+        OwnSourceError: the code of somebody's own network is not at hand, and was not asked for.
         StudyError: one is broken, or they do not fit each other.
     """
     configuration = read_configuration(folder)
@@ -217,13 +240,45 @@ def load_folder(folder: Path) -> Champion:
     try:
         # Building a network draws random numbers, and those that are drawn belong to the caller.
         with torch.random.fork_rng(devices=[]):
-            made = architecture(configuration["architecture"])
+            made = _network(folder, configuration, run_source)
             model = made((channels, height, width), len(configuration["classes"]), **configuration["model"])
+    except OwnSourceError:
+        raise
     except (TypeError, ValueError) as error:
         raise StudyError(f"{folder / CONFIGURATION_FILE} describes no network: {error}") from None
     model.load_state_dict(_weights(folder, model))
     model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     return Champion(configuration=configuration, model=model.eval())
+
+
+def _network(folder: Path, configuration: Mapping[str, Any], run_source: str | None) -> type[nn.Module]:
+    """The class of a champion's network.
+
+    Raises:
+        OwnSourceError: it is somebody's own, and its code may not be run or cannot.
+        ArchitectureError: there is no such architecture.
+    """
+    name, source = str(configuration["architecture"]), configuration.get("source")
+    if not is_own_architecture(name):
+        return architecture(name)
+    what = f"{configuration['family']} of {configuration['study']} is {name}, somebody's own network"
+    if source is None:
+        raise OwnSourceError(f"{what}, whose code was not recorded")
+    file, digest = source["file"], source["sha256"]
+    if run_source is None:
+        try:
+            return architecture(name, source=digest)
+        except OwnArchitectureError as error:
+            raise OwnSourceError(
+                f"{what}, and {error}. The recorded code, {SOURCE_FOLDER}/{file} beside the weights, is run when it is "
+                f"named: --run-source {file}, or run_source={file!r}"
+            ) from None
+    if run_source != file:
+        raise OwnSourceError(f"{what}: its recorded code is called {file}, but --run-source names {run_source!r}")
+    try:
+        return own_class(name, source=digest, file=folder / SOURCE_FOLDER / file)
+    except OwnArchitectureError as error:
+        raise OwnSourceError(f"{what}: {error}") from None
 
 
 def read_configuration(folder: Path) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ..architectures import ArchitectureError, architecture
+from ..architectures import ArchitectureError, architecture, is_own_architecture
 from ..architectures.transfer import Transferable
-from ..datasets import dataset_infos
+from ..datasets import dataset_infos, is_own_dataset
 from .errors import StudyError, unknown
 from .parameters import Parameter, keyword_parameters
 from .sampling import check_strategies
@@ -24,12 +24,14 @@ def check_study(study: Study) -> None:
     shape = known_shape(study.data)
     for family in study.families:
         _check_values(family)
-        if shape is not None:
+        if shape is not None and not is_own_architecture(family.architecture):
             check_models(family, *shape)
 
 
 def check_models(family: Family, input_shape: tuple[int, int, int], classes: int) -> None:
     """Build the family's network, without memory, at every corner of its space.
+
+    Somebody's own network is built for good there, and must keep to what every architecture keeps to.
 
     Args:
         family: whose values are known to be taken one by one.
@@ -41,10 +43,16 @@ def check_models(family: Family, input_shape: tuple[int, int, int], classes: int
     """
     import torch
 
+    from ..architectures.contract import check_contract
+
     build = architecture(family.architecture)
+    is_own = is_own_architecture(family.architecture)
     for settings in _corners(family):
         _, model = split_settings(settings)
         try:
+            if is_own:
+                check_contract(family.architecture, build, input_shape, classes, model)
+                continue
             with torch.device("meta"):
                 build(input_shape, classes, **model)
         except (ValueError, RuntimeError) as error:
@@ -71,12 +79,17 @@ def hyperparameters(name: str) -> dict[str, Parameter]:
     """All that a family of this architecture may fix or search: what training takes, then what the architecture takes.
 
     Raises:
-        StudyError: no such architecture.
+        StudyError: no such architecture, or one whose hyperparameter has the name of one of the training.
     """
     try:
-        return {**keyword_parameters(TrainingConfig), **keyword_parameters(architecture(name))}
+        own = keyword_parameters(architecture(name))
     except ArchitectureError as error:
         raise StudyError(str(error)) from None
+    training = keyword_parameters(TrainingConfig)
+    both = [parameter for parameter in own if parameter in training]
+    if both:
+        raise StudyError(f"{name} must not take {both[0]!r}, which the training takes: give it another name")
+    return {**training, **own}
 
 
 def known_shape(data: Data) -> tuple[tuple[int, int, int], int] | None:
@@ -85,6 +98,8 @@ def known_shape(data: Data) -> tuple[tuple[int, int, int], int] | None:
     Raises:
         StudyError: unknown data set.
     """
+    if is_own_dataset(data.name):
+        return None
     infos = {info.name.split(":")[0]: info for info in dataset_infos()}
     key = data.name.split(":")[0]
     if key not in infos:

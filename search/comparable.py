@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from ..datasets import Prepared
 from .errors import StudyError
-from .storage import DATA_ATTRIBUTE, StoredFamily
+from .own_code import network_code
+from .storage import DATA_ATTRIBUTE, SOURCE_ATTRIBUTE, StoredFamily
 from .study import Family, Study
 
 
@@ -60,7 +61,18 @@ def _family_differences(family: Family, old: StoredFamily) -> list[str]:
             f"space of {name}": (before.space.get(name), family.space.get(name))
             for name in dict.fromkeys([*before.space, *family.space])
         },
+        "source": _sources(family, old),
     }
     return [
         f"{name} in family {family.name!r} was {was} and is {now}" for name, (was, now) in pairs.items() if was != now
     ]
+
+
+def _sources(family: Family, old: StoredFamily) -> tuple[str | None, str | None]:
+    """The code of somebody's own network, then and now; who mends one whose trials all failed goes on."""
+    code = network_code(family)
+    now = code and f"{code.file} with SHA-256 {code.digest[:12]}"
+    recorded = old.optuna_study.user_attrs.get(SOURCE_ATTRIBUTE)
+    if recorded is None or not old.is_begun:
+        return now, now
+    return f"{recorded['file']} with SHA-256 {recorded['sha256'][:12]}", now

@@ -5,17 +5,21 @@ from typing import Any
 
 from ..datasets import Prepared, open_prepared
 from .comparable import data_record
+from .own_code import OwnCode
 from .study import Study
 from .training import Job
 
 
-def configuration(study: Study, data: Prepared, job: Job, *, value: float, epoch: int) -> dict[str, Any]:
+def configuration(
+    study: Study, data: Prepared, job: Job, *, code: OwnCode | None = None, value: float, epoch: int
+) -> dict[str, Any]:
     """The configuration of trained weights, as JSON takes it.
 
     Args:
         study: what was searched.
         data: the prepared images.
         job: the training.
+        code: of somebody's own network.
         value: of the study's metric; a retrained model has none of its own, and is given its trial's.
         epoch: after which the weights were taken.
     """
@@ -28,6 +32,7 @@ def configuration(study: Study, data: Prepared, job: Job, *, value: float, epoch
         "value": value,
         "epoch": epoch,
         "architecture": job.architecture,
+        **({} if code is None else {"source": code.as_json()}),
         "model": dict(job.model),
         "training": asdict(job.training),
         "trained_on": "train" if job.validates else "train and validation",

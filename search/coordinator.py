@@ -17,8 +17,9 @@ from .comparable import data_record
 from .configuration import configuration
 from .family_search import FamilySearch, RunningTrial
 from .launchers import EpochEnded, Event, JobEnded, JobFailed, Launcher
+from .own_code import SOURCE_FOLDER, data_code, network_code
 from .sampling import pruner, seed_of, suggest
-from .storage import DATA_ATTRIBUTE, STUDY_ATTRIBUTE, StoredFamily, open_family, queue_again
+from .storage import DATA_ATTRIBUTE, SOURCE_ATTRIBUTE, STUDY_ATTRIBUTE, StoredFamily, open_family, queue_again
 from .study import Family, Study
 from .tracking import State, Tracker
 from .training import EpochResult, Job, improves, split_settings
@@ -105,6 +106,7 @@ class Coordinator:
         self._weights = weights
         self._observer = observer
         self._pruner = pruner(study.pruner, study.budget)
+        self._codes = {family.name: network_code(family) for family in study.families}
         self._running: dict[tuple[str, int], RunningTrial] = {}
         self._stop_requested = False
         self._failed = 0
@@ -152,6 +154,13 @@ class Coordinator:
             self._interrupt(trial, trial.user_attrs.get("mlflow_run"))
         run_id = self._tracker.open_family(family)
         self._tracker.log_text(run_id, self._study.to_json(), "study.json")
+        code = self._codes[family.name]
+        for own in (code, data_code(self._study)):
+            if own is not None:
+                self._tracker.log_file(run_id, own.content, f"{SOURCE_FOLDER}/{own.file}")
+        if code is not None:
+            opened.set_user_attr(SOURCE_ATTRIBUTE, code.as_json())
+            self._tracker.set_tag(run_id, "optrack.source_digest", code.digest)
         stored = StoredFamily(family.name, opened, self._study, tuple(opened.get_trials(deepcopy=False)))
         return FamilySearch.of(stored, self._study, family, run_id)
 
@@ -213,6 +222,7 @@ class Coordinator:
 
     def _job(self, search: FamilySearch, trial: optuna.Trial, values: Mapping[str, Any]) -> Job:
         training, model = split_settings({**search.family.options, **values})
+        code = self._codes[search.family.name]
         free = list(self._launcher.devices)
         for running in self._running.values():
             free.remove(running.job.device)
@@ -220,6 +230,7 @@ class Coordinator:
             family=search.family.name,
             trial=trial.number,
             architecture=search.family.architecture,
+            source=code and code.digest,
             model=model,
             training=training,
             data=self._data,
@@ -314,7 +325,8 @@ class Coordinator:
 
     def _log_best(self, running: RunningTrial, best: EpochResult) -> None:
         job, value = running.job, running.value(best)
-        record = configuration(self._study, self._data, job, value=value, epoch=best.epoch)
+        code = self._codes[job.family]
+        record = configuration(self._study, self._data, job, code=code, value=value, epoch=best.epoch)
         metrics = {**best.metrics(), "epoch": best.epoch}
         self._tracker.log_best(running.search.run_id, weights=job.weights, configuration=record, metrics=metrics)
 

@@ -2,6 +2,7 @@
 
 OptrackError
 ├── StudyError         a study, family, space, option or configuration that makes no sense
+│   └── OwnSourceError the code of somebody's own network may not be run, or cannot
 ├── StorageError       Optuna's storage cannot be opened, is foreign, or is owned by another process
 ├── TrackingError      MLflow cannot be reached or refuses
 ├── NothingStoredError what was asked for has not been computed yet
@@ -23,6 +24,10 @@ class OptrackError(Exception):
 
 class StudyError(OptrackError, ValueError):
     """A study, family, space, option or configuration that makes no sense."""
+
+
+class OwnSourceError(StudyError):
+    """The code of somebody's own network may not be run, or cannot."""
 
 
 class StorageError(OptrackError):

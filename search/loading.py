@@ -1,15 +1,13 @@
 """Find a study by name or path."""
 
-import importlib.util
 import os
 import pkgutil
-import sys
-import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from ..sources import SourceError, line_of, run_file
 from .errors import StudyError, unknown
 from .study import Study, first_problem
 
@@ -55,39 +53,15 @@ def load_study(reference: str) -> FoundStudy:
 
 def _study_in(path: Path) -> Study:
     """Run a study file and take its `STUDY`."""
-    spec = importlib.util.spec_from_file_location(f"optrack_study_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise StudyError(f"study file {path} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where dataclasses and type hints look their module up
-    before = sys.dont_write_bytecode
-    sys.dont_write_bytecode = True  # a study that is only read leaves nothing beside itself
     try:
-        spec.loader.exec_module(module)
-    except SyntaxError as error:
-        # A file that the study imports may be the culprit.
-        place = "" if error.lineno is None else f", line {error.lineno}"
-        file = "" if error.filename is None or Path(error.filename) == path.absolute() else f", in {error.filename}"
-        raise StudyError(f"study file {path}{file}{place}: {error.msg}") from None
-    except ValidationError as error:
-        raise StudyError(f"study file {path}{_line(error, path)}: {first_problem(error)}") from None
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's file may raise anything
-        raise StudyError(f"study file {path}{_line(error, path)}: {type(error).__name__}: {_one_line(error)}") from None
-    finally:
-        sys.dont_write_bytecode = before
+        module = run_file(path, name=f"optrack_study_{path.stem}", kind="study file")
+    except SourceError as error:
+        cause = error.__cause__
+        if isinstance(cause, ValidationError):
+            raise StudyError(f"study file {path}{line_of(cause, path)}: {first_problem(cause)}") from None
+        raise StudyError(str(error)) from None
     study = getattr(module, "STUDY", None)
     if not isinstance(study, Study):
         what = "has no STUDY" if study is None else f"has a STUDY that is a {type(study).__name__}"
         raise StudyError(f"study file {path} {what}; it must hold STUDY = Study(...)")
     return study
-
-
-def _line(error: BaseException, path: Path) -> str:
-    """The last line of the study file that the error went through."""
-    file = path.absolute()
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == file]
-    return f", line {lines[-1]}" if lines else ""
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())

@@ -21,8 +21,12 @@ STRAY_FILES = ("uv.lock", "pyproject.toml", ".python-version")
 # images of different sizes, and its server would silently cut 0.7 to 0. The model itself looks closely.
 ANY_SHAPE = (-1,)
 
+RUN_SOURCE = "run_source"
+"""Of `model_config`: the recorded code of somebody's own network that is to be run."""
+
 USAGE = (
-    "Input of `predict`: images of any size as integers in 0 to 255, [N, H, W, C] or [N, H, W], C = 1, 3 or 4. "
+    "Input of `predict`: images of any size as integers in 0 to 255, [N, H, W, C] or [N, H, W], C = 1, 3 or 4, "
+    "or image files in base64. "
     "Output: label, confidence and the probabilities of all classes."
 )
 
@@ -44,6 +48,8 @@ def save_model(folder: Path, champion_folder: Path, configuration: Mapping[str, 
             path=str(folder),
             loader_module="optrack.search.pyfunc",
             signature=_signature(),
+            # MLflow hands on only what stands here already.
+            model_config={RUN_SOURCE: ""} if "source" in configuration else None,
             pip_requirements=_requirements(str(configuration["architecture"])),
             metadata={name: configuration[name] for name in ("study", "family", "classes", "input")} | {"usage": USAGE},
         )

@@ -76,6 +76,7 @@ class ModelTraining:
         content = {
             "stage": self.stage,
             "architecture": self.job.architecture,
+            **({} if self.job.source is None else {"source": self.job.source}),
             "model": dict(self.job.model),
             "training": asdict(self.job.training),
             "data": [self.job.data.digest, self.job.data.split_digest],

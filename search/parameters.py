@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
 from .errors import StudyError, unknown
 
@@ -27,10 +27,18 @@ class Parameter:
         """The value as the parameter takes it (an int becomes a float where a float is asked for).
 
         Raises:
-            StudyError: wrong type or out of range; the message states the rule, then the value.
+            StudyError: wrong type or out of range; the message states the rule, then the value. Or the annotation is
+                nothing that a value could be checked against.
         """
         try:
-            return TypeAdapter(self.annotation).validate_python(value, strict=True)
+            adapter = TypeAdapter[Any](self.annotation)
+        except PydanticSchemaGenerationError:
+            raise StudyError(
+                f"{self.name} cannot be fixed or searched: its annotation {self.allowed()} is none of bool, int, "
+                "float, str, None, Literal, or one of them Annotated with a range"
+            ) from None
+        try:
+            return adapter.validate_python(value, strict=True)
         except ValidationError as error:
             rule = error.errors()[0]["msg"].removeprefix("Input ")
             raise StudyError(f"{self.name} {rule}, but got {value!r}") from None

@@ -3,6 +3,11 @@
 MLflow calls `_load_pyfunc`; nothing is unpickled.
 """
 
+import base64
+import binascii
+import io
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +15,15 @@ from typing import Any
 import numpy as np
 import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
 
-from .champion import Champion, load_folder
+from ..datasets.decoding import pillow_warnings_settled
+from .champion import AnyImage, Champion, load_folder
+from .errors import StudyError
+from .mlflow_model import RUN_SOURCE
+
+RUN_SOURCE_VARIABLE = "OPTRACK_RUN_SOURCE"
+"""For `mlflow models serve`, which hands nothing else on: see `load_folder`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +41,8 @@ class ChampionPredictor:
 
         Args:
             images: integers in 0 to 255, [N, H, W, C] or [N, H, W] for grey ones; one image [H, W, C]; or, where the
-                sizes differ, object [N] of arrays [H, W, C]. C is 1, 3 or 4, whatever the network was trained on.
+                sizes differ, object [N] of arrays [H, W, C]. C is 1, 3 or 4, whatever the network was trained on. Or
+                image files in base64, text [N], which get the same answers as `optrack predict` gives to the files.
 
         Returns:
             One row per image: `label`, `confidence` in [0, 1], and `probabilities`, a list in the order of the classes.
@@ -38,7 +51,9 @@ class ChampionPredictor:
             StudyError: other shapes, types or values.
         """
         champion = self.champion
-        probabilities = champion.probabilities(champion.prepare_images(single_images(images)))
+        with pillow_warnings_settled():
+            prepared = champion.prepare_images(single_images(images))
+        probabilities = champion.probabilities(prepared)
         return pd.DataFrame(
             {
                 "label": [champion.classes[index] for index in probabilities.argmax(axis=1)],
@@ -48,9 +63,12 @@ class ChampionPredictor:
         )
 
 
-def single_images(images: Any) -> list[NDArray[Any]]:
+def single_images(images: Any) -> list[AnyImage]:
     """The images in what a caller or MLflow's server gave, one by one; see `ChampionPredictor.predict`."""
     array: NDArray[Any] = np.asarray(images)
+    texts: list[Any] = array.reshape(-1).tolist()
+    if texts and all(isinstance(text, str) for text in texts):
+        return [_opened(text, position) for position, text in enumerate(texts)]
     if array.dtype == object:
         # MLflow's server makes objects of all numbers; lists of them say better what they are.
         array = _array(array.tolist())
@@ -59,6 +77,17 @@ def single_images(images: Any) -> list[NDArray[Any]]:
             return [array]
         case _:
             return [np.asarray(image) for image in array]
+
+
+def _opened(text: str, position: int) -> Image.Image:
+    """An image file in base64, opened, and decoded later: as small as will do."""
+    try:
+        return Image.open(io.BytesIO(base64.b64decode(text, validate=True)))
+    except (binascii.Error, UnidentifiedImageError, OSError) as error:
+        what = "no base64" if isinstance(error, binascii.Error) else "not an image"
+        raise StudyError(
+            f"image {position} cannot be read: a text must be an image file in base64, but is {what}"
+        ) from None
 
 
 def _array(values: Any) -> NDArray[Any]:
@@ -71,10 +100,14 @@ def _array(values: Any) -> NDArray[Any]:
         return array
 
 
-def _load_pyfunc(path: str) -> ChampionPredictor:  # pyright: ignore[reportUnusedFunction] - MLflow calls it
+def _load_pyfunc(  # pyright: ignore[reportUnusedFunction] - MLflow calls it
+    path: str, model_config: Mapping[str, Any] | None = None
+) -> ChampionPredictor:
     """MLflow's entry point.
 
     Args:
         path: the model's folder.
+        model_config: may name the recorded code that is to be run, as may the environment.
     """
-    return ChampionPredictor(load_folder(Path(path)))
+    named = (model_config or {}).get(RUN_SOURCE) or os.environ.get(RUN_SOURCE_VARIABLE)
+    return ChampionPredictor(load_folder(Path(path), run_source=named or None))

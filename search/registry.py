@@ -168,20 +168,30 @@ def registered(uri: str, study: str) -> dict[str, RegisteredChampion]:
     return champions
 
 
-def load_champion(study: str, family: str | None = None, *, tracking_uri: str = "sqlite:///mlflow.db") -> "Champion":
+def load_champion(
+    study: str,
+    family: str | None = None,
+    *,
+    tracking_uri: str = "sqlite:///mlflow.db",
+    run_source: str | None = None,
+) -> "Champion":
     """A champion out of the registry, which alone is needed: neither the study nor its data.
 
     Args:
         study: name of the study.
         family: name of the family; without it the study's winner.
         tracking_uri: where MLflow's records are.
+        run_source: the name of the recorded file with somebody's own network, e.g. "my_net.py", which is then run. It
+            is not needed where that file is in its place, as it was recorded.
 
     Raises:
         NothingStoredError: no such champion is registered, or its files are gone.
+        OwnSourceError: somebody's own network, whose code is not at hand and was not asked for.
         StudyError: its files are broken.
         TrackingError: MLflow does not answer.
     """
     from .champion import CONFIGURATION_FILE, WEIGHTS_FILE, load_folder
+    from .own_code import SOURCE_FOLDER
 
     if not is_there(tracking_uri):
         raise NothingStoredError(
@@ -192,13 +202,18 @@ def load_champion(study: str, family: str | None = None, *, tracking_uri: str = 
         found = _aliased(client, tracking_uri, study, family)
         uri = client.get_model_version_download_uri(found.name, str(found.version))
     what = f"the model {found.name} version {found.version}"
-    with _fetched(what, uri, tracking_uri, (CONFIGURATION_FILE, WEIGHTS_FILE)) as folder:
-        return load_folder(folder)
+    code = [] if run_source is None else [f"{SOURCE_FOLDER}/{run_source}"]
+    with _fetched(what, uri, tracking_uri, (CONFIGURATION_FILE, WEIGHTS_FILE), perhaps=code) as folder:
+        return load_folder(folder, run_source=run_source)
 
 
 @contextmanager
-def _fetched(what: str, uri: str, tracking_uri: str, names: Iterable[str]) -> Generator[Path]:
+def _fetched(
+    what: str, uri: str, tracking_uri: str, names: Iterable[str], *, perhaps: Iterable[str] = ()
+) -> Generator[Path]:
     """A folder with some files of a model until the block ends; they are downloaded where they lie elsewhere.
+
+    Those of `perhaps` need not be there.
 
     Raises:
         NothingStoredError: one is not there.
@@ -211,10 +226,13 @@ def _fetched(what: str, uri: str, tracking_uri: str, names: Iterable[str]) -> Ge
         yield Path(place)
         return
     with TemporaryDirectory(prefix="optrack-") as scratch:
-        for name in names:
+        for name in (*names, *perhaps):
+            target = Path(scratch) / Path(name).parent
             try:
-                download_artifacts(artifact_uri=f"{uri}/{name}", dst_path=scratch, tracking_uri=tracking_uri)
+                download_artifacts(artifact_uri=f"{uri}/{name}", dst_path=str(target), tracking_uri=tracking_uri)
             except (MlflowException, OSError) as error:
+                if name in perhaps:
+                    continue
                 reason = str(error).strip().splitlines()[0]
                 raise NothingStoredError(f"{what} is gone: {name} cannot be had from {uri} ({reason})") from None
         yield Path(scratch)

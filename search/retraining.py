@@ -23,6 +23,7 @@ from .mlflow_address import shown
 from .mlflow_model import save_model
 from .model_runs import CANDIDATE_TAG, OPENINGS_TAG, VALUE_TAG, ModelRun, ModelRuns, Stage, race_values
 from .model_training import ModelTrainer, ModelTraining, TrainingObserver
+from .own_code import network_code
 from .places import Places, check_places, prepared_data
 from .registry import ARTIFACT_FOLDER, register, registered, set_best
 from .results import Candidate
@@ -149,6 +150,7 @@ class Retraining:
         self._runs = runs
         self._data = data
         self._observer = observer
+        self._codes = {family.name: network_code(family) for family in study.families}
         self._parents = {name: run.info.run_id for name, run in runs.families().items()}
         self._trainer = ModelTrainer(
             tracker=tracker, launcher=launcher, parents=self._parents, weights=weights, observer=observer
@@ -208,10 +210,12 @@ class Retraining:
         self, stage: Stage, candidate: Candidate, number: int, epochs: int, patience: int | None
     ) -> ModelTraining:
         training, model = split_settings(candidate.settings)
+        code = self._codes[candidate.family]
         job = Job(
             family=candidate.family,
             trial=candidate.trial,
             architecture=candidate.architecture,
+            source=code and code.digest,
             model=model,
             training=training,
             data=self._data,
@@ -228,10 +232,11 @@ class Retraining:
         job, value, epoch = training.job, training.candidate.value, len(training.epochs)
         if job.weights is None:
             return
-        record = configuration(self._study, self._data, job, value=value, epoch=epoch)
+        code = self._codes[job.family]
+        record = configuration(self._study, self._data, job, code=code, value=value, epoch=epoch)
         with tempfile.TemporaryDirectory() as folder:
             source, model = Path(folder) / "champion", Path(folder) / ARTIFACT_FOLDER
-            save_folder(source, state=load_file(job.weights), configuration=record)
+            save_folder(source, state=load_file(job.weights), configuration=record, code=code and code.content)
             save_model(model, source, record)
             self._tracker.log_folder(training.run_id, model, ARTIFACT_FOLDER)
             pictures = champion_pictures(job, load_folder(source)) if training.number == 1 else {}

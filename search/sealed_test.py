@@ -13,7 +13,7 @@ import torch
 from ..datasets import Progress
 from ..datasets.sealed import TestData, open_test
 from .champion import Champion, load_folder
-from .errors import NothingStoredError, StudyError, TrackingError
+from .errors import NothingStoredError, OwnSourceError, StudyError, TrackingError
 from .model_runs import LATENCY_TAG, OPENINGS_TAG, ModelRuns
 from .pictures.images import misclassified, png
 from .places import Places
@@ -124,6 +124,8 @@ def _fetched(runs: ModelRuns, model: RetrainedModel) -> Champion:
     with runs.fetched(model.run_id, ARTIFACT_FOLDER) as folder:
         try:
             return load_folder(folder)
+        except OwnSourceError:
+            raise
         except (NothingStoredError, StudyError) as error:
             raise TrackingError(
                 f"the model of run {model.run_id} is broken ({str(error).replace(str(folder), ARTIFACT_FOLDER)}): "

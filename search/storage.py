@@ -28,6 +28,7 @@ from .study import Family, Study
 
 STUDY_ATTRIBUTE = "optrack.study"
 DATA_ATTRIBUTE = "optrack.data"
+SOURCE_ATTRIBUTE = "optrack.source"
 
 # How long a connection waits for another one that writes; a dashboard's read takes milliseconds.
 BUSY_SECONDS = 60.0
@@ -202,6 +203,12 @@ class StoredFamily:
     def in_state(self, *states: TrialState) -> list[FrozenTrial]:
         """The trials in one of some states."""
         return [trial for trial in self.trials if trial.state in states]
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether there is anything to compare new trials with: one that ended, or was to go on."""
+        waiting = [trial for trial in self.in_state(TrialState.WAITING) if not trial.intermediate_values]
+        return len(self.in_state(TrialState.FAIL)) + len(waiting) < len(self.trials)
 
     @property
     def best(self) -> FrozenTrial | None:

@@ -6,6 +6,7 @@ What is written here mirrors Optuna's storage, for people to look at; nothing is
 import json
 import logging
 import platform
+import tempfile
 import time
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -181,6 +182,13 @@ class Tracker:
         """A text as an artifact of a run."""
         with answers_of(self.uri):
             self._client.log_text(run_id, text, file)
+
+    def log_file(self, run_id: str, content: bytes, file: str) -> None:
+        """Bytes as an artifact of a run."""
+        with tempfile.TemporaryDirectory() as folder, answers_of(self.uri):
+            path = Path(folder) / Path(file).name
+            path.write_bytes(content)
+            self._client.log_artifact(run_id, str(path), str(Path(file).parent))
 
     def log_best(
         self, family_run: str, *, weights: Path | None, configuration: Mapping[str, Any], metrics: Mapping[str, float]

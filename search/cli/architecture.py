@@ -40,7 +40,7 @@ def list_architectures(as_json: JsonOption = False) -> None:  # noqa: FBT002 - t
 
 @architecture_app.command()
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="An architecture, or STUDY/FAMILY.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="An architecture, FILE.py:CLASS, or STUDY/FAMILY.")],
     shape: Annotated[str, typer.Option("--input", metavar="C,H,W", help="Input of a bare architecture.")] = "3,32,32",
     classes: Annotated[int, typer.Option(min=1, help="Classes of a bare architecture.")] = 10,
     as_json: JsonOption = False,  # noqa: FBT002 - typer's form
@@ -49,7 +49,10 @@ def show(
 
     A family is shown with its fixed options and its first start configuration, on its study's images.
     """
-    description = _family(name) if "/" in name else _bare(name, _shape(shape), classes)
+    from ...architectures import is_own_architecture
+
+    is_family = "/" in name and not is_own_architecture(name)
+    description = _family(name) if is_family else _bare(name, _shape(shape), classes)
     if as_json:
         print_json(description.as_json())
         return

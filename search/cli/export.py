@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .options import DEFAULT_TRACKING_URI, JsonOption, StudyArgument, TrackingOption
+from .options import DEFAULT_TRACKING_URI, JsonOption, RunSourceOption, StudyArgument, TrackingOption
 from .output import console, print_json
 from .stored import study_name
 
@@ -16,6 +16,7 @@ def export(
         str | None, typer.Option(metavar="NAME", help="Whose champion; default: the study's best one.")
     ] = None,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: STUDY.FAMILY.onnx.")] = None,
+    run_source: RunSourceOption = None,
     tracking_uri: TrackingOption = DEFAULT_TRACKING_URI,
     as_json: JsonOption = False,  # noqa: FBT002 - typer's form
 ) -> None:
@@ -24,7 +25,7 @@ def export(
         from ..export import export as write
         from ..registry import load_champion
 
-        champion = load_champion(study_name(study), family, tracking_uri=tracking_uri)
+        champion = load_champion(study_name(study), family, tracking_uri=tracking_uri, run_source=run_source)
         exported = write(champion, output or Path(f"{champion.study}.{champion.family}.onnx"))
     channels, height, width = champion.input_shape
     if as_json:

@@ -27,5 +27,9 @@ WorkersOption = Annotated[int | None, typer.Option(min=1, help="Jobs at once; de
 ThreadsOption = Annotated[
     int | None, typer.Option(min=1, help="Torch threads of each worker; default: an equal share.")
 ]
+RunSourceOption = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="Run this recorded code of somebody's own network, where it is not at hand."),
+]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 FamilyOption = Annotated[list[str] | None, typer.Option(help="Only this family; may be given again.")]

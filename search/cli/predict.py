@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import StudyError
-from .options import DEFAULT_TRACKING_URI, JsonOption, StudyArgument, TrackingOption
+from .options import DEFAULT_TRACKING_URI, JsonOption, RunSourceOption, StudyArgument, TrackingOption
 from .output import console, print_json, print_table
 from .process import FAILED
 from .stored import study_name
@@ -29,6 +29,7 @@ def predict(
         str | None, typer.Option(metavar="NAME", help="Whose champion; default: the study's best one.")
     ] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Answer in CSV.")] = False,  # noqa: FBT002 - typer's form
+    run_source: RunSourceOption = None,
     tracking_uri: TrackingOption = DEFAULT_TRACKING_URI,
     as_json: JsonOption = False,  # noqa: FBT002 - typer's form
 ) -> int:
@@ -45,7 +46,7 @@ def predict(
         from .progress import counted
 
         files = image_files(named)
-        champion = load_champion(study_name(study), family, tracking_uri=tracking_uri)
+        champion = load_champion(study_name(study), family, tracking_uri=tracking_uri, run_source=run_source)
     with counted("images", len(files)) as advance:
         answers: list[Prediction | UnreadableImage] = []
         for answer in predict(champion, files):

@@ -18,7 +18,8 @@ class Job:
     Args:
         family: name of the family, for messages.
         trial: number of the trial in its family.
-        architecture: a registered name.
+        architecture: a registered name, or that of somebody's own network.
+        source: SHA-256 of the file that somebody's own network lies in; None for registered ones.
         model: hyperparameters of the architecture.
         training: how it is trained.
         data: where the prepared images lie.
@@ -35,6 +36,7 @@ class Job:
     family: str
     trial: int
     architecture: str
+    source: str | None = None
     model: Mapping[str, Any] = field(default_factory=dict[str, Any])
     training: TrainingConfig = field(default_factory=TrainingConfig)
     data: Prepared

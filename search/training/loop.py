@@ -67,7 +67,8 @@ def train(job: Job) -> Iterator[EpochResult]:
 
 def make_model(job: Job, images: ResidentImages) -> nn.Module:
     """The network as it is before its first step, channels last in memory, on the CPU."""
-    model: nn.Module = architecture(job.architecture)(images.input_shape, images.classes, **job.model)
+    build = architecture(job.architecture, source=job.source)
+    model: nn.Module = build(images.input_shape, images.classes, **job.model)
     if isinstance(model, Transferable):
         model.load_pretrained()
     model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]

@@ -14,16 +14,18 @@ def test_a_name_gives_its_class() -> None:
     assert architecture("lenet") is LeNet
 
 
-@pytest.mark.parametrize(("name", "nearest"), [("lenett", "lenet"), ("LeNet", "lenet"), ("mpl", "mlp")])
+@pytest.mark.parametrize(
+    ("name", "nearest"), [("lenett", "lenet"), ("LeNet", "lenet"), ("mpl", "mlp"), ("timmm:x", "timm:x")]
+)
 def test_an_unknown_name_is_refused_with_the_nearest_and_all_valid_names(name: str, nearest: str) -> None:
     with pytest.raises(UnknownArchitectureError) as caught:
         architecture(name)
-    valid = ", ".join([*sorted(ARCHITECTURES), "torchvision:NAME", "timm:NAME"])
+    valid = ", ".join([*sorted(ARCHITECTURES), "torchvision:NAME", "timm:NAME", "FILE.py:CLASS"])
     assert str(caught.value) == f"unknown architecture {name!r} (did you mean {nearest!r}?); valid names: {valid}"
     assert isinstance(caught.value, ValueError)
 
 
-@pytest.mark.parametrize("name", ["", "two\nlines", "os:system", "torchvision:", "timm"])
+@pytest.mark.parametrize("name", ["", "two\nlines", "no module:system", "torchvision:", "timm"])
 def test_a_name_like_no_other_is_refused_in_one_line_without_a_guess(name: str) -> None:
     with pytest.raises(UnknownArchitectureError) as caught:
         architecture(name)

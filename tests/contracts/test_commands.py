@@ -25,7 +25,7 @@ LEAVES = {path: command for path, command in COMMANDS.items() if not hasattr(com
 
 
 def test_the_commands_are_those_that_are_promised() -> None:
-    promised = {"run", "status", "best", "importance", "studies", "ui"}
+    promised = {"run", "status", "best", "importance", "studies", "ui", "serve"}
     promised |= {f"dataset {name}" for name in ("list", "prepare")}
     promised |= {f"architecture {name}" for name in ("list", "show")}
     assert promised <= {" ".join(path) for path in LEAVES}

@@ -6,7 +6,7 @@ import pkgutil
 
 import pytest
 
-ROOMS = ("optrack.architectures", "optrack.datasets", "optrack.search", "optrack.studies")
+ROOMS = ("optrack.architectures", "optrack.datasets", "optrack.search", "optrack.sources", "optrack.studies")
 
 
 def modules() -> list[str]:

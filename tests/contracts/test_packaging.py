@@ -15,9 +15,12 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("architectures", "datasets", "search", "studies")
+ROOMS = ("architectures", "datasets", "search", "sources", "studies")
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
-DEPENDENCIES: list[str] = [*PROJECT["project"]["dependencies"], *PROJECT["dependency-groups"]["dev"]]
+DEPENDENCIES: list[str] = [
+    *PROJECT["project"]["dependencies"],
+    *(entry for group in PROJECT["dependency-groups"].values() for entry in group if isinstance(entry, str)),
+]
 PINS = {
     canonicalize_name(pin.name): str(pin.specifier)
     for line in (ROOT / "constraints.txt").read_text().splitlines()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("architectures", "datasets", "search", "studies")
+ROOMS = ("architectures", "datasets", "search", "sources", "studies")
 FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 
 SEARCH = "optrack.search"
@@ -17,8 +17,9 @@ VALUES = ("study", "space", "errors")
 
 # What a module, or all modules of a package, may import of ours; the longest name that fits counts.
 ALLOWED = {
-    "optrack.architectures": ["optrack.architectures"],
-    "optrack.datasets": ["optrack.datasets"],
+    "optrack.architectures": ["optrack.architectures", "optrack.sources"],
+    "optrack.datasets": ["optrack.datasets", "optrack.sources"],
+    "optrack.sources": ["optrack.sources"],
     "optrack.studies": [SEARCH],
     f"{SEARCH}.errors": [],
     f"{SEARCH}.space": [f"{SEARCH}.errors"],
@@ -45,6 +46,11 @@ ALLOWED = {
     f"{SEARCH}.verdict": [f"{SEARCH}.{name}" for name in ("errors", "results", "significance")],
     f"{SEARCH}.mlflow_pages": [f"{SEARCH}.study", "optrack.datasets"],
     f"{SEARCH}.servers": [f"{SEARCH}.errors"],
+    f"{SEARCH}.listening": [f"{SEARCH}.errors", f"{SEARCH}.servers"],
+    f"{SEARCH}.serving": [
+        *(f"{SEARCH}.{name}" for name in ("champion", "errors", "pages", "predicting", "study")),
+        "optrack.datasets",
+    ],
 }
 
 # The files that own Optuna and MLflow: all others get values from them.

@@ -32,7 +32,8 @@ def test_statistics_alone_imports_the_sealed_part_and_that_alone_asks_for_test_f
                 importing.add(file.name)
             if isinstance(node, ast.Attribute) and node.attr == "find_test":
                 asking.add(file.name)
-    assert (importing, asking) == ({"statistics.py"}, {"sealed.py"})
+    # Somebody's own data set may be an image folder, to which it hands the question on.
+    assert (importing, asking) == ({"statistics.py"}, {"sealed.py", "own.py"})
 
 
 def test_the_withheld_fifth_of_the_digits_is_what_a_search_does_not_see(tmp_path: Path) -> None:

@@ -1,0 +1,240 @@
+"""Data sets that people bring along: a class in a file or a module of their own."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from ..sources import SourceError, load_own, read_source, why
+from .cache import stamp_with
+from .contents import ArrayContents, Source
+from .errors import DataError, NoTestPartError
+from .groups import renumbered
+from .image_folder import ImageFolder
+from .split import withhold_test
+from .values import DatasetInfo
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_IMAGES = "images uint8 [N, C, H, W] with C = 1 or 3"
+_LABELS = "labels, integers [N] from 0 on"
+_FEWEST_CLASSES = 2
+
+
+class OwnDataset:
+    """Somebody's own data set, as `file.py:Name` or `module:Name`.
+
+    The class is made without arguments. It has either `folder()`, which gives the path of an image folder, or
+
+    - `classes`: names of the classes, at least two;
+    - `train()`: images uint8 [N, C, H, W] and labels, integers [N], as a pair of arrays;
+    - `validation()` and `test()`, where there are such parts: the same;
+    - `groups()`, where images belong together: integers [N] for those of `train()`.
+
+    Without `test()` a fifth is withheld for tests: always the same images, as long as `train()` gives the same ones.
+    What `train()` and `validation()` give is looked at anew at every start, and decides whether the cache holds;
+    `test()` is called by the test alone.
+
+    Args:
+        reference: As the study names it.
+    """
+
+    def __init__(self, reference: str) -> None:
+        self._reference = reference
+        self.info = DatasetInfo(
+            name=reference,
+            summary="somebody's own data set",
+            channels=None,
+            image_size=None,
+            classes=None,
+            source=reference,
+            embedded=False,
+            downloadable=False,
+        )
+
+    def locate(self, argument: str, data_dir: Path) -> Path | None:
+        """The file with its code, or None."""
+        del argument, data_dir
+        try:
+            return read_source(self._reference)[0]
+        except SourceError:
+            return None
+
+    def find(self, argument: str, data_dir: Path, group_pattern: str | None) -> Source:
+        """Call `train()` and `validation()`, or look into the image folder, see `Dataset.find`."""
+        del argument
+        made, file = self._made()
+        if hasattr(made, "folder"):
+            return ImageFolder().find(self._folder(made, file), data_dir, group_pattern)
+        self._refuse(group_pattern)
+        classes = self._classes(made)
+        train = self._part(made, file, classes, "train")
+        if hasattr(made, "validation"):
+            contents = self._with_validation(train, self._part(made, file, classes, "validation"), classes)
+        else:
+            groups = self._groups(made, file, len(train[1]))
+            whole = ArrayContents(images=train[0], labels=train[1], classes=classes, groups=groups)
+            contents = whole if hasattr(made, "test") else _withheld(whole, test=False)
+        return self._source(contents, "")
+
+    def find_test(self, argument: str, data_dir: Path, group_pattern: str | None) -> Source:
+        """Call `test()`, or take the fifth that is withheld, see `Dataset.find_test`."""
+        del argument
+        made, file = self._made()
+        if hasattr(made, "folder"):
+            return ImageFolder().find_test(self._folder(made, file), data_dir, group_pattern)
+        self._refuse(group_pattern)
+        classes = self._classes(made)
+        if hasattr(made, "test"):
+            images, labels = self._part(made, file, classes, "test")
+            return self._source(ArrayContents(images=images, labels=labels, classes=classes), "-test")
+        if hasattr(made, "validation"):
+            raise NoTestPartError(f"{self._reference} has no test part: it has validation(), but no test()")
+        images, labels = self._part(made, file, classes, "train")
+        groups = self._groups(made, file, len(labels))
+        whole = ArrayContents(images=images, labels=labels, classes=classes, groups=groups)
+        return self._source(_withheld(whole, test=True), "-test")
+
+    def download(self, argument: str, data_dir: Path) -> Path:
+        """Say where its code lies, see `Dataset.download`."""
+        found = self.locate(argument, data_dir)
+        if found is None:
+            raise DataError(f"{self._reference} cannot be downloaded: it is somebody's own data set, and not there")
+        return found
+
+    def _made(self) -> tuple[Any, Path]:
+        """The data set itself, and the file with its code."""
+        try:
+            own = load_own(self._reference)
+        except SourceError as error:
+            raise DataError(str(error)) from error
+        if not isinstance(own.value, type):
+            raise DataError(f"{self._reference} must be a class, but is a {type(own.value).__name__}")
+        made = self._called(own.value, own.file, "cannot be made without arguments")
+        if not (hasattr(made, "folder") or hasattr(made, "train")):
+            raise DataError(
+                f"{self._reference} must have folder(), which gives the path of an image folder, or classes and "
+                f"train(), which gives {_IMAGES} and {_LABELS}"
+            )
+        return made, own.file
+
+    def _called(self, call: Callable[[], Any], file: Path, what: str) -> Any:
+        """Whatever somebody's code raises becomes one line."""
+        try:
+            return call()
+        except Exception as error:
+            raise DataError(f"{self._reference} {what}{why(error, file)}") from error
+
+    def _folder(self, made: Any, file: Path) -> str:
+        folder = self._called(made.folder, file, "fails in folder()")
+        if not isinstance(folder, str | Path):
+            raise DataError(f"folder() of {self._reference} must give a path, but gives a {type(folder).__name__}")
+        return str(folder)
+
+    def _refuse(self, group_pattern: str | None) -> None:
+        if group_pattern is not None:
+            raise DataError(
+                f"{self._reference} has no file names that the group pattern {group_pattern!r} could match: "
+                "groups() says which images belong together"
+            )
+
+    def _classes(self, made: Any) -> tuple[str, ...]:
+        given: Any = getattr(made, "classes", None)
+        names: list[Any] = list(cast("list[Any]", given)) if isinstance(given, list | tuple) else []
+        if len(names) < _FEWEST_CLASSES or len({*map(str, names)}) != len(names):
+            raise DataError(
+                f"classes of {self._reference} must be a list of names of at least two classes, each once, "
+                f"but got {given!r}"
+            )
+        return tuple(map(str, names))
+
+    def _part(
+        self, made: Any, file: Path, classes: tuple[str, ...], part: str
+    ) -> "tuple[NDArray[np.uint8], NDArray[np.int64]]":
+        """Images and labels of a part, checked."""
+        given = self._called(getattr(made, part), file, f"fails in {part}()")
+        where = f"{part}() of {self._reference}"
+        pair: list[Any] = list(cast("list[Any]", given)) if isinstance(given, list | tuple) else []
+        if len(pair) != len(("images", "labels")):
+            kind = type(cast("object", given)).__name__
+            raise DataError(f"{where} must give a pair, {_IMAGES} and {_LABELS}, but gives a {kind}")
+        images, labels = (np.asarray(array) for array in pair)
+        if images.dtype != np.uint8 or images.ndim != len("NCHW") or images.shape[1] not in {1, 3} or not images.size:
+            raise DataError(f"{where} must give {_IMAGES}, but gives {images.dtype} {list(images.shape)}")
+        if not np.issubdtype(labels.dtype, np.integer) or labels.shape != (len(images),):
+            raise DataError(
+                f"{where} must give {_LABELS}, {len(images)} as there are images, but gives {labels.dtype} "
+                f"{list(labels.shape)}"
+            )
+        counts = np.bincount(labels[(labels >= 0) & (labels < len(classes))], minlength=len(classes))
+        if counts.sum() != len(labels):
+            raise DataError(
+                f"{where} must give labels in 0 to {len(classes) - 1}, but gives {labels.min()} to {labels.max()}"
+            )
+        if counts.min() == 0:
+            raise DataError(f"{where} must have images of every class, but none of {classes[int(counts.argmin())]!r}")
+        return np.ascontiguousarray(images), labels.astype(np.int64)
+
+    def _groups(self, made: Any, file: Path, count: int) -> "NDArray[np.int64] | None":
+        if not hasattr(made, "groups"):
+            return None
+        groups = np.asarray(self._called(made.groups, file, "fails in groups()"))
+        if not np.issubdtype(groups.dtype, np.integer) or groups.shape != (count,):
+            raise DataError(
+                f"groups() of {self._reference} must give integers [{count}], one for each image of train(), but gives "
+                f"{groups.dtype} {list(groups.shape)}"
+            )
+        return renumbered(groups.astype(np.int64))
+
+    def _with_validation(
+        self,
+        train: "tuple[NDArray[np.uint8], NDArray[np.int64]]",
+        validation: "tuple[NDArray[np.uint8], NDArray[np.int64]]",
+        classes: tuple[str, ...],
+    ) -> ArrayContents:
+        """Both parts one behind the other; groups say nothing where the parts are given."""
+        if train[0].shape[1:] != validation[0].shape[1:]:
+            raise DataError(
+                f"images of {self._reference} must have one shape, but those of train() have "
+                f"{list(train[0].shape[1:])} and those of validation() {list(validation[0].shape[1:])}"
+            )
+        return ArrayContents(
+            images=np.concatenate([train[0], validation[0]]),
+            labels=np.concatenate([train[1], validation[1]]),
+            classes=classes,
+            validation_start=len(train[1]),
+        )
+
+    def _source(self, contents: ArrayContents, suffix: str) -> Source:
+        sha = hashlib.sha256(json.dumps([contents.classes, contents.images.shape, contents.validation_start]).encode())
+        sha.update(contents.images.data)
+        for indices in (contents.labels, contents.groups):
+            sha.update(b"" if indices is None else indices.astype("<i8").tobytes())
+        name = "own_" + self._reference.rpartition(":")[2]
+        return Source(
+            cache_name=f"{name}{suffix}",
+            layout="own code",
+            stamp=stamp_with(sha.hexdigest(), suffix or None),
+            read=partial(_same, contents),
+        )
+
+
+def _same(contents: ArrayContents) -> ArrayContents:
+    return contents
+
+
+def _withheld(whole: ArrayContents, *, test: bool) -> ArrayContents:
+    """The fifth that is withheld for tests, or the rest."""
+    kept, withheld = withhold_test(whole.labels, whole.classes, whole.groups)
+    chosen = withheld if test else kept
+    return ArrayContents(
+        images=whole.images[chosen],
+        labels=whole.labels[chosen],
+        classes=whole.classes,
+        groups=None if whole.groups is None else renumbered(whole.groups[chosen]),
+    )

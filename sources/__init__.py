@@ -1,0 +1,24 @@
+"""Python that people bring along: found by `file.py:Name` or `module:Name`, run once, known by its digest.
+
+Own architectures, own data sets and study files come in here. Which code runs is decided by whoever names it: nothing
+in this room looks for code by itself.
+"""
+
+if __name__ != "optrack.sources":
+    raise ImportError("import optrack.sources, not sources: a second copy of the package would be loaded")
+
+from .errors import SourceChangedError, SourceError
+from .own import Own, is_own, load_own, read_source
+from .python_file import line_of, run_file, why
+
+__all__ = [
+    "Own",
+    "SourceChangedError",
+    "SourceError",
+    "is_own",
+    "line_of",
+    "load_own",
+    "read_source",
+    "run_file",
+    "why",
+]

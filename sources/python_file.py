@@ -1,0 +1,58 @@
+"""Run a Python file as a module of its own."""
+
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+from .errors import SourceError
+
+
+def run_file(path: Path, *, name: str, kind: str = "") -> ModuleType:
+    """Run a Python file; each call runs it anew.
+
+    Args:
+        path: the file.
+        name: of the module that comes out of it.
+        kind: what the file is, for messages, e.g. "study file".
+
+    Raises:
+        SourceError: it does not run; the message says where and why, and `__cause__` is what it raised.
+    """
+    called = f"{kind} {path}".strip()
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise SourceError(f"{called} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where dataclasses and type hints look their module up
+    before = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True  # a file that is only read leaves nothing beside itself
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise SourceError(f"{called}{why(error, path)}") from error
+    finally:
+        sys.dont_write_bytecode = before
+    return module
+
+
+def why(error: BaseException, path: Path) -> str:
+    """What a file's code raised, and where, as the end of a message that begins with the file.
+
+    >>> why(KeyError("depth"), Path("my_net.py"))
+    ": KeyError: 'depth'"
+    """
+    if isinstance(error, SyntaxError):
+        # A file that is imported may be the culprit.
+        place = "" if error.lineno is None else f", line {error.lineno}"
+        file = "" if error.filename is None or Path(error.filename) == path.absolute() else f", in {error.filename}"
+        return f"{file}{place}: {error.msg}"
+    return f"{line_of(error, path)}: {type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def line_of(error: BaseException, path: Path) -> str:
+    """The last line of a file that an error went through, as `, line 3`; nothing where it went through none."""
+    file = path.absolute()
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == file]
+    return f", line {lines[-1]}" if lines else ""
