@@ -1,4 +1,4 @@
-"""HTML pages with figures: rendered with what all of them share, and written in one step."""
+"""HTML pages, most with figures: rendered with what all of them share, and written in one step."""
 
 import os
 import secrets
@@ -14,16 +14,16 @@ from .plot_look import TEMPLATE, Plot
 ROOM = Path(__file__).parent
 
 
-def render(template: str, *, plots: Sequence[Plot], **values: Any) -> str:
+def render(template: str, *, plots: Sequence[Plot] | None, nonce: str | None = None, **values: Any) -> str:
     """A page that needs no network.
 
     Args:
         template: its file, in this folder or in `report/`.
-        plots: the figures in the order in which the template lays them out.
+        plots: the figures in the order in which the template lays them out; None for a page that never has any, which
+            so goes without the library that draws them.
+        nonce: what marks the page's own scripts and styles, where a header names it too; drawn without one.
         **values: what the template shows besides; names and choices are other people's, so everything is escaped.
     """
-    from plotly.offline import get_plotlyjs  # pyright: ignore[reportMissingTypeStubs]  heavy, untyped
-
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([ROOM / "report", ROOM]),
         autoescape=True,
@@ -34,11 +34,18 @@ def render(template: str, *, plots: Sequence[Plot], **values: Any) -> str:
     return environment.get_template(template).render(
         look=TEMPLATE,
         plots=plots,
-        plotly=get_plotlyjs(),
-        nonce=secrets.token_urlsafe(16),
+        plotly=None if plots is None else _library(),
+        nonce=nonce or secrets.token_urlsafe(16),
         written=datetime.now().astimezone(),
         **values,
     )
+
+
+def _library() -> str:
+    """The script that draws figures."""
+    from plotly.offline import get_plotlyjs  # pyright: ignore[reportMissingTypeStubs]  heavy, untyped
+
+    return get_plotlyjs()
 
 
 def write(path: Path, page: str) -> None:

@@ -87,6 +87,18 @@ def predict(champion: Champion, files: Sequence[Path]) -> Iterator[Prediction | 
             yield from _answers(champion, batch, images)
 
 
+def ranking_of(classes: Sequence[str], probabilities: NDArray[np.float32], count: int) -> tuple[tuple[str, float], ...]:
+    """The most probable classes with their probabilities, the best first; of equals the first one.
+
+    Args:
+        classes: their names.
+        probabilities: float32 [classes].
+        count: how many at most.
+    """
+    best: list[int] = np.argsort(-probabilities, kind="stable")[:count].tolist()
+    return tuple((classes[index], float(probabilities[index])) for index in best)
+
+
 def _answers(
     champion: Champion, files: Sequence[Path], images: Sequence[NDArray[np.uint8] | UnreadableImage]
 ) -> Iterator[Prediction | UnreadableImage]:
@@ -96,7 +108,4 @@ def _answers(
         if isinstance(image, UnreadableImage):
             yield image
             continue
-        probabilities = next(rows)
-        best: list[int] = np.argsort(-probabilities, kind="stable")[:RANKS].tolist()
-        ranking = tuple((champion.classes[index], float(probabilities[index])) for index in best)
-        yield Prediction(file=file, ranking=ranking)
+        yield Prediction(file=file, ranking=ranking_of(champion.classes, next(rows), RANKS))

@@ -18,6 +18,7 @@ from .predict import predict
 from .report import report
 from .retrain import retrain
 from .run import run
+from .serve import serve
 from .status import status
 from .studies import studies
 from .test import run_test
@@ -43,6 +44,7 @@ for name, command in (
     ("report", report),
     ("export", export),
     ("predict", predict),
+    ("serve", serve),
     ("studies", studies),
     ("ui", ui),
 ):
@@ -60,6 +62,7 @@ COMMANDS = (
     "report",
     "export",
     "predict",
+    "serve",
     "studies",
     "ui",
     "dataset",

@@ -1,0 +1,125 @@
+"""`optrack serve`: a page on which an image is dropped to see what each champion makes of it."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import NothingStoredError, OwnSourceError
+from .options import (
+    DEFAULT_STORAGE,
+    DEFAULT_TRACKING_URI,
+    FamilyOption,
+    StorageOption,
+    StudyArgument,
+    TrackingOption,
+)
+from .output import console
+from .stored import quiet_optuna, study_name
+
+if TYPE_CHECKING:
+    from ..champion import Champion
+    from ..serving import Served
+    from ..study import Family
+
+DEFAULT_PORT = 8600
+
+
+def serve(
+    study: StudyArgument,
+    *,
+    family: FamilyOption = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Where the page is, on this machine; 0 for any that is free.")
+    ] = DEFAULT_PORT,
+    run_source: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Run this recorded code of somebody's own network, where it is not at hand; may be given again.",
+        ),
+    ] = None,
+    storage: StorageOption = DEFAULT_STORAGE,
+    tracking_uri: TrackingOption = DEFAULT_TRACKING_URI,
+) -> None:
+    """Serve a page for dropping an image on, to see what each family's champion makes of it.
+
+    Their answers stand side by side, and their test accuracy beside what was reported elsewhere, which Optuna's storage
+    knows, where it is there. Only this machine reaches the page. Ctrl-C ends it.
+    """
+    from ..listening import listener, serve_until_stopped
+
+    name = study_name(study)
+    say = console(stderr=True)
+
+    def announce(address: str) -> None:
+        say.print(f"{address}  (Ctrl-C ends it)", markup=False, soft_wrap=True)
+
+    with listener(port, option="--port") as opened:
+        with say.status("loading"):  # torch takes seconds to import
+            from ..serving import page_app
+
+            searched = _searched(name, storage)
+            served = _served(name, family, searched, tracking_uri, run_source or ())
+        known = {each.family for each in served}
+        missing = [] if family else [each.name for each in searched if each.name not in known]
+        app = page_app(name, served, missing=missing)
+        serve_until_stopped(app, opened, announce=announce)
+
+
+def _searched(study: str, storage: str) -> "tuple[Family, ...]":
+    """The families of a study as they are stored; none where the study was searched on another machine."""
+    from ..storage import read_storage, stored_families, whole_study
+
+    quiet_optuna()
+    try:
+        stored = stored_families(read_storage(storage), study)
+    except NothingStoredError:
+        return ()
+    return tuple(whole_study(stored).families) if stored else ()
+
+
+def _served(
+    study: str,
+    only: list[str] | None,
+    searched: "tuple[Family, ...]",
+    tracking_uri: str,
+    run_source: Sequence[str] = (),
+) -> "list[Served]":
+    """The champions with their figures, the winner first, then those with the best test.
+
+    Raises:
+        NothingStoredError: there is no champion, or none of a family that was named.
+        OwnSourceError: one is somebody's own network, whose code is not at hand and was not asked for.
+    """
+    from ..registry import registered
+    from ..serving import Served
+
+    found = registered(tracking_uri, study)
+    references = {family.name: family.reference for family in searched}
+    # Without any the study's winner is asked for: the answer says what is there instead.
+    names: list[str] | list[None] = list(dict.fromkeys(only or found)) or [None]
+    served: list[Served] = []
+    for champion in (_loaded(study, name, tracking_uri, run_source) for name in names):
+        record = found.get(champion.family)
+        served.append(
+            Served(
+                champion=champion,
+                best=record is not None and record.best,
+                test=record.figures.get("test_accuracy") if record is not None else None,
+                reference=references.get(champion.family),
+            )
+        )
+    return sorted(served, key=lambda each: (not each.best, -(each.test or 0.0), each.family))
+
+
+def _loaded(study: str, family: str | None, tracking_uri: str, run_source: Sequence[str]) -> "Champion":
+    """A champion; the code of somebody's own network is looked for in its place, and then under the names given."""
+    from ..registry import load_champion
+
+    *others, last = (None, *run_source)
+    for source in others:
+        with suppress(OwnSourceError):
+            return load_champion(study, family, tracking_uri=tracking_uri, run_source=source)
+    return load_champion(study, family, tracking_uri=tracking_uri, run_source=last)
