@@ -6,7 +6,7 @@ OptrackError
 ├── StorageError       Optuna's storage cannot be opened, is foreign, or is owned by another process
 ├── TrackingError      MLflow cannot be reached or refuses
 ├── NothingStoredError what was asked for has not been computed yet
-└── ServerError        a server that `optrack ui` starts does not come up
+└── ServerError        a server that was to be started does not come up
 
 What is wrong with data is a `DataError` of the room `optrack.datasets`, which knows nothing of this one.
 """
@@ -43,7 +43,7 @@ class NothingStoredError(OptrackError):
 
 
 class ServerError(OptrackError):
-    """A server that `optrack ui` starts does not come up."""
+    """A server that was to be started does not come up."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:

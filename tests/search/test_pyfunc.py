@@ -1,3 +1,4 @@
+import base64
 import json
 import logging
 import warnings
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from optrack.architectures import architecture
 from optrack.search import StudyError
@@ -168,3 +170,33 @@ def test_a_server_s_images_between_0_and_1_are_refused_rather_than_taken_for_bla
     parsed = received(model, {"inputs": (random_images(1, 28, 28, 3) / 255).tolist()})
     with pytest.raises(StudyError, match="integers from 0 to 255, but got float64"):
         model.predict(parsed)
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> list[Path]:
+    """Files of several formats and sizes; the large JPEG is decoded at a smaller size."""
+    files = [tmp_path / name for name in ("large.jpg", "small.png", "grey.png", "clear.png")]
+    Image.fromarray(random_images(300, 260, 3)).save(files[0])
+    Image.fromarray(random_images(28, 28, 3)).save(files[1])
+    Image.fromarray(random_images(40, 30)).save(files[2])
+    Image.fromarray(random_images(33, 44, 4)).save(files[3])
+    return files
+
+
+@pytest.mark.parametrize("model", ["colour", "grey"])
+def test_files_in_base64_get_the_answers_that_predict_gives(
+    model: str, photographs: list[Path], request: pytest.FixtureRequest
+) -> None:
+    folder = request.getfixturevalue(model)
+    texts = [base64.b64encode(file.read_bytes()).decode() for file in photographs]
+    found = loaded(folder).predict(received(loaded(folder), {"inputs": texts}))
+    champion = load_folder(folder)
+    expected = champion.probabilities(champion.prepare_images(photographs))
+    assert np.array_equal(np.array(found["probabilities"].tolist(), dtype=np.float32), expected)
+
+
+def test_a_file_in_base64_that_is_broken_is_refused(photographs: list[Path], colour: Path) -> None:
+    whole = photographs[0].read_bytes()
+    text = base64.b64encode(whole[: len(whole) // 2]).decode()
+    with pytest.raises(StudyError, match="image 0 cannot be read: image file is truncated"):
+        predicted(colour, np.array([text], dtype=object))
