@@ -139,15 +139,15 @@ def test_the_command_writes_a_file_named_after_the_champion_and_says_how_close_i
 ) -> None:
     asked: list[Any] = []
 
-    def load(study: str, family: str | None, *, tracking_uri: str) -> Champion:
-        asked.append((study, family, tracking_uri))
+    def load(study: str, family: str | None, *, tracking_uri: str, run_source: str | None) -> Champion:
+        asked.append((study, family, tracking_uri, run_source))
         return champion_of("logistic", 4)
 
     monkeypatch.setattr(registry, "load_champion", load)
     monkeypatch.chdir(tmp_path)
-    export_command("mine", family="small", tracking_uri="sqlite:///here.db", as_json=True)
+    export_command("mine", family="small", run_source="net.py", tracking_uri="sqlite:///here.db", as_json=True)
     answer = json.loads(capsys.readouterr().out)
-    assert asked == [("mine", "small", "sqlite:///here.db")]
+    assert asked == [("mine", "small", "sqlite:///here.db", "net.py")]
     assert (answer["study"], answer["family"], answer["classes"]) == ("mine", "small", CLASSES)
     assert (answer["output"], answer["input"]) == ("mine.small.onnx", [1, 4, 4])
     assert answer["bytes"] == (tmp_path / "mine.small.onnx").stat().st_size
