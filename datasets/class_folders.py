@@ -1,177 +1,122 @@
-"""Images in class folders: which files count, and what must hold.
+"""Images in class folders as data sets; `folder_files` says which files count, `test_list` which are sealed."""
 
-Every folder of a part (`train`, `val`) is a class, and its name the class's name. Images are the files below it, at any
-depth, with one of `SUFFIXES` in any case. Everything else is ignored: other files, hidden files and folders, and files
-that lie beside the class folders. Symbolic links are followed; of the ways to a folder within a class one counts.
-"""
-
+import hashlib
 import os
-from dataclasses import dataclass
 from functools import partial
-from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from .cache import stamp_files, stamp_with
 from .contents import Source
-from .errors import DataError, NoTestPartError, listed
+from .folder_files import SUFFIXES, class_files, part_files, sealed_files
 from .groups import check_apart, compiled, groups_of, renumbered
 from .image_files import all_grey, read_files
 from .split import withhold_test
+from .test_list import check_whole_groups, divided
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from numpy.typing import NDArray
+    from collections.abc import Callable, Sequence
 
     from .contents import Contents
+    from .folder_files import FolderFiles
     from .image_files import FileContents
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"})
-"""Those that `torchvision.datasets.ImageFolder` takes."""
-
-_PARTS = frozenset({"train", "val", "valid", "test"})
-_ALMOST_PARTS = _PARTS | {"training", "validation", "testing"}
-_FEWEST_CLASSES = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Files:
-    """Image files of one part or two.
-
-    Attributes:
-        root: The folder of the data set.
-        files: [N] image files.
-        names: [N] what a group pattern is searched in: `CLASS/FILE`, with `/` on every system.
-        labels: int64 [N], indices into `classes`.
-        classes: Names of the classes.
-        validation_start: Images from here on are the official validation part.
-    """
-
-    root: Path
-    files: "Sequence[Path]"
-    names: "Sequence[str]"
-    labels: "NDArray[np.int64]"
-    classes: tuple[str, ...]
-    validation_start: int | None = None
+__all__ = ["SUFFIXES", "find_direct", "find_parts", "find_test_part"]
 
 
 def find_parts(folder: Path, *, cache_name: str, group_pattern: str | None = None) -> Source:
     """Find the images of `folder/train`, and of `folder/val` or `folder/valid` where there is one.
 
+    Those on the folder's list of test images are left out.
+
     Raises:
         DataError: It is not there, a class has no images or is in one part alone, there are fewer than two classes, or
-            a folder or file cannot be read, or the group pattern is no regular expression.
+            a folder or file cannot be read, the list does not fit, or the group pattern is no regular expression.
     """
-    return _source(_search_files(folder), partial(_read, group_pattern=group_pattern), cache_name, group_pattern)
+    files, sealed = divided(part_files(folder))
+    return _search_source(files, sealed, cache_name, group_pattern)
 
 
 def find_test_part(folder: Path, *, cache_name: str, group_pattern: str | None = None) -> Source:
-    """Find the images of `folder/test`; the other parts decide about classes and colour.
+    """Find the listed images, or those of `folder/test`; the other parts decide about classes and colour.
 
     Raises:
-        NoTestPartError: There is no such folder.
+        NoTestPartError: There is neither a list nor such a folder.
         DataError: See `find_parts`; or its classes are not those of the others.
     """
-    searched = _search_files(folder)
-    if not (folder / "test").is_dir():
-        raise NoTestPartError(f"{str(folder)!r} has no test part: it would be looked for in {str(folder / 'test')!r}")
-    test = _scan(folder / "test")
-    _check_same_classes(folder, dict.fromkeys(searched.classes), test, "test")
-    files = _listed(folder, folder / "test", test)
-    # The others are in the stamp too: when the first coloured image comes to them, test images have three channels.
-    stamp = stamp_with(stamp_files(folder, [*files.files, *searched.files]), group_pattern)
-    read = partial(_read_beside, files, searched.files)
-    return Source(cache_name=cache_name, layout="class folders", stamp=stamp, read=read)
+    searched, sealed = divided(part_files(folder))
+    if sealed is not None:
+        return _listed_source(searched, sealed, cache_name, group_pattern)
+    test = sealed_files(folder, searched.classes)
+    return _test_source(searched, test, cache_name, group_pattern, partial(_read_beside, test, searched.files))
 
 
 def find_direct(folder: Path, *, cache_name: str, group_pattern: str | None = None, withheld: bool = False) -> Source:
-    """Find the images of `folder/CLASS/*`; when they are read, the test part is left out, or is what is `withheld`.
+    """Find the images of `folder/CLASS/*` but those to test on, or what is `withheld`: those alone.
+
+    They are the listed ones where there is a list, and a fifth that is always the same otherwise.
 
     Raises:
         DataError: It is not there, a class has no images, there are fewer than two classes, or a folder or file cannot
-            be read, or the group pattern is no regular expression.
+            be read, the list does not fit, or the group pattern is no regular expression.
     """
-    _check_root(folder)
-    files = _listed(folder, folder, _scan(folder))
-    read = partial(_read_direct, group_pattern=group_pattern, withheld=withheld)
-    return _source(files, read, cache_name, group_pattern)
+    files, sealed = divided(class_files(folder))
+    if sealed is None:
+        read = partial(_read_direct, files, group_pattern=group_pattern, withheld=withheld)
+        return _source(files, files.files, read, cache_name, group_pattern)
+    if withheld:
+        return _listed_source(files, sealed, cache_name, group_pattern)
+    return _search_source(files, sealed, cache_name, group_pattern)
 
 
-def _check_root(folder: Path) -> None:
-    """Check that a folder is there, and has no parts under other names than those that are read."""
-    if not folder.exists():
-        raise DataError(f"there is no folder {str(folder)!r} (current folder: {str(Path.cwd())!r})")
-    if not folder.is_dir():
-        raise DataError(f"{str(folder)!r} is not a folder")
-    names = [entry.name for entry in _entries(folder) if _is_folder(entry)]
-    others = [name for name in names if name.lower() in _ALMOST_PARTS - _PARTS or name.lower() in _PARTS - {name}]
-    if others:
-        raise DataError(
-            f"{str(folder)!r} has {listed(others)}, which would be ignored or taken for a class: "
-            "parts are called train, val or valid, and test"
-        )
-    if "train" not in names and _PARTS.intersection(names):
-        raise DataError(f"{str(folder)!r} has {listed(sorted(_PARTS.intersection(names)))} but no train to train on")
-    if {"val", "valid"} <= set(names):
-        raise DataError(f"{str(folder)!r} has both val and valid: one of them must go")
+def _search_source(
+    files: "FolderFiles", sealed: "FolderFiles | None", cache_name: str, group_pattern: str | None
+) -> Source:
+    read = partial(_read, files, sealed, group_pattern=group_pattern)
+    return _source(files, files.files, read, cache_name, group_pattern, sealed)
 
 
-def _search_files(folder: Path) -> _Files:
-    """The files of all parts but the test part."""
-    _check_root(folder)
-    train = _scan(folder / "train")
-    files = _listed(folder, folder / "train", train)
-    official = next((folder / name for name in ("val", "valid") if (folder / name).is_dir()), None)
-    if official is None:
-        return files
-    validation = _scan(official)
-    _check_same_classes(folder, train, validation, official.name)
-    more = _listed(folder, official, validation)
-    return _Files(
-        root=folder,
-        files=[*files.files, *more.files],
-        names=[*files.names, *more.names],
-        labels=np.concatenate([files.labels, more.labels]),
-        classes=files.classes,
-        validation_start=len(files.files),
-    )
+def _listed_source(
+    searched: "FolderFiles", sealed: "FolderFiles", cache_name: str, group_pattern: str | None
+) -> Source:
+    read = partial(_read_listed, searched, sealed, group_pattern=group_pattern)
+    return _test_source(searched, sealed, cache_name, group_pattern, read)
 
 
-def _check_same_classes(folder: Path, train: "Mapping[str, object]", other: "Mapping[str, object]", part: str) -> None:
-    if train.keys() != other.keys():
-        odd = [f"{name!r} is missing in {part}" for name in train if name not in other]
-        odd += [f"{name!r} is missing in train" for name in other if name not in train]
-        raise DataError(f"train and {part} of {str(folder)!r} must have the same classes: {listed(odd)}")
+def _test_source(
+    searched: "FolderFiles",
+    test: "FolderFiles",
+    cache_name: str,
+    group_pattern: str | None,
+    read: "Callable[[], Contents]",
+) -> Source:
+    # The others are in the stamp too: when the first coloured image comes to them, test images have three channels.
+    return _source(test, [*test.files, *searched.files], read, cache_name, group_pattern)
 
 
-def _listed(root: Path, part: Path, found: "Mapping[str, Sequence[Path]]") -> _Files:
-    if len(found) < _FEWEST_CLASSES:
-        raise DataError(f"{str(root)!r} must have at least two class folders, but has one, {next(iter(found))!r}")
-    files = [file for in_class in found.values() for file in in_class]
-    start = len(os.fspath(part)) + 1 if part != Path() else 0
-    return _Files(
-        root=root,
-        files=files,
-        names=[os.fspath(file)[start:].replace(os.sep, "/") for file in files],
-        labels=np.repeat(np.arange(len(found)), [len(in_class) for in_class in found.values()]).astype(np.int64),
-        classes=tuple(found),
-    )
-
-
-def _source(files: _Files, read: "Callable[[_Files], Contents]", cache_name: str, group_pattern: str | None) -> Source:
+def _source(
+    files: "FolderFiles",
+    stamped: "Sequence[Path]",
+    read: "Callable[[], Contents]",
+    cache_name: str,
+    group_pattern: str | None,
+    sealed: "FolderFiles | None" = None,
+) -> Source:
     if group_pattern is not None:
         compiled(group_pattern)
-    stamp = stamp_with(stamp_files(files.root, files.files), group_pattern)
-    return Source(cache_name=cache_name, layout="class folders", stamp=stamp, read=partial(read, files))
+    stamp = stamp_with(stamp_files(files.root, stamped), group_pattern)
+    if sealed is not None:
+        # Their names alone: whether they divide a group is checked when the others are read.
+        stamp = stamp_with(stamp, hashlib.sha256(os.fsencode("\n".join(sealed.paths))).hexdigest())
+    return Source(cache_name=cache_name, layout="class folders", stamp=stamp, read=read)
 
 
-def _read(files: _Files, *, group_pattern: str | None) -> "FileContents":
+def _read(files: "FolderFiles", sealed: "FolderFiles | None", *, group_pattern: str | None) -> "FileContents":
     groups = None if group_pattern is None else groups_of(files.names, group_pattern)
     if groups is not None and files.validation_start is not None:
         check_apart(groups, files.names, start=files.validation_start)
+    if group_pattern is not None and sealed is not None:
+        check_whole_groups(files, sealed, group_pattern)
     return read_files(
         files.root,
         files.files,
@@ -182,63 +127,26 @@ def _read(files: _Files, *, group_pattern: str | None) -> "FileContents":
     )
 
 
-def _read_beside(files: _Files, others: "Sequence[Path]") -> "FileContents":
+def _read_listed(searched: "FolderFiles", sealed: "FolderFiles", *, group_pattern: str | None) -> "FileContents":
+    if group_pattern is not None:
+        check_whole_groups(searched, sealed, group_pattern)
+    return _read_beside(sealed, searched.files)
+
+
+def _read_beside(files: "FolderFiles", others: "Sequence[Path]") -> "FileContents":
     return read_files(files.root, files.files, files.labels, files.classes, grey=all_grey(others))
 
 
-def _read_direct(files: _Files, *, group_pattern: str | None, withheld: bool) -> "FileContents":
+def _read_direct(files: "FolderFiles", *, group_pattern: str | None, withheld: bool) -> "FileContents":
     groups = None if group_pattern is None else groups_of(files.names, group_pattern)
     kept, test = withhold_test(files.labels, files.classes, groups)
     wanted = test if withheld else kept
-    kept_files, wanted_files = ([files.files[int(index)] for index in indices] for indices in (kept, wanted))
+    chosen = files.chosen(wanted)
     return read_files(
         files.root,
-        wanted_files,
-        files.labels[wanted],
+        chosen.files,
+        chosen.labels,
         files.classes,
-        grey=all_grey(kept_files) if withheld else None,
+        grey=all_grey(files.chosen(kept).files) if withheld else None,
         groups=None if groups is None else renumbered(groups[wanted]),
     )
-
-
-def _scan(part: Path) -> "dict[str, list[Path]]":
-    """The images of every class folder, in the order of their names."""
-    classes = [Path(entry.path) for entry in _entries(part) if _is_folder(entry)]
-    if not classes:
-        raise DataError(f"{str(part)!r} has no class folders: images are looked for in {str(part)!r}/CLASS/*")
-    found = {folder.name: list(_images_below(folder, set())) for folder in classes}
-    empty = [repr(name) for name, files in found.items() if not files]
-    if empty:
-        suffixes = ", ".join(sorted(SUFFIXES))
-        raise DataError(f"classes in {str(part)!r} without an image ({suffixes}): {listed(empty)}")
-    return found
-
-
-def _images_below(folder: Path, seen: set[tuple[int, int]]) -> "Iterator[Path]":
-    """All image files below a folder; `seen` holds the folders (device, inode) that are not to be entered again."""
-    status = folder.stat()
-    if (status.st_dev, status.st_ino) in seen:
-        return
-    seen.add((status.st_dev, status.st_ino))
-    for entry in _entries(folder):
-        if _is_folder(entry):
-            yield from _images_below(Path(entry.path), seen)
-        elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:  # noqa: PTH122  a Path each doubles the time
-            yield Path(entry.path)
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What a folder holds but for hidden things, by name."""
-    try:
-        with os.scandir(folder) as entries:
-            visible = [entry for entry in entries if not entry.name.startswith(".")]
-    except OSError as error:
-        raise DataError(f"the folder {str(folder)!r} cannot be read: {error.strerror}") from error
-    return sorted(visible, key=attrgetter("name"))
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False

@@ -7,6 +7,7 @@ from pathlib import Path
 from .class_folders import find_direct, find_parts, find_test_part
 from .contents import Source
 from .errors import DataError
+from .folder_files import has_parts
 from .values import DatasetInfo
 
 
@@ -17,12 +18,12 @@ class ImageFolder:
 
     - `PATH/train/CLASS/*` and `PATH/val/CLASS/*` (or `valid`): both parts are used as they are.
     - `PATH/train/CLASS/*` alone: images to validate on are split off.
-    - `PATH/CLASS/*`: a fifth is withheld for tests, always the same images as long as no file comes or goes and the
-      group pattern stays; from the others images to validate on are split off.
+    - `PATH/CLASS/*`: from what is not tested on, images to validate on are split off.
 
-    With a group pattern no split divides a group, that of the withheld fifth included. `PATH/test`, where it exists, is
-    the test part. Which files count and how they are decoded is said in
-    `class_folders` and `decoding`.
+    The test part is what `PATH/optrack-test.txt` lists, which `optrack new` writes (see `test_list`), or `PATH/test`
+    beside `PATH/train`. Where class folders have no list, a fifth is withheld, always the same images while no file
+    comes or goes and the group pattern stays. With a group pattern no split divides a group, that of the withheld fifth
+    included. Which files count and how they are decoded is said in `folder_files` and `decoding`.
     """
 
     info = DatasetInfo(
@@ -46,14 +47,14 @@ class ImageFolder:
         """Find all images but those of the test part, see `Dataset.find`."""
         del data_dir
         folder = _folder(argument)
-        find = find_parts if (folder / "train").is_dir() else find_direct
+        find = find_parts if has_parts(folder) else find_direct
         return find(folder, cache_name=_cache_name(folder), group_pattern=group_pattern)
 
     def find_test(self, argument: str, data_dir: Path, group_pattern: str | None) -> Source:
-        """Find the images of `PATH/test`, or the withheld fifth, see `Dataset.find_test`."""
+        """Find the listed images, those of `PATH/test`, or the withheld fifth, see `Dataset.find_test`."""
         del data_dir
         folder = _folder(argument)
-        find = find_test_part if (folder / "train").is_dir() else partial(find_direct, withheld=True)
+        find = find_test_part if has_parts(folder) else partial(find_direct, withheld=True)
         return find(folder, cache_name=f"{_cache_name(folder)}-test", group_pattern=group_pattern)
 
     def download(self, argument: str, data_dir: Path) -> Path:

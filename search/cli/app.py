@@ -14,6 +14,7 @@ from .best import best
 from .dataset import dataset_app
 from .export import export
 from .importance import importance
+from .new import new
 from .predict import predict
 from .report import report
 from .retrain import retrain
@@ -35,6 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for name, command in (
+    ("new", new),
     ("run", run),
     ("status", status),
     ("best", best),
@@ -53,6 +55,7 @@ app.add_typer(dataset_app, name="dataset")
 app.add_typer(architecture_app, name="architecture")
 
 COMMANDS = (
+    "new",
     "run",
     "status",
     "best",

@@ -23,8 +23,12 @@ from .process import place_options, print_next
 from .stored import chosen_families, stored_study
 
 if TYPE_CHECKING:
+    from ..places import Places
     from ..results import FamilyResult, RetrainedModel, StudyResults, TestResult
     from ..verdict import Verdict
+
+EXAMPLES = 10
+"""Images that the next command names, of those that no search has seen."""
 
 
 def run_test(
@@ -60,9 +64,24 @@ def run_test(
         print_json({"study": name, **judged.as_json()})
         return
     _print(name, results, judged)
-    print_next(
-        [(f"optrack report {shlex.quote(study)}{place_options(places, data=False)}", "one page about all of it")]
-    )
+    print_next(_next_commands(study, results.study.data.name, places))
+
+
+def _next_commands(reference: str, dataset: str, places: "Places") -> list[tuple[str, str]]:
+    """What makes sense after a test: the page, and the winner at work."""
+    from ...datasets.test_list import listed_images
+
+    reference = shlex.quote(reference)
+    records = place_options(places, data=False)
+    paths = shlex.join(map(str, listed_images(dataset, EXAMPLES))) or "PATH..."
+    return [
+        (f"optrack report {reference}{records}", "one page about all of it"),
+        (
+            f"optrack predict {reference} {paths}{place_options(places, storage=False, data=False)}",
+            "what the winner makes of images",
+        ),
+        (f"optrack serve {reference}{records}", "the same, on a page for dropping images on"),
+    ]
 
 
 def _say_tested(family: "FamilyResult", model: "RetrainedModel", result: "TestResult") -> None:

@@ -25,7 +25,7 @@ LEAVES = {path: command for path, command in COMMANDS.items() if not hasattr(com
 
 
 def test_the_commands_are_those_that_are_promised() -> None:
-    promised = {"run", "status", "best", "importance", "studies", "ui", "serve"}
+    promised = {"new", "run", "status", "best", "importance", "studies", "ui", "serve"}
     promised |= {f"dataset {name}" for name in ("list", "prepare")}
     promised |= {f"architecture {name}" for name in ("list", "show")}
     assert promised <= {" ".join(path) for path in LEAVES}
@@ -93,6 +93,7 @@ def stored(tmp_path: Path) -> str:
         ("status digits --json --storage STORED", {"torch", "mlflow", "sklearn", "plotly"}),
         ("dataset list --json", {"torch", "mlflow", "optuna", "sklearn", "plotly"}),
         ("run digitz", {"torch", "mlflow", "optuna", "sklearn", "plotly"}),
+        ("new mine.py --images digitz", {"torch", "mlflow", "optuna", "sklearn", "plotly"}),
     ],
 )
 def test_a_command_does_not_import_what_it_does_not_need(

@@ -1,0 +1,116 @@
+"""How long a search will take, from what an image costs each family; and how many trials fit into a while."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+REDUCTION = 2
+"""Of the default pruner: at epochs 1, 2, 4, … about one in so many trials goes on."""
+
+START_SECONDS = 10.0  # workers that import torch, and the tables of both stores
+TRIAL_SECONDS = 0.7  # recording a trial, its weights included
+
+COMFORTABLE_SECONDS = 5 * 60
+LONGEST_SECONDS = 30 * 60
+MANY_TRIALS, ENOUGH_TRIALS, FEWEST_TRIALS = (24, 20, 16, 12), (8, 6), 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FamilySpeed:
+    """What an image costs a family on one worker.
+
+    Args:
+        family: its name.
+        train_seconds: forward, backward and the optimizer's step, per image.
+        validation_seconds: forward, per image.
+    """
+
+    family: str
+    train_seconds: float
+    validation_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """A search but for the number of its trials.
+
+    Args:
+        speeds: of all families.
+        epochs: of a trial that is not stopped.
+        train_images: images that are trained on.
+        validation_images: images that are validated on.
+        workers: trials at once.
+    """
+
+    speeds: Sequence[FamilySpeed]
+    epochs: int
+    train_images: int
+    validation_images: int
+    workers: int
+
+    def run_seconds(self, trials: int) -> float:
+        """How long the search will take with so many trials of each family."""
+        epoch = sum(
+            speed.train_seconds * self.train_images + speed.validation_seconds * self.validation_images
+            for speed in self.speeds
+        )
+        jobs = trials * len(self.speeds)
+        training = expected_epochs(trials, self.epochs) * epoch
+        return START_SECONDS + TRIAL_SECONDS * jobs + training / min(self.workers, jobs)
+
+    def retrain_seconds(self, models: int) -> float:
+        """How long it takes at most to train the best configuration of each family again on all images, so many times.
+
+        It takes less where a configuration was best before its last epoch.
+        """
+        images = self.epochs * (self.train_images + self.validation_images)
+        training = sum(models * images * speed.train_seconds for speed in self.speeds)
+        return START_SECONDS + training / min(self.workers, models * len(self.speeds))
+
+    def fitting_trials(self) -> int:
+        """How many trials of each family to propose: many if five minutes do, else enough for half an hour, or four."""
+        for choices, limit in ((MANY_TRIALS, COMFORTABLE_SECONDS), (ENOUGH_TRIALS, LONGEST_SECONDS)):
+            for trials in choices:
+                if self.run_seconds(trials) <= limit:
+                    return trials
+        return FEWEST_TRIALS
+
+
+def expected_epochs(trials: int, epochs: int) -> float:
+    """How many epochs all trials of a family are expected to train under the default pruner, successive halving.
+
+    By Optuna's rule a trial goes on if it is in the better half of itself and those that came to the rung before it;
+    the first one does in any case. Where every order of the values is as likely as any other, these events are
+    independent of each other, so the number that gets through a rung follows from the number that comes to it.
+
+    Args:
+        trials: of the family.
+        epochs: of a trial that is not stopped.
+
+    >>> expected_epochs(1, 16), expected_epochs(2, 1)
+    (16.0, 2.0)
+    >>> round(expected_epochs(10, 12), 1)
+    33.4
+    """
+    arriving = [0.0] * trials + [1.0]  # the chance that so many come to the rung
+    total, trained, rung = 0.0, 0, 1
+    while trained < epochs:
+        until = min(rung, epochs)
+        total += (until - trained) * sum(count * chance for count, chance in enumerate(arriving))
+        arriving = _through(arriving)
+        trained, rung = until, rung * REDUCTION
+    return total
+
+
+def _through(arriving: Sequence[float]) -> list[float]:
+    """The chances of how many get through a rung, from those of how many come to it."""
+    passing = [1.0]  # how many of the first so many get through
+    through = [0.0] * len(arriving)
+    for count, chance in enumerate(arriving):
+        if count:
+            share = max(1, count // REDUCTION) / count
+            stopped = [value * (1 - share) for value in passing] + [0.0]
+            passed = [0.0] + [value * share for value in passing]
+            passing = [left + right for left, right in zip(stopped, passed, strict=True)]
+        for number, value in enumerate(passing):
+            through[number] += chance * value
+    return through
