@@ -45,7 +45,7 @@ class Data:
     """The images of a study.
 
     Args:
-        name: a data set (`optrack dataset list`), or `image_folder:PATH`.
+        name: a data set (`optrack dataset list`), `image_folder:PATH`, or one's own as `file.py:Class`.
         image_size: side of the square images in pixels; they are resized once. None keeps the data set's own.
         validation: share of the training part that is held out for validation, in (0, 1); a data set that brings a
             validation part of its own uses that one instead.
@@ -137,7 +137,7 @@ class Family:
 
     Args:
         name: unique in the study.
-        architecture: a registered name (`optrack architecture list`).
+        architecture: a registered name (`optrack architecture list`), or one's own network as `file.py:Class`.
         options: fixed values of training and architecture.
         space: what is searched; keys are what training and the architecture take.
         start: configurations that are tried first; what they leave out is drawn.
