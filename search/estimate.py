@@ -6,6 +6,10 @@ from dataclasses import dataclass
 REDUCTION = 2
 """Of the default pruner: at epochs 1, 2, 4, … about one in so many trials goes on."""
 
+LUCK = 1.35
+"""How much farther trials get than by chance: later ones learn from earlier ones, and equal values go on. Nine searches
+of 8 and 10 trials on few photographs trained 0.9 to 1.8 times the epochs that chance gives, 1.34 times in the mean."""
+
 START_SECONDS = 10.0  # workers that import torch, and the tables of both stores
 TRIAL_SECONDS = 0.7  # recording a trial, its weights included
 
@@ -54,7 +58,7 @@ class Workload:
             for speed in self.speeds
         )
         jobs = trials * len(self.speeds)
-        training = expected_epochs(trials, self.epochs) * epoch
+        training = min(LUCK * expected_epochs(trials, self.epochs), trials * self.epochs) * epoch
         return START_SECONDS + TRIAL_SECONDS * jobs + training / min(self.workers, jobs)
 
     def retrain_seconds(self, models: int) -> float:
@@ -76,7 +80,7 @@ class Workload:
 
 
 def expected_epochs(trials: int, epochs: int) -> float:
-    """How many epochs all trials of a family are expected to train under the default pruner, successive halving.
+    """How many epochs all trials of a family train by chance under the default pruner, successive halving.
 
     By Optuna's rule a trial goes on if it is in the better half of itself and those that came to the rung before it;
     the first one does in any case. Where every order of the values is as likely as any other, these events are

@@ -11,6 +11,7 @@ from ..datasets.survey import FolderSurvey
 # 396 photographs of 160 pixels apart in 84 % (128), 90 % (160), 93 % (192) and 94 % (224).
 TRANSFER_SIZES = {"cpu": ((1_000, 224), (2_500, 192), (6_000, 160), (20_000, 128)), "cuda": ((50_000, 224),)}
 SMALLEST_TRANSFER_SIZE = {"cpu": 96, "cuda": 160}
+PRETRAINED_SIZE = 224
 PHOTOGRAPH = 64
 """Shorter side in pixels from which an image counts as a photograph, with something for pretrained features to find."""
 LARGEST_ENLARGEMENT = 2
@@ -25,6 +26,8 @@ LARGE = 10_000
 BATCHES = (8, 256)
 LEAST_STEPS = 6
 """Steps of an epoch at the largest batch size."""
+MOST_PIXELS = {"cpu": 64 * 160**2, "cuda": 256 * 224**2}
+"""Of a batch: a pretrained network that is trained whole keeps about 1.5 kB for each of them, on every worker."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +132,7 @@ def propose(survey: FolderSurvey, *, transfer: str | None, blocks: int, device: 
     return Proposal(
         image_size=image_size,
         validation=validation,
-        batch_sizes=_batch_sizes(train),
+        batch_sizes=_batch_sizes(train, image_size, kind),
         augmentation="stl10" if mirrored else "rotation_jitter",
         mirrored=mirrored,
         small=_small(image_size),
@@ -153,10 +156,11 @@ def _scratch_size(survey: FolderSurvey) -> int:
     return min(max(survey.short_side // 4 * 4, least), most)
 
 
-def _batch_sizes(train: int) -> tuple[int, ...]:
+def _batch_sizes(train: int, image_size: int, kind: str) -> tuple[int, ...]:
     least, most = BATCHES
+    most = min(most, train // LEAST_STEPS, MOST_PIXELS[kind] // image_size**2)
     largest = least
-    while largest * 2 <= min(most, train / LEAST_STEPS):
+    while largest * 2 <= most:
         largest *= 2
     # Smaller ones than 16 make batch norm's averages noisy, so they are for the smallest sets alone.
     return tuple(size for size in (largest // 4, largest // 2, largest) if size >= min(16, largest))

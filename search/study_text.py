@@ -9,7 +9,7 @@ import jinja2
 
 from ..datasets.folder_files import TEST_LIST
 from ..datasets.survey import FolderSurvey
-from .proposal import LEAST_STEPS, Proposal
+from .proposal import LEAST_STEPS, PRETRAINED_SIZE, Proposal
 
 TEMPLATE = "study_text.py.jinja"
 WIDTH = 120
@@ -90,7 +90,7 @@ def study_text(draft: Draft, estimate: Estimate | None) -> str:
         network=NETWORKS[transfer.architecture][0] if transfer else None,
         trials=1 if estimate is None else estimate.trials,
         proposal=proposal,
-        least_steps=LEAST_STEPS,
+        batch_reason=_batch_reason(draft),
     )
 
 
@@ -170,9 +170,7 @@ def _searched(proposal: Proposal) -> str:
         families += ", and LeNet"
     if proposal.transfer:
         network = NETWORKS[proposal.transfer.architecture][1]
-        families += (
-            f", and {network} with ImageNet's weights, its features as they come or the last of them trained"
-        )
+        families += f", and {network} with ImageNet's weights, its features as they come or trained in the last blocks"
     return f"Searched: {families}. Written by `optrack new`; everything in it may be changed."
 
 
@@ -189,11 +187,21 @@ def _estimated(draft: Draft, estimate: Estimate | None) -> str:
 
 def _size_reason(draft: Draft) -> str:
     size, side = draft.proposal.image_size, draft.survey.short_side
+    if size == side:
+        return "as they come"
     if draft.proposal.transfer is None:
-        return "as they come" if size == side else f"of {side}: what a network from scratch makes use of"
-    if size < side:
-        return f"of {side}; as near to the 224 of the pretrained features as the number of images allows"
-    return f"of {side}; pretrained features know things at the size that they have at 224"
+        return f"they have {side}; networks from scratch do with less, and cost less"
+    if size == PRETRAINED_SIZE:
+        return f"they have {side}; the pretrained features were learned at {PRETRAINED_SIZE}"
+    return f"they have {side}; near the {PRETRAINED_SIZE} of the pretrained features, as far as time allows"
+
+
+def _batch_reason(draft: Draft) -> str:
+    train, _ = draft.proposal.split(draft.survey)
+    largest = draft.proposal.batch_sizes[-1]
+    if train >= 2 * LEAST_STEPS * largest:
+        return f"larger ones than {largest} need much memory, or gain little"
+    return f"up to {largest}, so that an epoch has at least {train // largest} steps"
 
 
 def _group_comment(draft: Draft) -> str:
@@ -202,7 +210,7 @@ def _group_comment(draft: Draft) -> str:
         return "Images for which this finds the same text are near-duplicates, and stay in one part."
     first, second = (_short(name) for name in groups.example)
     return (
-        f"Guessed from the names, {groups.reason}: {first} and {second} are of one group. No group is in two parts; a "
+        f"Guessed from the names ({groups.reason}): {first} and {second} are of one group. No group is in two parts; a "
         "wrong guess costs little, a missed group makes the results too good."
     )
 
@@ -210,7 +218,7 @@ def _group_comment(draft: Draft) -> str:
 def _missing(draft: Draft) -> str:
     if draft.missing is None:
         return ""
-    return f"No pretrained network here: {plain(draft.missing)}. Then `optrack new` writes them into another file."
+    return f"No pretrained network here: {plain(draft.missing)}. Once it is there, `optrack new` proposes one."
 
 
 def _short(name: str) -> str:

@@ -11,6 +11,7 @@ from optrack.search.estimate import (
     ENOUGH_TRIALS,
     FEWEST_TRIALS,
     LONGEST_SECONDS,
+    LUCK,
     MANY_TRIALS,
     START_SECONDS,
     TRIAL_SECONDS,
@@ -62,9 +63,10 @@ def test_the_default_pruner_lets_about_as_many_epochs_pass(trials: int, epochs: 
 def test_a_search_takes_what_its_epochs_take_shared_by_the_workers() -> None:
     epoch = 0.01 * 100 + 0.005 * 40 + 0.02 * 100 + 0.01 * 40
     fixed = START_SECONDS + TRIAL_SECONDS * 20
-    assert WORKLOAD.run_seconds(10) == pytest.approx(fixed + expected_epochs(10, 8) * epoch / 2)
-    assert replace(WORKLOAD, workers=1).run_seconds(10) == pytest.approx(fixed + expected_epochs(10, 8) * epoch)
-    # No more at once than there are trials.
+    assert WORKLOAD.run_seconds(10) == pytest.approx(fixed + LUCK * expected_epochs(10, 8) * epoch / 2)
+    assert replace(WORKLOAD, workers=1).run_seconds(10) == pytest.approx(fixed + LUCK * expected_epochs(10, 8) * epoch)
+    # No more epochs than all of them, and no more trials at once than there are.
+    assert WORKLOAD.run_seconds(1) == pytest.approx(START_SECONDS + 2 * TRIAL_SECONDS + 8 * epoch / 2)
     assert replace(WORKLOAD, workers=64).run_seconds(1) == replace(WORKLOAD, workers=2).run_seconds(1)
 
 

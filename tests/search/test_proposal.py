@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optrack.datasets.survey import FolderSurvey
-from optrack.search.proposal import LEAST_STEPS, TRANSFER_SIZES, Proposal, propose, validation_share, wants_transfer
+from optrack.search.proposal import (
+    LEAST_STEPS,
+    MOST_PIXELS,
+    TRANSFER_SIZES,
+    Proposal,
+    propose,
+    validation_share,
+    wants_transfer,
+)
 
 
 def survey_of(
@@ -110,6 +118,7 @@ def test_whatever_is_in_a_folder_the_proposal_can_be_trained(
     assert proposal.image_size / 2**proposal.small.depth >= 3
     assert list(proposal.batch_sizes) == sorted(set(proposal.batch_sizes))
     assert proposal.batch_sizes[-1] == 8 or count / proposal.batch_sizes[-1] >= LEAST_STEPS
+    assert proposal.batch_sizes[-1] * proposal.image_size**2 <= MOST_PIXELS["cuda"]
     assert proposal.patience < proposal.epochs
     if proposal.transfer is not None:
         assert 1 <= proposal.transfer.most_blocks <= 19

@@ -137,7 +137,7 @@ def test_what_is_missing_and_what_was_guessed_is_said_where_it_matters() -> None
     text = " ".join(study_text(DRAFTS["no weights"], ESTIMATE).replace("# ", "").split())
     assert f"No pretrained network here: {MISSING}." in text
     text = " ".join(study_text(DRAFTS["validation by group"], ESTIMATE).replace("# ", "").split())
-    assert "Guessed from the names, frames: ants/1_1.jpg and ants/1_2.jpg are of one group." in text
+    assert "Guessed from the names (frames): ants/1_1.jpg and ants/1_2.jpg are of one group." in text
 
 
 @given(st.text())
