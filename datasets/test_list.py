@@ -68,8 +68,9 @@ def listed_images(name: str, count: int) -> list[Path]:
         paths = read_test_list(folder.expanduser()) if kind == "image_folder" else None
     except (DataError, RuntimeError):
         return []
-    paths = paths or ()
-    chosen = np.linspace(0, len(paths) - 1, min(count, len(paths))).astype(int).tolist()
+    if paths is None:
+        return []
+    chosen: list[int] = np.linspace(0, len(paths) - 1, min(count, len(paths))).astype(int).tolist()
     return [folder / paths[index] for index in chosen]
 
 
