@@ -3,7 +3,8 @@
 import json
 import shutil
 import sqlite3
-from collections.abc import Iterator, Mapping
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from pkgutil import resolve_name
@@ -300,3 +301,36 @@ def _copied(source: Path, folder: Path) -> Any:
             connection.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", moved)  # noqa: S608
         connection.commit()
     return _places(folder)
+
+
+@pytest.fixture
+def browse(tmp_path: Path) -> Callable[[str, Callable[[str], bool]], str]:
+    """Open a page in headless Chromium without a network; the document once it is as wanted, with a silent console.
+
+    On a busy machine the browser's time can be over before its frames come, so a page is opened up to five times.
+    """
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("needs chromium")
+
+    def opened(address: str, is_wanted: Callable[[str], bool]) -> str:
+        for attempt in range(5):
+            browser = subprocess.run(
+                [
+                    *(chromium, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--dump-dom"),
+                    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+                    *("--no-proxy-server", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
+                    *(f"--user-data-dir={tmp_path}/profile-{attempt}", "--enable-logging=stderr"),
+                    *("--virtual-time-budget=300000", address),
+                ],
+                check=True,
+                capture_output=True,
+                text=True,
+                timeout=120,
+            )
+            assert "CONSOLE" not in browser.stderr
+            if is_wanted(browser.stdout):
+                return browser.stdout
+        raise AssertionError(f"{address} does not become what it should be")
+
+    return opened
