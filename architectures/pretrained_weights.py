@@ -53,7 +53,7 @@ def read(name: str, file: Path) -> dict[str, Tensor]:
     """
     try:
         weights: object = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, UnpicklingError) as error:
+    except (OSError, RuntimeError, ValueError, EOFError, LookupError, UnpicklingError) as error:
         raise PretrainedWeightsError(
             f"the pretrained weights of {name} cannot be read from {file}: {one_line(error)}"
         ) from None

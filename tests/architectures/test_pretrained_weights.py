@@ -43,7 +43,7 @@ def test_a_fetched_file_with_another_hash_is_refused_in_one_line(cache: Path, mo
         fetch("net", URL)
 
 
-@pytest.mark.parametrize("content", [b"", b"no weights at all", b"PK\x03\x04 a broken archive"])
+@pytest.mark.parametrize("content", [b"", b"broken", b"no weights at all", b"PK\x03\x04 a broken archive"])
 def test_a_broken_file_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "net.pth"
     file.write_bytes(content)
