@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -34,7 +33,7 @@ class OwnDataset:
     - `classes`: names of the classes, at least two;
     - `train()`: images uint8 [N, C, H, W] and labels, integers [N], as a pair of arrays;
     - `validation()` and `test()`, where there are such parts: the same;
-    - `groups()`, where images belong together: integers [N] for those of `train()`.
+    - `groups()`, where images belong together: integers [N] for those of `train()`; of no effect beside `validation()`.
 
     Without `test()` a fifth is withheld for tests: always the same images, as long as `train()` gives the same ones.
     What `train()` and `validation()` give is looked at anew at every start, and decides whether the cache holds;
@@ -75,11 +74,9 @@ class OwnDataset:
         classes = self._classes(made)
         train = self._part(made, file, classes, "train")
         if hasattr(made, "validation"):
-            contents = self._with_validation(train, self._part(made, file, classes, "validation"), classes)
+            contents = self._with_validation(train, self._part(made, file, classes, "validation"))
         else:
-            groups = self._groups(made, file, len(train[1]))
-            whole = ArrayContents(images=train[0], labels=train[1], classes=classes, groups=groups)
-            contents = whole if hasattr(made, "test") else _withheld(whole, test=False)
+            contents = train if hasattr(made, "test") else _withheld(train, test=False)
         return self._source(contents, "")
 
     def find_test(self, argument: str, data_dir: Path, group_pattern: str | None) -> Source:
@@ -91,14 +88,10 @@ class OwnDataset:
         self._refuse(group_pattern)
         classes = self._classes(made)
         if hasattr(made, "test"):
-            images, labels = self._part(made, file, classes, "test")
-            return self._source(ArrayContents(images=images, labels=labels, classes=classes), "-test")
+            return self._source(self._part(made, file, classes, "test"), "-test")
         if hasattr(made, "validation"):
             raise NoTestPartError(f"{self._reference} has no test part: it has validation(), but no test()")
-        images, labels = self._part(made, file, classes, "train")
-        groups = self._groups(made, file, len(labels))
-        whole = ArrayContents(images=images, labels=labels, classes=classes, groups=groups)
-        return self._source(_withheld(whole, test=True), "-test")
+        return self._source(_withheld(self._part(made, file, classes, "train"), test=True), "-test")
 
     def download(self, argument: str, data_dir: Path) -> Path:
         """Say where its code lies, see `Dataset.download`."""
@@ -153,10 +146,8 @@ class OwnDataset:
             )
         return tuple(map(str, names))
 
-    def _part(
-        self, made: Any, file: Path, classes: tuple[str, ...], part: str
-    ) -> "tuple[NDArray[np.uint8], NDArray[np.int64]]":
-        """Images and labels of a part, checked."""
+    def _part(self, made: Any, file: Path, classes: tuple[str, ...], part: str) -> ArrayContents:
+        """Images and labels of a part, checked; with groups where it is the one that may be split."""
         given = self._called(getattr(made, part), file, f"fails in {part}()")
         where = f"{part}() of {self._reference}"
         pair: list[Any] = list(cast("list[Any]", given)) if isinstance(given, list | tuple) else []
@@ -178,7 +169,13 @@ class OwnDataset:
             )
         if counts.min() == 0:
             raise DataError(f"{where} must have images of every class, but none of {classes[int(counts.argmin())]!r}")
-        return np.ascontiguousarray(images), labels.astype(np.int64)
+        splits = part == "train" and not hasattr(made, "validation")
+        return ArrayContents(
+            images=np.ascontiguousarray(images),
+            labels=labels.astype(np.int64),
+            classes=classes,
+            groups=self._groups(made, file, len(labels)) if splits else None,
+        )
 
     def _groups(self, made: Any, file: Path, count: int) -> "NDArray[np.int64] | None":
         if not hasattr(made, "groups"):
@@ -191,23 +188,18 @@ class OwnDataset:
             )
         return renumbered(groups.astype(np.int64))
 
-    def _with_validation(
-        self,
-        train: "tuple[NDArray[np.uint8], NDArray[np.int64]]",
-        validation: "tuple[NDArray[np.uint8], NDArray[np.int64]]",
-        classes: tuple[str, ...],
-    ) -> ArrayContents:
-        """Both parts one behind the other; groups say nothing where the parts are given."""
-        if train[0].shape[1:] != validation[0].shape[1:]:
+    def _with_validation(self, train: ArrayContents, validation: ArrayContents) -> ArrayContents:
+        """Both parts one behind the other."""
+        if train.images.shape[1:] != validation.images.shape[1:]:
             raise DataError(
                 f"images of {self._reference} must have one shape, but those of train() have "
-                f"{list(train[0].shape[1:])} and those of validation() {list(validation[0].shape[1:])}"
+                f"{list(train.images.shape[1:])} and those of validation() {list(validation.images.shape[1:])}"
             )
         return ArrayContents(
-            images=np.concatenate([train[0], validation[0]]),
-            labels=np.concatenate([train[1], validation[1]]),
-            classes=classes,
-            validation_start=len(train[1]),
+            images=np.concatenate([train.images, validation.images]),
+            labels=np.concatenate([train.labels, validation.labels]),
+            classes=train.classes,
+            validation_start=len(train.labels),
         )
 
     def _source(self, contents: ArrayContents, suffix: str) -> Source:
@@ -220,12 +212,8 @@ class OwnDataset:
             cache_name=f"{name}{suffix}",
             layout="own code",
             stamp=stamp_with(sha.hexdigest(), suffix or None),
-            read=partial(_same, contents),
+            read=lambda: contents,
         )
-
-
-def _same(contents: ArrayContents) -> ArrayContents:
-    return contents
 
 
 def _withheld(whole: ArrayContents, *, test: bool) -> ArrayContents:

@@ -52,9 +52,9 @@ def check_models(family: Family, input_shape: tuple[int, int, int], classes: int
         try:
             if is_own:
                 check_contract(family.architecture, build, input_shape, classes, model)
-                continue
-            with torch.device("meta"):
-                build(input_shape, classes, **model)
+            else:
+                with torch.device("meta"):
+                    build(input_shape, classes, **model)
         except (ValueError, RuntimeError) as error:
             raise StudyError(f"family {family.name!r}: {error}") from None
 

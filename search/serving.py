@@ -173,6 +173,8 @@ def page_app(
 
 
 class _Page:
+    """What `page_app` answers with; its arguments are that function's."""
+
     def __init__(self, study: str, served: Sequence[Served], missing: Sequence[str], most_bytes: int) -> None:
         self._study = study
         self._served = served
@@ -181,6 +183,7 @@ class _Page:
         self._one_at_a_time = asyncio.Lock()  # torch takes all cores for each, and Pillow's warnings are everybody's
 
     async def show(self, _request: Request) -> Response:
+        """The page, with a nonce of its own that its policy names."""
         nonce = secrets.token_urlsafe(16)
         page = render(
             "serve.html",
@@ -200,6 +203,7 @@ class _Page:
         return HTMLResponse(page, headers={"Content-Security-Policy": policy, **_HEADERS})
 
     async def predict(self, request: Request) -> Response:
+        """What the champions make of the image in the body, or a sentence that says why not."""
         # Browsers name the page that asks, so that no page of others has our machine work; programs name none.
         if request.headers.get("origin") not in (None, f"http://{request.headers['host']}"):
             return _refused(HTTPStatus.FORBIDDEN, "Only the page itself may ask.")
