@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from optrack.search.storage import StoredFamily, read_storage, stored_families
+from optrack.search.stores.optuna_store import StoredFamily, read_storage, stored_families
 
 from .record import write_record
 

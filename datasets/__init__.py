@@ -2,7 +2,7 @@
 
 `prepare` does the slow part once and leaves it in a cache; the small value that it returns travels to the workers,
 which map the cached images into memory with `open_prepared`. No test image can be reached from either; those lie behind
-`optrack.datasets.sealed`, which is not part of this face.
+`optrack.datasets.prepared.sealed`, which is not part of this face.
 """
 
 if __name__ != "optrack.datasets":
@@ -12,12 +12,12 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 from .errors import DataError, NoTestPartError
-from .values import DatasetInfo, Prepared, Progress, SearchData
+from .store.values import DatasetInfo, Prepared, Progress, SearchData
 
 if TYPE_CHECKING:
-    from .preparation import open_prepared, prepare
+    from .prepared.preparation import open_prepared, prepare
+    from .prepared.statistics import DatasetStatistics, dataset_statistics
     from .registry import dataset_infos, download, is_own_dataset, locate
-    from .statistics import DatasetStatistics, dataset_statistics
 
 __all__ = [
     "DataError",
@@ -38,14 +38,14 @@ __all__ = [
 
 # NumPy alone takes 0.15 s to import: commands that only need the names above should not wait for it.
 _LAZY = {
-    "DatasetStatistics": "statistics",
+    "DatasetStatistics": "prepared.statistics",
     "dataset_infos": "registry",
-    "dataset_statistics": "statistics",
+    "dataset_statistics": "prepared.statistics",
     "download": "registry",
     "is_own_dataset": "registry",
     "locate": "registry",
-    "open_prepared": "preparation",
-    "prepare": "preparation",
+    "open_prepared": "prepared.preparation",
+    "prepare": "prepared.preparation",
 }
 
 if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any misspelt name

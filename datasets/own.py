@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from ..sources import SourceError, load_own, read_source, why
-from .cache import stamp_with
-from .contents import ArrayContents, Source
 from .errors import DataError, NoTestPartError
-from .groups import renumbered
-from .image_folder import ImageFolder
-from .split import withhold_test
-from .values import DatasetInfo
+from .folders.image_folder import ImageFolder
+from .store.cache import stamp_with
+from .store.contents import ArrayContents, Source
+from .store.groups import renumbered
+from .store.split import withhold_test
+from .store.values import DatasetInfo
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

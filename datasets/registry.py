@@ -4,20 +4,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..sources import is_own
-from .cifar10 import CIFAR10
-from .cinic10 import CINIC10
-from .digits import Digits
 from .errors import DataError, did_you_mean
-from .fashion_mnist import FASHION_MNIST
-from .gtsrb import GTSRB
-from .image_folder import ImageFolder
-from .mnist import MNIST
+from .folders.image_folder import ImageFolder
+from .named.cifar10 import CIFAR10
+from .named.cinic10 import CINIC10
+from .named.digits import Digits
+from .named.fashion_mnist import FASHION_MNIST
+from .named.gtsrb import GTSRB
+from .named.mnist import MNIST
+from .named.stl10 import STL10
 from .own import OwnDataset
-from .stl10 import STL10
 
 if TYPE_CHECKING:
-    from .contents import Dataset, Source
-    from .values import DatasetInfo
+    from .store.contents import Dataset, Source
+    from .store.values import DatasetInfo
 
 DATASETS: "dict[str, Dataset]" = {
     "cifar10": CIFAR10,

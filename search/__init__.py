@@ -17,10 +17,10 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
-    from .champion import Champion
-    from .registry import load_champion
-    from .space import Categorical, Float, Int
-    from .study import Budget, Data, Family, Pruner, Reference, Sampler, Study
+    from .champions.champion import Champion
+    from .champions.registry import load_champion
+    from .study.space import Categorical, Float, Int
+    from .study.study import Budget, Data, Family, Pruner, Reference, Sampler, Study
 
 __all__ = [
     "Budget",
@@ -46,10 +46,10 @@ __all__ = [
 
 # pydantic takes 0.15 s to import, and `optrack --help` needs none of it.
 _LAZY = {
-    "Champion": "champion",
-    "load_champion": "registry",
-    **dict.fromkeys(("Categorical", "Float", "Int"), "space"),
-    **dict.fromkeys(("Budget", "Data", "Family", "Pruner", "Reference", "Sampler", "Study"), "study"),
+    "Champion": "champions.champion",
+    "load_champion": "champions.registry",
+    **dict.fromkeys(("Categorical", "Float", "Int"), "study.space"),
+    **dict.fromkeys(("Budget", "Data", "Family", "Pruner", "Reference", "Sampler", "Study"), "study.study"),
 }
 
 if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any misspelt name

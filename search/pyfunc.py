@@ -17,10 +17,10 @@ import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from ..datasets.decoding import pillow_warnings_settled
-from .champion import AnyImage, Champion, load_folder
+from ..datasets.store.decoding import pillow_warnings_settled
+from .champions.champion import AnyImage, Champion, load_folder
+from .champions.mlflow_model import RUN_SOURCE
 from .errors import StudyError
-from .mlflow_model import RUN_SOURCE
 
 RUN_SOURCE_VARIABLE = "OPTRACK_RUN_SOURCE"
 """For `mlflow models serve`, which hands nothing else on: see `load_folder`."""

@@ -10,12 +10,12 @@ from .stored import stored_study
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..storage import StoredFamily
+    from ..stores.optuna_store import StoredFamily
 
 
 def best(study: StudyArgument, storage: StorageOption = DEFAULT_STORAGE, as_json: JsonOption = False) -> None:  # noqa: FBT002 - typer's form
     """Show the best configuration of each family, by its best epoch on the validation images."""
-    from .. import summary
+    from ..stores import summary
 
     name, families = stored_study(study, storage)
     answer = summary.best(name, families)
@@ -31,7 +31,7 @@ def best(study: StudyArgument, storage: StorageOption = DEFAULT_STORAGE, as_json
 
 def print_best(name: str, families: "Sequence[StoredFamily]") -> None:
     """The best configurations as a table."""
-    from .. import summary
+    from ..stores import summary
 
     answer = summary.best(name, families)
     rows = [

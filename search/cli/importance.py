@@ -11,7 +11,7 @@ from .output import console, print_json, print_table
 from .stored import stored_study
 
 if TYPE_CHECKING:
-    from ..importance import Importances
+    from ..importance.importance import Importances
 
 
 def importance(
@@ -29,9 +29,9 @@ def importance(
     if page.is_dir():
         raise StorageError(f"--output {page} is a folder; it must be a file")
 
-    from ..importance import importances
-    from ..importance_page import write_page
-    from ..resampling import CONFIDENCE
+    from ..importance.importance import importances
+    from ..importance.page import write_page
+    from ..importance.resampling import CONFIDENCE
 
     metric = families[0].study.metric
     found = {family.name: importances(family.optuna_study, evaluator=evaluator) for family in families}

@@ -15,7 +15,7 @@ from .process import FAILED
 from .stored import study_name
 
 if TYPE_CHECKING:
-    from ..predicting import Prediction, UnreadableImage
+    from ..champions.predict import Prediction, UnreadableImage
 
 COLUMNS = ("file", "label", "confidence", "second", "second_confidence", "third", "third_confidence")
 
@@ -41,8 +41,8 @@ def predict(
         raise StudyError("--csv and --json cannot both be given")
     named = [Path(line) for path in paths for line in (_listed() if path == "-" else [path])]
     with console(stderr=True).status("loading"):  # torch takes seconds to import
-        from ..predicting import UnreadableImage, image_files, predict
-        from ..registry import load_champion
+        from ..champions.predict import UnreadableImage, image_files, predict
+        from ..champions.registry import load_champion
         from .progress import counted
 
         files = image_files(named)
@@ -78,7 +78,7 @@ def _cells(answer: "Prediction") -> list[str]:
 
 
 def _as_json(answer: "Prediction | UnreadableImage") -> dict[str, Any]:
-    from ..predicting import UnreadableImage
+    from ..champions.predict import UnreadableImage
 
     if isinstance(answer, UnreadableImage):
         return {"file": str(answer.file), "error": answer.reason}
@@ -92,7 +92,7 @@ def _as_json(answer: "Prediction | UnreadableImage") -> dict[str, Any]:
 
 
 def _print_csv(answers: "Sequence[Prediction | UnreadableImage]") -> None:
-    from ..predicting import UnreadableImage
+    from ..champions.predict import UnreadableImage
 
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(COLUMNS)

@@ -14,8 +14,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ..family_search import FamilySearch, RunningTrial
-from ..tracking import State
+from ..coordinator.family_search import FamilySearch, RunningTrial
+from ..stores.tracking import State
 from .output import configuration, console, short
 
 STARTING = "starting workers and opening the stores"

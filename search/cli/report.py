@@ -25,9 +25,9 @@ def report(
     if page.is_dir():
         raise StorageError(f"--output {page} is a folder; it must be a file")
 
-    from ..collecting import collect
-    from ..model_runs import ModelRuns
     from ..report import write_report
+    from ..results.collecting import collect
+    from ..stores.model_runs import ModelRuns
 
     results = collect(stored, storage=storage, tracking_uri=tracking_uri)
     try:

@@ -26,8 +26,8 @@ from .process import FAILED, INTERRUPTED, machine_of, place_options, print_next,
 from .stored import chosen_families, stored_study
 
 if TYPE_CHECKING:
-    from ..places import Places
-    from ..retraining import RetrainingOutcome
+    from ..retraining.retraining import RetrainingOutcome
+    from ..stores.places import Places
 
 
 def retrain(
@@ -61,8 +61,8 @@ def retrain(
     chosen = chosen_families(stored, family)
     machine = machine_of(launcher=launcher, device=device, workers=workers, threads=threads)
 
-    from ..places import Places
-    from ..retraining import retrain_study
+    from ..retraining.retraining import retrain_study
+    from ..stores.places import Places
     from .training_progress import TrainingProgress
 
     places = Places(storage=storage, tracking_uri=tracking_uri, data_dir=data_dir, cache_dir=cache_dir)

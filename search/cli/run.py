@@ -32,11 +32,11 @@ from .process import FAILED, INTERRUPTED, machine_of, place_options, print_next,
 from .stored import quiet_optuna, stored_study
 
 if TYPE_CHECKING:
-    from ..coordinator import Outcome
-    from ..machine import Machine
-    from ..places import Places
-    from ..space import Choice
-    from ..study import Family, Pruner, Sampler, Study
+    from ..coordinator.coordinator import Outcome
+    from ..launchers.machine import Machine
+    from ..stores.places import Places
+    from ..study.space import Choice
+    from ..study.study import Family, Pruner, Sampler, Study
 
 
 def run(
@@ -79,8 +79,8 @@ def run(
     """
     from pydantic import ValidationError
 
-    from ..loading import load_study
-    from ..study import Pruner, Sampler, first_problem
+    from ..study.lookup import load_study
+    from ..study.study import Pruner, Sampler, first_problem
 
     found = load_study(study).study
     limits = {
@@ -104,14 +104,14 @@ def run(
     except ValidationError as error:
         raise StudyError(first_problem(error)) from None
     machine = machine_of(launcher=launcher, device=device, workers=workers, threads=threads)
-    from ..places import Places
+    from ..stores.places import Places
 
     places = Places(storage=storage, tracking_uri=tracking_uri, data_dir=data_dir, cache_dir=cache_dir)
     return _search(study, changed, places, machine)
 
 
 def _search(reference: str, study: "Study", places: "Places", machine: "Machine") -> int:
-    from ..running import run_study
+    from ..coordinator.running import run_study
     from .progress import LineProgress, LiveProgress
 
     quiet_optuna()

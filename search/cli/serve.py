@@ -7,21 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import NothingStoredError, OwnSourceError
-from .options import (
-    DEFAULT_STORAGE,
-    DEFAULT_TRACKING_URI,
-    FamilyOption,
-    StorageOption,
-    StudyArgument,
-    TrackingOption,
-)
+from .options import DEFAULT_STORAGE, DEFAULT_TRACKING_URI, FamilyOption, StorageOption, StudyArgument, TrackingOption
 from .output import console
 from .stored import quiet_optuna, study_name
 
 if TYPE_CHECKING:
-    from ..champion import Champion
-    from ..serving import Served
-    from ..study import Family
+    from ..champions.champion import Champion
+    from ..servers.drop_page import Served
+    from ..study.study import Family
 
 DEFAULT_PORT = 8600
 
@@ -48,7 +41,7 @@ def serve(
     Their answers stand side by side, and their test accuracy beside what was reported elsewhere, which Optuna's storage
     knows, where it is there. Only this machine reaches the page. Ctrl-C ends it.
     """
-    from ..listening import listener, serve_until_stopped
+    from ..servers.listening import listener, serve_until_stopped
 
     name = study_name(study)
     say = console(stderr=True)
@@ -58,7 +51,7 @@ def serve(
 
     with listener(port, option="--port") as opened:
         with say.status("loading"):  # torch takes seconds to import
-            from ..serving import page_app
+            from ..servers.drop_page import page_app
 
             searched = _searched(name, storage)
             served = _served(name, family, searched, tracking_uri, run_source or ())
@@ -70,7 +63,7 @@ def serve(
 
 def _searched(study: str, storage: str) -> "tuple[Family, ...]":
     """The families of a study as they are stored; none where the study was searched on another machine."""
-    from ..storage import read_storage, stored_families, whole_study
+    from ..stores.optuna_store import read_storage, stored_families, whole_study
 
     quiet_optuna()
     try:
@@ -93,8 +86,8 @@ def _served(
         NothingStoredError: there is no champion, or none of a family that was named.
         OwnSourceError: one is somebody's own network, whose code is not at hand and was not asked for.
     """
-    from ..registry import registered
-    from ..serving import Served
+    from ..champions.registry import registered
+    from ..servers.drop_page import Served
 
     found = registered(tracking_uri, study)
     references = {family.name: family.reference for family in searched}
@@ -116,7 +109,7 @@ def _served(
 
 def _loaded(study: str, family: str | None, tracking_uri: str, run_source: Sequence[str]) -> "Champion":
     """A champion; the code of somebody's own network is looked for in its place, and then under the names given."""
-    from ..registry import load_champion
+    from ..champions.registry import load_champion
 
     *others, last = (None, *run_source)
     for source in others:

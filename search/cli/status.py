@@ -7,7 +7,7 @@ from .stored import stored_study
 
 def status(study: StudyArgument, storage: StorageOption = DEFAULT_STORAGE, as_json: JsonOption = False) -> None:  # noqa: FBT002 - typer's form
     """Show where a study stands: trials by state, and the best value of each family."""
-    from .. import summary
+    from ..stores import summary
 
     name, families = stored_study(study, storage)
     answer = summary.status(name, families)

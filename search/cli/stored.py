@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from ..errors import NothingStoredError, StudyError, unknown
 
 if TYPE_CHECKING:
-    from ..storage import StoredFamily
+    from ..stores.optuna_store import StoredFamily
 
 
 def stored_study(reference: str, storage_url: str) -> "tuple[str, list[StoredFamily]]":
@@ -20,8 +20,8 @@ def stored_study(reference: str, storage_url: str) -> "tuple[str, list[StoredFam
         StudyError: no such study.
         NothingStoredError: it has not been run.
     """
-    from ..loading import shipped_studies
-    from ..storage import read_storage, shown, stored_families, stored_names
+    from ..stores.optuna_store import read_storage, shown, stored_families, stored_names
+    from ..study.lookup import shipped_studies
 
     shipped = shipped_studies()
     is_file = _is_file(reference)
@@ -50,13 +50,13 @@ def study_name(reference: str) -> str:
     Raises:
         StudyError: the file holds no study.
     """
-    from ..loading import load_study
+    from ..study.lookup import load_study
 
     return load_study(reference).study.name if _is_file(reference) else reference
 
 
 def _is_file(reference: str) -> bool:
-    from ..loading import shipped_studies
+    from ..study.lookup import shipped_studies
 
     return reference not in shipped_studies() and (reference.endswith(".py") or Path(reference).is_file())
 

@@ -23,9 +23,9 @@ from .process import place_options, print_next
 from .stored import chosen_families, stored_study
 
 if TYPE_CHECKING:
-    from ..places import Places
-    from ..results import FamilyResult, RetrainedModel, StudyResults, TestResult
-    from ..verdict import Verdict
+    from ..results.values import FamilyResult, RetrainedModel, StudyResults, TestResult
+    from ..results.verdict import Verdict
+    from ..stores.places import Places
 
 EXAMPLES = 10
 """Images that the next command names, of those that no search has seen."""
@@ -51,8 +51,8 @@ def run_test(
     name, stored = stored_study(study, storage)
     only = [each.name for each in chosen_families(stored, family)] if family else None
 
-    from ..judging import judge_study
-    from ..places import Places
+    from ..sealed.judge import judge_study
+    from ..stores.places import Places
     from .progress import decoding
 
     places = Places(storage=storage, tracking_uri=tracking_uri, data_dir=data_dir, cache_dir=cache_dir)
@@ -69,7 +69,7 @@ def run_test(
 
 def _next_commands(reference: str, dataset: str, places: "Places") -> list[tuple[str, str]]:
     """What makes sense after a test: the page, and the winner at work."""
-    from ...datasets.test_list import listed_images
+    from ...datasets.folders.test_list import listed_images
 
     reference = shlex.quote(reference)
     records = place_options(places, data=False)

@@ -7,10 +7,10 @@ from typing import Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from ..model_runs import Stage
-from ..model_training import ModelTraining
-from ..results import Candidate
-from ..tracking import State
+from ..results.values import Candidate
+from ..retraining.model_training import ModelTraining
+from ..stores.model_runs import Stage
+from ..stores.tracking import State
 from .output import configuration, console, short
 
 

@@ -16,13 +16,13 @@ def ui(
     dashboard_port: Annotated[int, typer.Option(min=1, max=65535, help="Where optuna-dashboard listens.")] = 8080,
 ) -> None:
     """Start MLflow's UI and optuna-dashboard on this machine; Ctrl-C ends both."""
-    from ..servers import serve
-    from ..storage import read_storage
+    from ..servers.children import serve
+    from ..stores.optuna_store import read_storage
 
     quiet_optuna()
     read_storage(storage)  # a dashboard of nothing would leave an empty file behind
-    from ..mlflow_address import check_address
-    from ..tracking import study_links
+    from ..stores.mlflow_address import check_address
+    from ..stores.tracking import study_links
 
     check_address(tracking_uri)
     say = console(stderr=True)

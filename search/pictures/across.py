@@ -1,7 +1,7 @@
 """All figures across the families of a study, in the order in which they are read."""
 
-from ..plots import Drawing
-from ..results import StudyResults
+from ..importance.optuna_figures import Drawing
+from ..results.values import StudyResults
 from .effort import best_so_far, budget
 from .table import Table
 from .trade_offs import trade_offs

@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..plot_look import TEMPLATE, Plot
-from ..plot_trials import escaped_text
-from ..study import Metric
+from ..importance.escaped import escaped_text
+from ..pages.look import TEMPLATE, Plot
+from ..study.study import Metric
 from .names import shortened
 
 HEIGHT = 320

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from ..plot_look import BLUE, GREY, ORANGE, Plot
-from ..plots import Drawing
-from ..results import Candidate, FamilyResult, RetrainedModel
+from ..importance.optuna_figures import Drawing
+from ..pages.look import BLUE, GREY, ORANGE, Plot
+from ..results.values import Candidate, FamilyResult, RetrainedModel
 from .charts import METRIC_WORDS, accuracy_axis, axis, family_look, figure, finite, metric_text, vertical_line
 from .table import Table
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from ..plot_look import BLUE, GREEN, GREY, ORANGE, YELLOW, Plot
-from ..plot_trials import escaped_text
-from ..plots import Drawing
-from ..results import FamilyResult, StudyResults
+from ..importance.escaped import escaped_text
+from ..importance.optuna_figures import Drawing
+from ..pages.look import BLUE, GREEN, GREY, ORANGE, YELLOW, Plot
+from ..results.values import FamilyResult, StudyResults
 from .charts import axis, family_look, figure, metric_axis, names_axis
 from .trials import STATES, State, Trial, trials_of
 

@@ -1,7 +1,7 @@
 """All figures and tables of one family, in the order in which they are read."""
 
-from ..plots import Drawing
-from ..results import FamilyResult
+from ..importance.optuna_figures import Drawing
+from ..results.values import FamilyResult
 from . import curves
 from .recognition import recognition
 from .settings import top_settings

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import StudyError
-from ..plot_look import BLUE, GREY, ORANGE, Plot
-from ..plot_trials import escaped_text
-from ..plots import Drawing
-from ..results import FamilyResult, TestResult
-from ..scores import confusion, per_class_accuracy, reliability
+from ..importance.escaped import escaped_text
+from ..importance.optuna_figures import Drawing
+from ..pages.look import BLUE, GREY, ORANGE, Plot
+from ..results.scores import confusion, per_class_accuracy, reliability
+from ..results.values import FamilyResult, TestResult
 from .charts import accuracy_axis, axis, figure, names_axis, percent, vertical_line
 from .table import Table
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..plot_look import BLUE, ORANGE, Plot
-from ..plot_trials import escaped_text
-from ..plots import Drawing
-from ..results import FamilyResult
-from ..study import Metric
+from ..importance.escaped import escaped_text
+from ..importance.optuna_figures import Drawing
+from ..pages.look import BLUE, ORANGE, Plot
+from ..results.values import FamilyResult
+from ..study.study import Metric
 from .charts import METRIC_WORDS, NOTHING, axis, figure, logarithmic_axis, metric_axis, metric_text
 from .table import Table
 from .trials import Trial, top_trials, trials_of

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..plot_look import GREY, Plot
-from ..plot_trials import escaped_text
-from ..plots import Drawing
-from ..results import Candidate, FamilyResult, StudyResults
+from ..importance.escaped import escaped_text
+from ..importance.optuna_figures import Drawing
+from ..pages.look import GREY, Plot
+from ..results.values import Candidate, FamilyResult, StudyResults
 from .charts import accuracy_axis, family_look, figure, finite, logarithmic_axis
 from .pareto import pareto_front
 

@@ -4,8 +4,8 @@ import json
 import shlex
 from dataclasses import dataclass
 
-from ..results import StudyResults
-from ..study import Pruner, Sampler, Study
+from ..results.values import StudyResults
+from ..study.study import Pruner, Sampler, Study
 
 STORAGE, TRACKING_URI = "sqlite:///optuna.db", "sqlite:///mlflow.db"
 """Where the commands look when they are not told; what lies there need not be named."""

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from ..importance import importances
-from ..mlflow_address import shown
+from ..importance.importance import importances
+from ..importance.optuna_figures import Drawing, figures
 from ..pictures import Table, family_drawings, study_drawings
-from ..plots import Drawing, figures
-from ..results import FamilyResult, StudyResults
-from ..study import Study
+from ..results.values import FamilyResult, StudyResults
+from ..stores.mlflow_address import shown
+from ..study.study import Study
 from .commands import Commands, commands
 from .facts import days, facts, provenance
 from .formats import metric_name, metric_value, pairs, plural

@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from ..results import StudyResults
-from ..study import Budget, Data, Pruner, Sampler
+from ..results.values import StudyResults
+from ..study.study import Budget, Data, Pruner, Sampler
 from .formats import count, duration, listing, metric_name, plural, value_text
 
 Fact = tuple[str, str]

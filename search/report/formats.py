@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ..study import Metric
+from ..study.study import Metric
 
 NOTHING = "-"
 

@@ -4,7 +4,7 @@ import base64
 import struct
 from dataclasses import dataclass
 
-from ..results import FamilyResult
+from ..results.values import FamilyResult
 
 WORDS = {
     "misclassified": (

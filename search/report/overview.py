@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from ..errors import StudyError
-from ..results import FamilyResult, RetrainedModel, StudyResults
-from ..verdict import FamilyScore, Verdict, verdict
+from ..results.values import FamilyResult, RetrainedModel, StudyResults
+from ..results.verdict import FamilyScore, Verdict, verdict
 from .commands import Commands
 from .formats import count, duration, listing, metric_name, metric_value, percent, percent_range, plural
 from .trials import ended

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from ..pages import render, write
-from ..results import StudyResults
+from ..pages.html import render, write
+from ..results.values import StudyResults
 from .content import content
 
 
@@ -30,4 +30,4 @@ def render_report(results: StudyResults, *, reference: str) -> str:
     """
     said = content(results, reference=reference)
     plots = [plot for drawing in said.all_drawings for plot in drawing.plots]
-    return render("report.html", plots=plots, content=said)
+    return render(Path(__file__).with_name("report.html"), plots=plots, content=said)

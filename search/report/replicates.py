@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
-from ..candidates import REPLICATE_ATTRIBUTE
-from ..storage import StoredFamily
+from ..stores.candidates import REPLICATE_ATTRIBUTE
+from ..stores.optuna_store import StoredFamily
 from .trials import Trial, finished, value_of
 
 

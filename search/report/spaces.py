@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..space import Categorical, Condition, Float, Int
-from ..storage import StoredFamily
-from ..study import Family
+from ..stores.optuna_store import StoredFamily
+from ..study.space import Categorical, Condition, Float, Int
+from ..study.study import Family
 from .formats import listing, value_text
 from .trials import Trial, finished, top_trials
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from ..pictures import Table
-from ..results import FamilyResult, RetrainedModel
-from ..study import Study
+from ..results.values import FamilyResult, RetrainedModel
+from ..study.study import Study
 from .formats import NOTHING, count, duration, metric_difference, metric_name, metric_value, percent, plural
 from .overview import search_epochs, search_seconds
 from .replicates import Noise

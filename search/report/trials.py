@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from optuna.trial import FrozenTrial, TrialState
 
-from ..storage import StoredFamily
+from ..stores.optuna_store import StoredFamily
 
 Trial: TypeAlias = FrozenTrial
 """A trial as Optuna stores it."""

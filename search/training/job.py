@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...datasets import Prepared
-from ..study import Metric
+from ..study.study import Metric
 from .config import TrainingConfig
 
 

@@ -70,8 +70,8 @@ def stored(tmp_path: Path) -> str:
     """A storage with one finished trial of the shipped study."""
     import optuna
 
-    from optrack.search.loading import load_study
-    from optrack.search.storage import STUDY_ATTRIBUTE, open_family, open_storage
+    from optrack.search.stores.optuna_store import STUDY_ATTRIBUTE, open_family, open_storage
+    from optrack.search.study.lookup import load_study
 
     url = f"sqlite:///{tmp_path}/optuna.db"
     study = load_study("digits").study

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from optrack.datasets import DataError, dataset_infos, download, locate, prepare
+from optrack.datasets.prepared.sealed import open_test
 from optrack.datasets.registry import DATASETS
-from optrack.datasets.sealed import open_test
 
 NAMES = sorted(DATASETS)
 

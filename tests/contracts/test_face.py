@@ -72,7 +72,7 @@ def test_every_error_of_the_search_can_be_caught_by_its_root() -> None:
     ("module", "heavy"),
     [
         ("optrack.search", {"torch", "mlflow", "optuna", "pydantic", "numpy"}),
-        ("optrack.search.study", {"torch", "mlflow", "optuna", "numpy"}),
+        ("optrack.search.study.study", {"torch", "mlflow", "optuna", "numpy"}),
         ("optrack.architectures", {"torch", "torchvision", "numpy"}),
         ("optrack.datasets", {"torch", "torchvision", "numpy", "sklearn"}),
         ("optrack.studies.digits", {"torch", "mlflow", "optuna"}),

@@ -136,7 +136,7 @@ def test_the_rules_would_be_seen_to_be_broken(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setitem(globals(), "ROOT", tmp_path)
     assert imports(source) == {
         f"{SEARCH}.coordinator",
-        "optrack.datasets.cache",
+        "optrack.datasets.store.cache",
         f"{SEARCH}.training.job",
         "a.b",
     }

@@ -6,9 +6,9 @@ import pytest
 
 from optrack.architectures.inspection import describe
 from optrack.datasets.augmentation import PRESETS
-from optrack.search.checking import check_study, known_shape
-from optrack.search.loading import load_study, shipped_studies
-from optrack.search.study import Family, Study
+from optrack.search.coordinator.checks import check_study, known_shape
+from optrack.search.study.lookup import load_study, shipped_studies
+from optrack.search.study.study import Family, Study
 from optrack.search.training import split_settings
 from optrack.search.training.config import Preset
 

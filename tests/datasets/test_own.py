@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from optrack.datasets import DataError, NoTestPartError, Prepared, locate, open_prepared, prepare
+from optrack.datasets.prepared.sealed import TestData, open_test
 from optrack.datasets.registry import is_own_dataset
-from optrack.datasets.sealed import TestData, open_test
 
 HEADER = """
 import numpy as np

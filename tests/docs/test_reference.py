@@ -50,10 +50,10 @@ def test_every_command_and_every_option_is_in_the_reference(written: Path) -> No
 
 
 def test_the_study_s_reference_names_every_part_of_a_study_file() -> None:
-    from optrack.search.study import __name__ as study_module
+    from optrack.search.study.study import __name__ as study_module
 
     page = (ROOT / "docs/reference/study-file.md").read_text()
     for name in ("Study", "Data", "Budget", "Family", "Reference", "Sampler", "Pruner"):
         assert f"::: {study_module}.{name}\n" in page
     for name in ("Float", "Int", "Categorical"):
-        assert f"::: optrack.search.space.{name}\n" in page
+        assert f"::: optrack.search.study.space.{name}\n" in page

@@ -272,8 +272,8 @@ def test_one_file_for_both_stores_is_refused(optrack: Run, stage: Path) -> None:
 
 
 def test_a_study_without_a_finished_trial_has_no_best(optrack: Run, stage: Path) -> None:
-    from optrack.search.loading import load_study
-    from optrack.search.storage import STUDY_ATTRIBUTE, open_family, open_storage
+    from optrack.search.stores.optuna_store import STUDY_ATTRIBUTE, open_family, open_storage
+    from optrack.search.study.lookup import load_study
 
     mine = load_study("mine.py").study
     stored = open_family(open_storage("sqlite:///optuna.db"), mine, mine.families[0])

@@ -15,10 +15,10 @@ from PIL import Image
 
 from optrack.architectures.pretrained_weights import weights_file
 from optrack.architectures.torchvision_compat import get_model, get_model_weights
-from optrack.datasets.folder_files import TEST_LIST
-from optrack.search import speed
+from optrack.datasets.folders.folder_files import TEST_LIST
 from optrack.search.cli import main
-from optrack.search.loading import load_study
+from optrack.search.new_study import speed
+from optrack.search.study.lookup import load_study
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Write = Callable[..., None]

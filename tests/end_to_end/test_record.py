@@ -12,7 +12,7 @@ from mlflow.entities import Run
 from optuna.trial import FrozenTrial, TrialState
 
 from optrack.search import Study
-from optrack.search.loading import load_study
+from optrack.search.study.lookup import load_study
 
 FAMILIES = ("linear", "deep")
 METRICS = {"train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "seconds"}

@@ -17,11 +17,11 @@ from optuna.trial import TrialState
 
 from optrack.search import Budget, Data, Family, Float, Pruner, Study
 from optrack.search.cli.progress import LineProgress
-from optrack.search.coordinator import Coordinator
-from optrack.search.machine import Machine
-from optrack.search.places import Places
-from optrack.search.running import run_study
-from optrack.search.tracking import Tracker
+from optrack.search.coordinator.coordinator import Coordinator
+from optrack.search.coordinator.running import run_study
+from optrack.search.launchers.machine import Machine
+from optrack.search.stores.places import Places
+from optrack.search.stores.tracking import Tracker
 
 # MLflow 3.17 uses what SQLAlchemy 2.1 has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from optrack.datasets import Prepared, prepare
 from optrack.search import Budget, Categorical, Data, Family, Float, Int, Pruner, Sampler, Study
-from optrack.search.space import applies, ordered
+from optrack.search.study.space import applies, ordered
 
 # Machines under load make single examples slow; the same examples each time make a failure everybody's.
 hypothesis.settings.register_profile("optrack", deadline=None, derandomize=True, database=None)
@@ -222,7 +222,7 @@ def mlflow_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def searched_once(mlflow_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a study `tiny` that was searched: two families, two trials of three epochs each."""
     from optrack.search.cli.progress import LineProgress
-    from optrack.search.running import run_study
+    from optrack.search.coordinator.running import run_study
 
     folder = tmp_path_factory.mktemp("searched")
     shutil.copy(mlflow_tables, folder / "mlflow.db")
@@ -247,8 +247,8 @@ def searched_once(mlflow_tables: Path, tmp_path_factory: pytest.TempPathFactory)
 def retrained_once(searched_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same study in another folder, with two models of each family."""
     from optrack.search.cli.training_progress import TrainingProgress
-    from optrack.search.retraining import retrain_study
-    from optrack.search.storage import read_storage, stored_families
+    from optrack.search.retraining.retraining import retrain_study
+    from optrack.search.stores.optuna_store import read_storage, stored_families
 
     places = _copied(searched_once, tmp_path_factory.mktemp("retrained"))
     families = stored_families(read_storage(places.storage), "tiny")
@@ -269,7 +269,7 @@ def retrained(retrained_once: Path, tmp_path: Path) -> Any:
 
 
 def _places(folder: Path) -> Any:
-    from optrack.search.places import Places
+    from optrack.search.stores.places import Places
 
     return Places(
         storage=f"sqlite:///{folder}/optuna.db",
@@ -280,7 +280,7 @@ def _places(folder: Path) -> Any:
 
 
 def _machine() -> Any:
-    from optrack.search.machine import Machine
+    from optrack.search.launchers.machine import Machine
 
     return Machine(launcher="inline", device="cpu", threads=1)
 

@@ -13,8 +13,8 @@ from PIL import Image
 
 from optrack.architectures import architecture
 from optrack.search import StudyError
-from optrack.search.champion import load_folder, save_folder
-from optrack.search.mlflow_model import save_model
+from optrack.search.champions.champion import load_folder, save_folder
+from optrack.search.champions.mlflow_model import save_model
 
 CLASSES = ["stop", "give way", "50 km/h"]
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from optrack.search import StudyError
 from optrack.search.cli.options import DEFAULT_CACHE_DIR, DEFAULT_DATA_DIR, DEFAULT_STORAGE, DEFAULT_TRACKING_URI
 from optrack.search.cli.process import machine_of, option, place_options, stop_on_signals
-from optrack.search.machine import Machine
-from optrack.search.places import Places
+from optrack.search.launchers.machine import Machine
+from optrack.search.stores.places import Places
 
 
 @pytest.fixture

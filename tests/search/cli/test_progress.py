@@ -9,7 +9,7 @@ from rich.console import Console
 
 from optrack.search.cli import progress
 from optrack.search.cli.progress import LineProgress, LiveProgress, decoding, trial_line
-from optrack.search.family_search import FamilySearch, RunningTrial
+from optrack.search.coordinator.family_search import FamilySearch, RunningTrial
 from optrack.search.training import EpochResult, Job
 
 

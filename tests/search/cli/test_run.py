@@ -7,15 +7,10 @@ from typing import Any
 import pytest
 
 from optrack.search import Sampler, StudyError
-from optrack.search.cli.options import (
-    DEFAULT_CACHE_DIR,
-    DEFAULT_DATA_DIR,
-    DEFAULT_STORAGE,
-    DEFAULT_TRACKING_URI,
-)
+from optrack.search.cli.options import DEFAULT_CACHE_DIR, DEFAULT_DATA_DIR, DEFAULT_STORAGE, DEFAULT_TRACKING_URI
 from optrack.search.cli.run import _closing_words, _key_value, _strategy
-from optrack.search.coordinator import Outcome
-from optrack.search.places import Places
+from optrack.search.coordinator.coordinator import Outcome
+from optrack.search.stores.places import Places
 
 
 @pytest.mark.parametrize(

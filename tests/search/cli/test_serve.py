@@ -17,16 +17,16 @@ import pytest
 from PIL import Image
 
 from optrack.search import NothingStoredError
-from optrack.search.champion import Champion
+from optrack.search.champions.champion import Champion
+from optrack.search.champions.registry import load_champion, set_best, update_figures
 from optrack.search.cli.predict import predict
 from optrack.search.cli.serve import _searched, _served, serve
 from optrack.search.errors import OwnSourceError, ServerError
-from optrack.search.listening import listener
-from optrack.search.places import Places
-from optrack.search.registry import load_champion, set_best, update_figures
-from optrack.search.serving import Served, answers
-from optrack.search.storage import STUDY_ATTRIBUTE, open_storage, stored_families
-from optrack.search.study import Family, Reference, Study
+from optrack.search.servers.drop_page import Served, answers
+from optrack.search.servers.listening import listener
+from optrack.search.stores.optuna_store import STUDY_ATTRIBUTE, open_storage, stored_families
+from optrack.search.stores.places import Places
+from optrack.search.study.study import Family, Reference, Study
 
 # MLflow 3.17 uses what SQLAlchemy 2.1 has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
@@ -132,7 +132,7 @@ def test_each_family_s_own_network_is_built_from_the_code_that_was_named_for_it(
             raise OwnSourceError(f"{family} is built from {recorded[family]}, not {run_source}")
         return load_champion(study, family, tracking_uri=tracking_uri)
 
-    monkeypatch.setattr("optrack.search.registry.load_champion", load)
+    monkeypatch.setattr("optrack.search.champions.registry.load_champion", load)
 
     def families(*run_source: str) -> set[str]:
         return {each.family for each in _served("tiny", None, (), retrained.tracking_uri, run_source)}

@@ -5,15 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from optrack.datasets.test_list import write_test_list
-from optrack.search.cli.options import (
-    DEFAULT_CACHE_DIR,
-    DEFAULT_DATA_DIR,
-    DEFAULT_STORAGE,
-    DEFAULT_TRACKING_URI,
-)
+from optrack.datasets.folders.test_list import write_test_list
+from optrack.search.cli.options import DEFAULT_CACHE_DIR, DEFAULT_DATA_DIR, DEFAULT_STORAGE, DEFAULT_TRACKING_URI
 from optrack.search.cli.test import _next_commands
-from optrack.search.places import Places
+from optrack.search.stores.places import Places
 
 PLACES = Places(
     storage=DEFAULT_STORAGE,

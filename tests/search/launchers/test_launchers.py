@@ -12,15 +12,7 @@ import psutil
 import pytest
 
 from optrack.datasets import Prepared
-from optrack.search.launchers import (
-    EpochEnded,
-    Event,
-    InlineLauncher,
-    JobEnded,
-    JobFailed,
-    Launcher,
-    ProcessLauncher,
-)
+from optrack.search.launchers import EpochEnded, Event, InlineLauncher, JobEnded, JobFailed, Launcher, ProcessLauncher
 from optrack.search.training import Job
 
 MakeJob = Callable[..., Job]

@@ -12,9 +12,9 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState
 
 from optrack.search import Budget, Data, Family, Study
-from optrack.search.results import Candidate, FamilyResult, RetrainedModel, StudyResults, TestResult
-from optrack.search.storage import StoredFamily
-from optrack.search.study import Metric
+from optrack.search.results.values import Candidate, FamilyResult, RetrainedModel, StudyResults, TestResult
+from optrack.search.stores.optuna_store import StoredFamily
+from optrack.search.study.study import Metric
 
 DISTRIBUTIONS: dict[str, BaseDistribution] = {
     "lr": FloatDistribution(1e-4, 1e-1, log=True),

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from optrack.search import Reference
+from optrack.search.importance.optuna_figures import Drawing
 from optrack.search.pictures import study_drawings
-from optrack.search.plots import Drawing
-from optrack.search.results import FamilyResult, StudyResults, TestResult
+from optrack.search.results.values import FamilyResult, StudyResults, TestResult
 
 HEADINGS = ["Best so far", "Accuracy against size and speed", "Budget spent"]
 CLASSES = ("cat", "dog")

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from optrack.search.importance.optuna_figures import Drawing
 from optrack.search.pictures import Table, family_drawings
-from optrack.search.plots import Drawing
-from optrack.search.results import FamilyResult, TestResult
+from optrack.search.results.values import FamilyResult, TestResult
 
 CLASSES = ("cat", "dog", "bird")
 HOSTILE = '<a href="https://example.org">x</a>'

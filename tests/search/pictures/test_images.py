@@ -10,16 +10,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from optrack.architectures import ARCHITECTURES, architecture
-from optrack.search.pictures.images import (
-    feature_maps,
-    filters,
-    first_convolution,
-    first_weights,
-    misclassified,
-    png,
-)
+from optrack.search.pictures.images import feature_maps, filters, first_convolution, first_weights, misclassified, png
 from optrack.search.pictures.layers import convolution_outputs
-from optrack.search.results import TestResult
+from optrack.search.results.values import TestResult
 
 CLASSES = ("cat", "dog")
 CONVOLUTIONAL = [name for name in ARCHITECTURES if name not in {"logistic", "mlp"}]

@@ -14,9 +14,9 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from optrack.search import Budget, Categorical, Data, Family, Float, Int, Reference, Study
-from optrack.search.candidates import picked
-from optrack.search.results import FamilyResult, RetrainedModel, StudyResults, TestResult
-from optrack.search.storage import StoredFamily
+from optrack.search.results.values import FamilyResult, RetrainedModel, StudyResults, TestResult
+from optrack.search.stores.candidates import picked
+from optrack.search.stores.optuna_store import StoredFamily
 
 SPACE: dict[str, Float | Int | Categorical] = {
     "lr": Float(1e-4, 1e-2, log=True),

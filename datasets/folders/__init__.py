@@ -1,0 +1,1 @@
+"""Images in folders: found, read, surveyed, sealed."""

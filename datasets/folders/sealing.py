@@ -1,0 +1,93 @@
+"""Setting test images aside in a folder that has none: a fifth, stratified and by group, fixed by seed."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import DataError, listed
+from ..store.groups import check_apart, groups_of, renumbered
+from ..store.split import split_parts, withhold_test
+from .folder_files import class_files, has_parts, part_files
+from .test_list import check_whole_groups, divided, divided_by
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from .folder_files import FolderFiles
+
+_FEWEST = 5  # images of a class: three to train on, one to validate on, one to test on
+
+
+def split_off_test(folder: "Path", group_pattern: str | None = None) -> tuple[str, ...]:
+    """Choose a fifth of a folder's images to test on: of every class, of train and val alike, whole groups.
+
+    Nothing is written; `test_list.write_test_list` takes what comes back.
+
+    Args:
+        folder: With images in `folder/train/CLASS/*` (and `val/`) or in `folder/CLASS/*`, without a test part.
+        group_pattern: Which images belong together, see `groups.groups_of`.
+
+    Returns:
+        Their paths relative to the folder, with `/`, sorted.
+
+    Raises:
+        DataError: A class is too small, or the group pattern does not fit.
+    """
+    files = part_files(folder) if has_parts(folder) else class_files(folder)
+    _check_counts(files)
+    groups = None if group_pattern is None else groups_of(files.names, group_pattern)
+    if groups is not None and files.validation_start is not None:
+        check_apart(groups, files.names, start=files.validation_start)
+    test: list[int] = _withheld(files, groups).tolist()
+    return tuple(sorted(files.paths[index] for index in test))
+
+
+def check_search(
+    folder: "Path", paths: "Sequence[str] | None", *, validation: float, group_pattern: str | None = None
+) -> None:
+    """Check that a search could be made: as `prepare` will, but from names alone.
+
+    Args:
+        folder: With images in one of the layouts of `image_folder`.
+        paths: What is to be on its list of test images; None for a folder that has a test part.
+        validation: Share of the training part to validate on, where there is no validation part.
+        group_pattern: Which images belong together.
+
+    Raises:
+        DataError: A class would be missing in a part, or a group would be in two.
+    """
+    files = part_files(folder) if has_parts(folder) else class_files(folder)
+    kept, sealed = divided(files) if paths is None else divided_by(files, paths)
+    groups = None if group_pattern is None else groups_of(kept.names, group_pattern)
+    if groups is not None and kept.validation_start is not None:
+        check_apart(groups, kept.names, start=kept.validation_start)
+    if group_pattern is not None and sealed is not None:
+        check_whole_groups(kept, sealed, group_pattern)
+    split_parts(kept.labels, kept.classes, kept.validation_start, validation=validation, split_seed=0, groups=groups)
+
+
+def _check_counts(files: "FolderFiles") -> None:
+    counts = np.bincount(files.labels, minlength=len(files.classes)).tolist()
+    few = [f"{name!r} has {count}" for name, count in zip(files.classes, counts, strict=True) if count < _FEWEST]
+    if few:
+        raise DataError(
+            f"every class in {str(files.root)!r} must have at least {_FEWEST} images, to be trained, validated and "
+            f"tested on, but {listed(few)}: add images of it, or remove its folder"
+        )
+
+
+def _withheld(files: "FolderFiles", groups: "NDArray[np.int64] | None") -> "NDArray[np.int64]":
+    """int64 [n]: a fifth of every class, and of every class in each part where these are large enough for it."""
+    start = files.validation_start
+    if start is not None:
+        strata = files.labels.copy()
+        strata[start:] += len(files.classes)
+        names = [f"{name} of {part}" for part in ("train", "val") for name in files.classes]
+        try:
+            return withhold_test(strata, names, groups)[1]
+        except DataError:  # a val with an image or two of a class: its whole class decides then
+            pass
+    return withhold_test(files.labels, files.classes, None if groups is None else renumbered(groups))[1]

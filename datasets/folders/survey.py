@@ -1,0 +1,192 @@
+"""A look at a folder of images before anything is trained on it: names, headers, and whether the files can be read."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import DataError, NoTestPartError, listed
+from ..store.cache import stamp_files
+from ..store.decoding import Header, Unreadable, all_cores, mapped, pillow_warnings_settled, read_header, read_image
+from .folder_files import class_files, has_parts, part_files, sealed_files
+from .name_groups import SuggestedGroups, suggest_groups
+from .test_list import divided
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from concurrent.futures import ThreadPoolExecutor
+    from pathlib import Path
+    from typing import Any, Literal
+
+    from numpy.typing import NDArray
+
+    from ..store.values import Progress
+    from .folder_files import FolderFiles
+
+Size = tuple[int, int]
+"""(height, width) in pixels, upright."""
+
+_LOOKED_AT = 2000  # images: their headers tell sizes and colours well enough, and take 2 s where they are photographs
+_DECODED_BYTES = 64 * 2**20  # of their files, which takes about a second: a broken one shows only when it is decoded
+_SEED = 0
+_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderSurvey:
+    """What a folder of images holds.
+
+    Attributes:
+        folder: Which one.
+        has_parts: Its images lie in `train/CLASS/*` and not in `CLASS/*`.
+        parts: "train", "validation" where the folder brings such a part, and "test" where images are set aside already:
+            name of each class to number of images.
+        sealed: How test images are set aside: in a folder `test`, on a list, or not yet.
+        looked_at: Of how many images the headers were read; all of them, or a random sample. None of the test part.
+        smallest: Of these, the smallest height and the smallest width.
+        median: The same for the medians.
+        largest: The same for the largest.
+        short_side: Median of their shorter sides, in pixels.
+        grey: None of them has colour.
+        groups: What names suggest; None where they suggest nothing.
+    """
+
+    folder: "Path"
+    has_parts: bool
+    parts: "Mapping[str, Mapping[str, int]]"
+    sealed: 'Literal["folder", "list"] | None'
+    looked_at: int
+    smallest: Size
+    median: Size
+    largest: Size
+    short_side: int
+    grey: bool
+    groups: SuggestedGroups | None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return tuple(self.parts["train"])
+
+    def images(self, *parts: str) -> int:
+        """How many images some parts have together; all of them if none is named."""
+        return sum(sum(self.parts[part].values()) for part in parts or self.parts if part in self.parts)
+
+    def with_test(self, paths: "Sequence[str]") -> "FolderSurvey":
+        """The same folder once these images are on its list of test images.
+
+        Args:
+            paths: See `sealing.split_off_test`.
+        """
+        counts = {part: Counter(self.parts[part]) for part in self.parts}
+        test = Counter(dict.fromkeys(self.classes, 0))
+        for path in paths:
+            first, second, *_ = path.split("/")
+            name = second if self.has_parts else first
+            counts["validation" if self.has_parts and first != "train" else "train"][name] -= 1
+            test[name] += 1
+        parts = {part: dict(counted) for part, counted in [*counts.items(), ("test", test)]}
+        return replace(self, parts=parts, sealed="list")
+
+
+def survey_folder(folder: "Path", progress: "Progress | None" = None) -> FolderSurvey:
+    """Look at a folder of images: at the names of all of them, at the headers of 2,000 at most, at pixels of some.
+
+    Files that are set aside for tests already are counted and not opened.
+
+    Args:
+        folder: With images in one of the layouts of `image_folder`.
+        progress: Told how many images were looked at, and of how many.
+
+    Raises:
+        DataError: The folder cannot be trained on as it is; the message says what to do.
+    """
+    found = part_files(folder) if has_parts(folder) else class_files(folder)
+    files, on_list = divided(found)
+    try:
+        test = on_list or sealed_files(folder, files.classes)
+    except NoTestPartError:
+        test = None
+    try:
+        stamp_files(folder, files.files)
+    except DataError as error:
+        raise DataError(f"{error}; remove them") from None
+    looked_at = _sample(files.files)
+    headers = _headers(files, looked_at, progress)
+    sizes = np.array([header.size for header in headers], dtype=np.int64)
+    start = files.validation_start
+    parts = {"train": _counted(files, 0, start)}
+    if start is not None:
+        parts["validation"] = _counted(files, start, None)
+    if test is not None:
+        parts["test"] = _counted(test, 0, None)
+    return FolderSurvey(
+        folder=folder,
+        has_parts=has_parts(folder),
+        parts=parts,
+        sealed=None if test is None else "folder" if on_list is None else "list",
+        looked_at=len(headers),
+        smallest=_size(sizes.min(axis=0)),
+        median=_size(np.median(sizes, axis=0)),
+        largest=_size(sizes.max(axis=0)),
+        short_side=int(np.median(sizes.min(axis=1))),
+        grey=all(header.grey for header in headers),
+        groups=suggest_groups(files.names),
+    )
+
+
+def _counted(files: "FolderFiles", start: int, end: int | None) -> dict[str, int]:
+    counts = np.bincount(files.labels[start:end], minlength=len(files.classes)).tolist()
+    return dict(zip(files.classes, counts, strict=True))
+
+
+def _sample(files: "Sequence[Path]") -> "list[Path]":
+    """All files, or as many as are looked at, always the same ones of the same folder."""
+    if len(files) <= _LOOKED_AT:
+        return list(files)
+    chosen: list[int] = np.random.default_rng(_SEED).choice(len(files), _LOOKED_AT, replace=False).tolist()
+    return [files[index] for index in sorted(chosen)]
+
+
+def _headers(files: "FolderFiles", looked_at: "Sequence[Path]", progress: "Progress | None") -> list[Header]:
+    headers: list[Header] = []
+    broken: dict[str, str] = {}
+    with pillow_warnings_settled(), all_cores() as pool:
+        for start in range(0, len(looked_at), _BATCH):
+            batch = looked_at[start : start + _BATCH]
+            for file, header in zip(batch, mapped(pool, read_header, batch), strict=True):
+                if isinstance(header, Unreadable):
+                    broken[str(file.relative_to(files.root))] = header.reason
+                else:
+                    headers.append(header)
+            if progress is not None:
+                progress(start + len(batch), len(looked_at))
+        broken |= _undecodable(pool, files.root, looked_at)
+    if broken:
+        total = len(files.files)
+        where = f"{total} images" if total == len(looked_at) else f"the {len(looked_at)} images looked at, of {total},"
+        named = [f"{name} ({reason})" for name, reason in sorted(broken.items())]
+        raise DataError(
+            f"{len(broken)} of {where} in {str(files.root)!r} cannot be read: {listed(named)}; remove or replace them"
+        )
+    return headers
+
+
+def _undecodable(pool: "ThreadPoolExecutor", root: "Path", files: "Sequence[Path]") -> dict[str, str]:
+    """Those of the first files that do not decode, as files that were cut off."""
+    ends = np.cumsum([file.stat().st_size for file in files])
+    first = files[: int(np.searchsorted(ends, _DECODED_BYTES, side="right"))]
+
+    def attempt(file: "Path") -> Unreadable | None:
+        image = read_image(file, grey=False, image_size=1)  # a JPEG file is decoded at an eighth of its size then
+        return image if isinstance(image, Unreadable) else None
+
+    reasons = zip(first, mapped(pool, attempt, first), strict=True)
+    return {str(file.relative_to(root)): found.reason for file, found in reasons if found is not None}
+
+
+def _size(values: "NDArray[Any]") -> Size:
+    height, width = (math.floor(value) for value in values.tolist())
+    return height, width

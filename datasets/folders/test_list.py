@@ -1,0 +1,185 @@
+"""The list of a folder's test images: it lies among the images, so that every study on them has the same sealed part.
+
+    # Test images of this folder, set aside by `optrack new`: no search sees them.
+    ...
+    train/ants/0013035.jpg
+    val/bees/abeja.jpg
+
+One path a line, relative to the folder, with `/` on every system; lines that begin with `#` say something to people.
+Images that come later are not on it, so they go to the search.
+"""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import DataError, listed
+from ..store.groups import groups_of
+from .folder_files import TEST_LIST
+from .new_file import write_new
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from .folder_files import FolderFiles
+
+_HEADER = """\
+# Test images of this folder, set aside by `optrack new`. No search sees them; `optrack test` opens them.
+# Every study on this folder leaves out the same images, on any machine: keep this file with the images.
+# Do not edit it: an image that was searched with yesterday tests nothing today. New images need not be listed.
+"""
+
+
+def read_test_list(folder: Path) -> tuple[str, ...] | None:
+    """The paths that a folder's list holds, or None if there is no list.
+
+    Raises:
+        DataError: It cannot be read, or holds no path.
+    """
+    file = folder / TEST_LIST
+    try:
+        text = file.read_bytes().decode(errors="surrogateescape")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DataError(f"the list of test images {str(file)!r} cannot be read: {error.strerror}") from error
+    # Not splitlines: names may hold what Unicode takes for the end of a line.
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    paths = tuple(line.removeprefix("./") for line in lines if line and not line.startswith("#"))
+    if not paths:
+        raise DataError(f"the list of test images {str(file)!r} holds no path: remove it, `optrack new` makes another")
+    return paths
+
+
+def listed_images(name: str, count: int) -> list[Path]:
+    """Some images on the list of a data set's folder, of all classes, for people to try; none where there is no list.
+
+    Args:
+        name: Of the data set, `image_folder:PATH`.
+        count: How many at most.
+    """
+    kind, _, argument = name.partition(":")
+    folder = Path(argument)
+    try:
+        paths = read_test_list(folder.expanduser()) if kind == "image_folder" else None
+    except (DataError, RuntimeError):
+        return []
+    if paths is None:
+        return []
+    chosen: list[int] = np.linspace(0, len(paths) - 1, min(count, len(paths))).astype(int).tolist()
+    return [folder / paths[index] for index in chosen]
+
+
+def write_test_list(folder: Path, paths: "Iterable[str]") -> Path:
+    """Write a folder's list, and say where it lies.
+
+    Args:
+        folder: Of the data set.
+        paths: Relative to it, with `/`.
+
+    Raises:
+        DataError: There is one already, it cannot be written, or a name cannot stand on one line.
+    """
+    names = sorted(paths)
+    odd = [repr(name) for name in names if "\n" in name or name.endswith("\r")]
+    if odd:
+        raise DataError(f"names of images must be on one line: rename {listed(odd)}")
+    file = folder / TEST_LIST
+    write_new(file, _HEADER + "".join(f"{'./' if name.startswith('#') else ''}{name}\n" for name in names))
+    return file
+
+
+def divided(files: "FolderFiles") -> "tuple[FolderFiles, FolderFiles | None]":
+    """What a search may see of a folder's files, and what its list seals: all of them and None without a list.
+
+    Raises:
+        DataError: There is a list beside a folder `test`, or the list does not fit the files.
+    """
+    paths = read_test_list(files.root)
+    if paths is None:
+        return files, None
+    if (files.root / "test").is_dir():
+        raise DataError(
+            f"{str(files.root)!r} has both a folder test and a list of test images, {TEST_LIST}: remove the list to "
+            "test on the folder, or move the folder away to test on the list"
+        )
+    return divided_by(files, paths)
+
+
+def divided_by(files: "FolderFiles", paths: "Sequence[str]") -> "tuple[FolderFiles, FolderFiles]":
+    """What a search may see of a folder's files, and what these paths seal.
+
+    Raises:
+        DataError: A path is none of the files or stands twice, or a class would be missing in a part.
+    """
+    name = f"the list of test images {str(files.root / TEST_LIST)!r}"
+    _check_paths(files, paths, name)
+    wanted = set(paths)
+    is_listed = np.array([path in wanted for path in files.paths], dtype=np.bool_)
+    kept, sealed = (files.chosen(np.flatnonzero(mask)) for mask in (~is_listed, is_listed))
+    for part, labels in _parts(kept).items():
+        gone = _missing(labels, files.classes)
+        if gone:
+            raise DataError(f"{name} takes all images of {listed(gone)} from {part}: add images of it there")
+    gone = _missing(sealed.labels, files.classes)
+    if gone:
+        raise DataError(f"{name} has no image of {listed(gone)}: every class must be tested, so add some of its images")
+    return kept, sealed
+
+
+def check_whole_groups(kept: "FolderFiles", sealed: "FolderFiles", pattern: str) -> None:
+    """Check that a list divides no group.
+
+    Raises:
+        DataError: A group has images both on the list and beside it, or the pattern finds no key in a name.
+    """
+    groups = groups_of([*kept.names, *sealed.names], pattern)
+    start = len(kept.names)
+    shared = np.intersect1d(groups[:start], groups[start:])
+    if len(shared):
+        seen, hidden = (int(np.flatnonzero(part == shared[0])[0]) for part in (groups[:start], groups[start:]))
+        raise DataError(
+            f"no group may have images both on the list of test images {str(kept.root / TEST_LIST)!r} and beside it, "
+            f"but {len(shared)} {'has' if len(shared) == 1 else 'have'}, for example that of {sealed.paths[hidden]} "
+            f"(listed) and {kept.paths[seen]}: list all images of a group or none"
+        )
+
+
+def _check_paths(files: "FolderFiles", paths: "Sequence[str]", name: str) -> None:
+    known, seen, odd, twice = set(files.paths), set[str](), list[str](), list[str]()
+    for path in paths:
+        if path in seen:
+            twice.append(path)
+        elif path not in known:
+            odd.append(f"{path} ({_what_is_wrong(files.root, path)})")
+        seen.add(path)
+    if odd:
+        raise DataError(
+            f"{name} names {len(odd)} that cannot be tested on: {listed(odd)}; put them back, or remove their lines"
+        )
+    if twice:
+        raise DataError(f"{name} names {listed(twice)} twice: remove one of the lines")
+
+
+def _what_is_wrong(root: Path, path: str) -> str:
+    """Why a listed path is none of the folder's images."""
+    if path.startswith("/") or ".." in path.split("/") or Path(path).is_absolute():
+        return "outside of the folder"
+    return "no image of a class" if os.path.lexists(root / path) else "not there"
+
+
+def _parts(files: "FolderFiles") -> "dict[str, NDArray[np.int64]]":
+    """Labels of the training part, and of the official validation part where there is one."""
+    start = files.validation_start
+    if start is None:
+        return {"training": files.labels}
+    return {"training": files.labels[:start], "validation": files.labels[start:]}
+
+
+def _missing(labels: "NDArray[np.int64]", classes: "Sequence[str]") -> list[str]:
+    counts = np.bincount(labels, minlength=len(classes))
+    return [repr(name) for name, count in zip(classes, counts, strict=True) if not count]

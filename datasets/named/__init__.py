@@ -1,0 +1,1 @@
+"""The data sets that go by a name, one file each."""

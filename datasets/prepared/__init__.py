@@ -1,0 +1,1 @@
+"""What a search, a test and people see of prepared images."""

@@ -1,0 +1,162 @@
+"""Preparing a data set once, and opening what was prepared."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import DataError
+from ..registry import find
+from ..store.cache import ensure_folder, folder_of, read_arrays, read_groups, read_meta, read_split, write_split
+from ..store.split import Split, channel_statistics, split_parts
+from ..store.values import Prepared, SearchData
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..store.cache import Meta
+    from ..store.contents import Contents
+    from ..store.values import Progress
+
+_LARGEST_IMAGE = 4096  # pixels; far beyond what anyone trains on, and a typing error's array would fill the disk
+
+
+def prepare(
+    name: str,
+    *,
+    image_size: int | None,
+    validation: float,
+    split_seed: int,
+    data_dir: Path,
+    cache_dir: Path,
+    group_pattern: str | None = None,
+    progress: "Progress | None" = None,
+) -> Prepared:
+    """Find, check, decode, resize and split a data set, or find that this was done before.
+
+    What can be checked is checked before anything is written, and bad data leaves nothing behind. Processes that
+    prepare the same data set at the same time wait for the first of them.
+
+    Args:
+        name: As in `dataset_infos`, for example `digits`, `gtsrb` or `image_folder:PATH`.
+        image_size: Width and height in pixels to resize to, in [1, 4096]; None for images as they come.
+        validation: Share of the training part to validate on, in (0, 1). It is ignored, like `split_seed`, where the
+            data set has an official validation part.
+        split_seed: Which images these are, in [0, 2**32).
+        data_dir: Folder that named data sets lie in.
+        cache_dir: Folder to keep decoded images in; it is made when it is needed.
+        group_pattern: A regular expression that says which images in class folders belong together and must not be
+            split up: it is searched in `CLASS/FILE`, and its first group, or the whole match, is equal for them. None
+            for the groups that the data set brings, if any.
+        progress: Told how many images are done, and of how many.
+
+    Returns:
+        What `open_prepared` needs.
+
+    Raises:
+        DataError: Something is wrong with the name, the arguments or the files.
+    """
+    check_image_size(image_size)
+    _check_split(validation, split_seed)
+    source = find(name, data_dir, group_pattern)
+    folder = folder_of(source, image_size=image_size, cache_dir=cache_dir)
+    meta = read_meta(folder)
+    if meta is None:
+        contents = source.read()
+        _check_contents(contents, image_size, validation, split_seed)
+        meta = ensure_folder(folder, source, contents, image_size=image_size, progress=progress)
+    file = folder / _split_name(meta, validation, split_seed)
+    split = read_split(file, meta)
+    if split is None:
+        split = _make_split(folder, meta, validation, split_seed)
+        write_split(file, split)
+    groups = read_groups(folder) if meta.grouped else None
+    return Prepared(
+        name=name,
+        layout=meta.layout,
+        classes=meta.classes,
+        input_shape=meta.shape[1:],
+        train_images=len(split.train),
+        validation_images=len(split.validation),
+        digest=meta.digest,
+        split_digest=split.digest,
+        folder=folder,
+        split=file,
+        train_groups=_count(groups, split.train),
+        validation_groups=_count(groups, split.validation),
+    )
+
+
+def open_prepared(prepared: Prepared) -> SearchData:
+    """Map a prepared data set into memory.
+
+    Raises:
+        DataError: The cache folder is gone, or something in it was changed since it was prepared.
+    """
+    meta = read_meta(prepared.folder)
+    split = None if meta is None else read_split(prepared.split, meta)
+    if meta is None or split is None or (meta.digest, split.digest) != (prepared.digest, prepared.split_digest):
+        raise DataError(
+            f"the cache folder {str(prepared.folder)!r} of {prepared.name!r} is gone or was changed since the data set "
+            "was prepared: prepare it again"
+        )
+    images, labels, groups = read_arrays(prepared.folder, meta)
+    return SearchData(
+        images=images,
+        labels=labels,
+        train=split.train,
+        validation=split.validation,
+        classes=meta.classes,
+        mean=tuple(split.mean.tolist()),
+        std=tuple(split.std.tolist()),
+        digest=meta.digest,
+        split_digest=split.digest,
+        groups=groups,
+    )
+
+
+def check_image_size(image_size: int | None) -> None:
+    """Check that images can be resized to a size.
+
+    Raises:
+        DataError: They cannot.
+    """
+    if image_size is not None and not 1 <= image_size <= _LARGEST_IMAGE:
+        raise DataError(f"image_size must lie in [1, {_LARGEST_IMAGE}] pixels or be None, but got {image_size}")
+
+
+def _check_split(validation: float, split_seed: int) -> None:
+    if not 0 < validation < 1:
+        raise DataError(f"validation must lie in (0, 1), but got {validation}")
+    if not 0 <= split_seed < 2**32:
+        raise DataError(f"split_seed must lie in [0, 2**32), but got {split_seed}")
+
+
+def _check_contents(contents: "Contents", image_size: int | None, validation: float, split_seed: int) -> None:
+    """Do without writing what can fail later, but for decoding."""
+    contents.shape(image_size)
+    split_parts(
+        contents.labels,
+        contents.classes,
+        contents.validation_start,
+        validation=validation,
+        split_seed=split_seed,
+        groups=contents.groups,
+    )
+
+
+def _make_split(folder: Path, meta: "Meta", validation: float, split_seed: int) -> Split:
+    images, labels, groups = read_arrays(folder, meta)
+    train, held_out = split_parts(
+        labels, meta.classes, meta.validation_start, validation=validation, split_seed=split_seed, groups=groups
+    )
+    mean, std = channel_statistics(images, train)
+    return Split(train=train, validation=held_out, mean=mean, std=std)
+
+
+def _split_name(meta: "Meta", validation: float, split_seed: int) -> str:
+    return f"split-{validation!r}-{split_seed}.npz" if meta.validation_start is None else "split-official.npz"
+
+
+def _count(groups: "NDArray[np.int64] | None", indices: "NDArray[np.int64]") -> int | None:
+    return None if groups is None else len(np.unique(groups[indices]))

@@ -1,0 +1,78 @@
+"""The test part of a data set, which no search may see.
+
+Nothing in this room imports this module but `statistics`, which counts and compares; `prepare` and `open_prepared`
+never touch a file of it. A test says so.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from ..registry import resolve
+from ..store.cache import ensure_folder, folder_of, read_arrays, read_meta
+from .preparation import check_image_size
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ..store.values import Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TestData:
+    """All images of the test part; every array is read-only.
+
+    Attributes:
+        images: uint8 [N, C, H, W], mapped into memory from the cache.
+        labels: int64 [N], indices into `classes`.
+        classes: Names of the classes, the same as those of the other parts.
+        digest: SHA-256 over class names, images and labels, in hexadecimal.
+    """
+
+    __test__: ClassVar[bool] = False  # pytest takes it for a test otherwise
+
+    images: "NDArray[np.uint8]"
+    labels: "NDArray[np.int64]"
+    classes: tuple[str, ...]
+    digest: str
+
+
+def open_test(
+    name: str,
+    *,
+    image_size: int | None,
+    data_dir: "Path",
+    cache_dir: "Path",
+    group_pattern: str | None = None,
+    progress: "Progress | None" = None,
+) -> TestData:
+    """Open the test part, decoded once into a cache folder of its own.
+
+    It is the official one where there is one. Data sets without one have a fifth withheld from searches: the digits,
+    and own images in class folders without parts.
+
+    Args:
+        name: As for `prepare`, like all that follow.
+        image_size: Width and height in pixels to resize to; None for images as they come.
+        data_dir: Folder that named data sets lie in.
+        cache_dir: Folder to keep decoded images in.
+        group_pattern: The one that the search had: a withheld fifth depends on it.
+        progress: Told how many images are done, and of how many.
+
+    Raises:
+        NoTestPartError: The data set is there without a test part.
+        DataError: Something is wrong with the name, the arguments or the files.
+    """
+    check_image_size(image_size)
+    dataset, argument = resolve(name)
+    source = dataset.find_test(argument, data_dir, group_pattern)
+    folder = folder_of(source, image_size=image_size, cache_dir=cache_dir)
+    meta = read_meta(folder)
+    if meta is None:
+        contents = source.read()
+        contents.shape(image_size)
+        meta = ensure_folder(folder, source, contents, image_size=image_size, progress=progress)
+    images, labels, _ = read_arrays(folder, meta)
+    return TestData(images=images, labels=labels, classes=meta.classes, digest=meta.digest)

@@ -1,0 +1,177 @@
+"""What a data set holds, in numbers: for people, before they search."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import DataError, NoTestPartError
+from ..store.cache import read_meta
+from .preparation import open_prepared, prepare
+from .sealed import open_test
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from ..store.values import Layout, Progress, SearchData
+    from .sealed import TestData
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartStatistics:
+    """How many images a part has.
+
+    Attributes:
+        images: In all.
+        per_class: Name of the class to number of images.
+    """
+
+    images: int
+    per_class: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupStatistics:
+    """How many groups, such as tracks of one object, the images belong to.
+
+    Attributes:
+        train: Groups with images to train on.
+        validation: Groups with images to validate on.
+        shared: Groups with both.
+    """
+
+    train: int
+    validation: int
+    shared: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetStatistics:
+    """What a data set holds.
+
+    Attributes:
+        dataset: Its name.
+        layout: In which its files were found.
+        classes: Names of the classes.
+        input_shape: (C, H, W) of the images that a search gets, after resizing.
+        original_sizes: (height, width) in pixels as they come: smallest, median and largest of each, without the test
+            part.
+        splits: train, validation and test; None for a test part that is not there.
+        mean: Per channel, in [0, 1], over the training images alone.
+        std: The same for the standard deviation.
+        groups: Of the images that a search gets; None where there are none.
+        duplicates: Images to validate or test on whose pixels also occur in a part before theirs (train, validation,
+            test); pixels as a search gets them, after resizing.
+        duplicates_between: The same for each pair of parts: images of the second that also occur in the first.
+        digest: SHA-256 over class names, images and labels of what a search gets, in hexadecimal.
+        split_digest: SHA-256 over the indices of both parts, in hexadecimal.
+    """
+
+    dataset: str
+    layout: "Layout"
+    classes: tuple[str, ...]
+    input_shape: tuple[int, int, int]
+    original_sizes: dict[str, tuple[int, int]]
+    splits: dict[str, PartStatistics | None]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    groups: GroupStatistics | None
+    duplicates: int
+    duplicates_between: dict[str, int]
+    digest: str
+    split_digest: str
+
+
+def dataset_statistics(
+    name: str,
+    *,
+    image_size: int | None,
+    validation: float,
+    split_seed: int,
+    data_dir: "Path",
+    cache_dir: "Path",
+    group_pattern: str | None = None,
+    progress: "Progress | None" = None,
+) -> DatasetStatistics:
+    """Prepare a data set, its test part too, and count; arguments as for `prepare`.
+
+    Raises:
+        DataError: Something is wrong with the name, the arguments or the files.
+    """
+    prepared = prepare(
+        name,
+        image_size=image_size,
+        validation=validation,
+        split_seed=split_seed,
+        data_dir=data_dir,
+        cache_dir=cache_dir,
+        group_pattern=group_pattern,
+        progress=progress,
+    )
+    data, meta = open_prepared(prepared), read_meta(prepared.folder)
+    if meta is None:
+        raise DataError(f"the cache folder {str(prepared.folder)!r} of {name!r} was changed meanwhile: try again")
+    try:
+        test = open_test(
+            name,
+            image_size=image_size,
+            data_dir=data_dir,
+            cache_dir=cache_dir,
+            group_pattern=group_pattern,
+            progress=progress,
+        )
+    except NoTestPartError:
+        test = None
+    between, duplicates = _duplicates(data, test)
+    return DatasetStatistics(
+        dataset=name,
+        layout=prepared.layout,
+        classes=data.classes,
+        input_shape=prepared.input_shape,
+        original_sizes=dict(zip(("smallest", "median", "largest"), meta.original_sizes, strict=True)),
+        splits={
+            "train": _counted(data.labels[data.train], data.classes),
+            "validation": _counted(data.labels[data.validation], data.classes),
+            "test": None if test is None else _counted(test.labels, data.classes),
+        },
+        mean=data.mean,
+        std=data.std,
+        groups=_group_statistics(data),
+        duplicates=duplicates,
+        duplicates_between=between,
+        digest=data.digest,
+        split_digest=data.split_digest,
+    )
+
+
+def _counted(labels: "NDArray[np.int64]", classes: tuple[str, ...]) -> PartStatistics:
+    counts = np.bincount(labels, minlength=len(classes)).tolist()
+    return PartStatistics(images=len(labels), per_class=dict(zip(classes, counts, strict=True)))
+
+
+def _group_statistics(data: "SearchData") -> GroupStatistics | None:
+    if data.groups is None:
+        return None
+    train, validation = np.unique(data.groups[data.train]), np.unique(data.groups[data.validation])
+    shared = np.intersect1d(train, validation)
+    return GroupStatistics(train=len(train), validation=len(validation), shared=len(shared))
+
+
+def _duplicates(data: "SearchData", test: "TestData | None") -> tuple[dict[str, int], int]:
+    """Duplicates between each pair of parts, and in all."""
+    train, validation = _hashes(data.images, data.train), _hashes(data.images, data.validation)
+    tested = [] if test is None else _hashes(test.images, np.arange(len(test.images)))
+    in_train, in_validation = set(train), set(validation)
+    between = {"train_validation": sum(value in in_train for value in validation)}
+    if test is not None:
+        between["train_test"] = sum(value in in_train for value in tested)
+        between["validation_test"] = sum(value in in_validation for value in tested)
+    before = in_train | in_validation
+    return between, between["train_validation"] + sum(value in before for value in tested)
+
+
+def _hashes(images: "NDArray[np.uint8]", indices: "NDArray[np.int64]") -> list[bytes]:
+    return [hashlib.blake2b(images[index].tobytes(), digest_size=16).digest() for index in indices.tolist()]

@@ -1,0 +1,323 @@
+"""A champion: a family's best configuration, retrained, as a network that recognises images."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import numpy as np
+import torch
+from annotated_types import Len
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from pydantic import BaseModel, PositiveInt, StringConstraints, ValidationError, model_validator
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file  # pyright: ignore[reportUnknownVariableType]
+from torch import Tensor, nn
+
+from ...architectures import OwnArchitectureError, architecture, is_own_architecture
+from ...architectures.own import own_class
+from ...datasets.store.decoding import Unreadable, pixels_of, read_image
+from ..errors import NothingStoredError, OwnSourceError, StudyError
+from ..training.loop import VALIDATION_BATCH
+from ..training.own_code import SOURCE_FOLDER
+
+WEIGHTS_FILE = "weights.safetensors"
+CONFIGURATION_FILE = "configuration.json"
+
+AnyImage = Image.Image | NDArray[Any] | Path
+"""A picture: opened by Pillow, or integers in 0 to 255 [H, W] or [H, W, 1, 3 or 4], or an image file."""
+
+
+GREY_LEVELS = 256
+
+
+class RecordedData(BaseModel, strict=True, frozen=True):
+    """Of the images that were trained on; without a size they were taken as they came."""
+
+    image_size: PositiveInt | None = None
+
+
+class RecordedSource(BaseModel, strict=True, frozen=True):
+    """Of the code of somebody's own network: it lies in the champion's folder, under its bare name."""
+
+    file: Annotated[str, StringConstraints(pattern=r"^[^/\\]+\.py$")]
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Recorded(BaseModel, strict=True, frozen=True):
+    """What of a configuration is needed to build the network and to prepare images for it."""
+
+    study: str
+    family: str
+    architecture: str
+    source: RecordedSource | None = None
+    model: dict[str, Any]
+    input: Annotated[list[PositiveInt], Len(3, 3)]
+    classes: Annotated[list[str], Len(1)]
+    mean: Annotated[list[float], Len(1)]
+    std: Annotated[list[float], Len(1)]
+    data: RecordedData
+
+    @model_validator(mode="after")
+    def _channels_agree(self) -> Self:
+        if not len(self.mean) == len(self.std) == self.input[0]:
+            raise ValueError(f"mean and std must have {self.input[0]} values, one per channel")
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Champion:
+    """A network with its configuration.
+
+    Args:
+        configuration: as it was recorded in training.
+        model: in evaluation mode, channels last in memory.
+    """
+
+    configuration: Mapping[str, Any]
+    model: nn.Module
+
+    @property
+    def study(self) -> str:
+        """Name of the study."""
+        return str(self.configuration["study"])
+
+    @property
+    def family(self) -> str:
+        """Name of the family."""
+        return str(self.configuration["family"])
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the logits."""
+        return tuple(self.configuration["classes"])
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of the images that the network takes, in pixels."""
+        channels, height, width = self.configuration["input"]
+        return channels, height, width
+
+    def normalisation(self) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of the training images in grey levels, float32 [1, C, 1, 1] each, as in training."""
+        mean, deviation = (
+            torch.tensor(self.configuration[name], dtype=torch.float32).view(1, -1, 1, 1) * 255
+            for name in ("mean", "std")
+        )
+        return mean, deviation.clamp_min(1.0)
+
+    @torch.inference_mode()
+    def logits(self, images: NDArray[np.uint8] | Tensor, *, batch: int = VALIDATION_BATCH) -> NDArray[np.float32]:
+        """What the network says of images: with the same number of threads the same bits in any process.
+
+        Args:
+            images: uint8 [N, C, H, W], see `prepare_images`.
+            batch: how many at a time; another number may round otherwise.
+
+        Returns:
+            float32 [N, classes].
+
+        Raises:
+            StudyError: the images have another shape or type.
+        """
+        if not str(images.dtype).endswith("uint8") or tuple(images.shape) != (len(images), *self.input_shape):
+            shape = ", ".join(map(str, self.input_shape))
+            raise StudyError(
+                f"images must be uint8 [N, {shape}] for {self.family}, but got {images.dtype} {list(images.shape)}"
+            )
+        device = next(self.model.parameters()).device
+        mean, deviation = (values.to(device) for values in self.normalisation())
+        found = [torch.empty(0, len(self.classes))]
+        for start in range(0, len(images), batch):
+            part = images[start : start + batch]
+            # A copy, as arrays may be read-only or turned over; of a batch, as they may be larger than the memory.
+            tensor = torch.from_numpy(np.array(part, order="C")) if isinstance(part, np.ndarray) else part
+            floats = tensor.to(device).to(torch.float32, memory_format=torch.channels_last)
+            found.append(self.model((floats - mean) / deviation).cpu())
+        return torch.cat(found).numpy()
+
+    def probabilities(
+        self, images: NDArray[np.uint8] | Tensor, *, batch: int = VALIDATION_BATCH
+    ) -> NDArray[np.float32]:
+        """The probability of each class, float32 [N, classes]; arguments and errors as for `logits`."""
+        return torch.from_numpy(self.logits(images, batch=batch)).softmax(dim=1).numpy()
+
+    def prepare_images(self, images: Sequence[AnyImage] | NDArray[Any]) -> NDArray[np.uint8]:
+        """Images of any size and mode as the network takes them: converted as the training's images were.
+
+        The largest centred part of the right shape is resized, also where the study took its images as they come; what
+        has the right size already is left alone. A JPEG that Pillow has opened but not decoded is decoded at a smaller
+        size, as in training, and stays smaller.
+
+        Args:
+            images: one after the other; they need not have the same size.
+
+        Returns:
+            uint8 [N, C, H, W].
+
+        Raises:
+            StudyError: what is given is no image, or holds values outside 0 to 255.
+        """
+        prepared = [self._prepared(image, position) for position, image in enumerate(images)]
+        return np.stack(prepared) if prepared else np.empty((0, *self.input_shape), dtype=np.uint8)
+
+    def _prepared(self, image: AnyImage, position: int) -> NDArray[np.uint8]:
+        channels, height, width = self.input_shape
+        grey, image_size = channels == 1, self.configuration["data"].get("image_size")
+        if isinstance(image, Path):
+            pixels = read_image(image, grey=grey, image_size=image_size)
+        else:
+            opened = image if isinstance(image, Image.Image) else picture(image)
+            try:
+                pixels = pixels_of(opened, grey=grey, image_size=image_size)
+            except Exception as error:  # noqa: BLE001 - Pillow's readers raise whatever broken bytes lead to
+                pixels = Unreadable(str(error))
+        if isinstance(pixels, Unreadable):
+            name = image if isinstance(image, Path) else f"image {position}"
+            raise StudyError(f"{name} cannot be read: {pixels.reason}")
+        if pixels.shape[1:] == (height, width):
+            return pixels
+        flat = Image.fromarray(pixels[0] if grey else pixels.transpose(1, 2, 0))
+        fitted = np.asarray(ImageOps.fit(flat, (width, height), Image.Resampling.BICUBIC))
+        return fitted[np.newaxis] if grey else fitted.transpose(2, 0, 1)
+
+
+def picture(pixels: NDArray[Any]) -> Image.Image:
+    """An array as Pillow's image.
+
+    Args:
+        pixels: integers in 0 to 255, [H, W] or [H, W, 1] for grey, [H, W, 3] for RGB, [H, W, 4] with transparency.
+
+    Raises:
+        StudyError: another type or shape, or other values.
+    """
+    if not np.issubdtype(pixels.dtype, np.integer):
+        raise StudyError(f"images must hold integers from 0 to 255, but got {pixels.dtype}")
+    if len(pixels.shape[:2]) < len("HW") or pixels.shape[2:] not in {(), (1,), (3,), (4,)} or not pixels.size:
+        raise StudyError(f"an image must be [H, W] or [H, W, 1, 3 or 4], but got {list(pixels.shape)}")
+    if pixels.min() < 0 or pixels.max() >= GREY_LEVELS:
+        raise StudyError(f"images must hold integers from 0 to 255, but got {pixels.min()} to {pixels.max()}")
+    return Image.fromarray((pixels[:, :, 0] if pixels.shape[2:] == (1,) else pixels).astype(np.uint8))
+
+
+def save_folder(
+    folder: Path, *, state: Mapping[str, Tensor], configuration: Mapping[str, Any], code: bytes | None = None
+) -> None:
+    """Write what `load_folder` reads.
+
+    Args:
+        folder: made when it is not there.
+        state: the network's state dict.
+        configuration: of the training; values of JSON.
+        code: the file with somebody's own network, which the configuration names.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, folder / WEIGHTS_FILE)
+    (folder / CONFIGURATION_FILE).write_text(json.dumps(configuration, indent=2), encoding="utf-8")
+    if code is not None:
+        (folder / SOURCE_FOLDER).mkdir(exist_ok=True)
+        (folder / SOURCE_FOLDER / configuration["source"]["file"]).write_bytes(code)
+
+
+def load_folder(folder: Path, *, run_source: str | None = None) -> Champion:
+    """A champion from a folder with weights and configuration; pretrained weights are not looked for.
+
+    Args:
+        folder: what `save_folder` wrote.
+        run_source: the name of the recorded file with somebody's own network, which is then run. Without it such a
+            network is built where its own file is at hand, as it was recorded; code that came with weights never runs
+            unasked.
+
+    Raises:
+        NothingStoredError: one of the two files is not there.
+        OwnSourceError: the code of somebody's own network is not at hand, and was not asked for.
+        StudyError: one is broken, or they do not fit each other.
+    """
+    configuration = read_configuration(folder)
+    channels, height, width = configuration["input"]
+    try:
+        # Building a network draws random numbers, and those that are drawn belong to the caller.
+        with torch.random.fork_rng(devices=[]):
+            made = _network(folder, configuration, run_source)
+            model = made((channels, height, width), len(configuration["classes"]), **configuration["model"])
+    except OwnSourceError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise StudyError(f"{folder / CONFIGURATION_FILE} describes no network: {error}") from None
+    model.load_state_dict(_weights(folder, model))
+    model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    return Champion(configuration=configuration, model=model.eval())
+
+
+def _network(folder: Path, configuration: Mapping[str, Any], run_source: str | None) -> type[nn.Module]:
+    """The class of a champion's network.
+
+    Raises:
+        OwnSourceError: it is somebody's own, and its code may not be run or cannot.
+        ArchitectureError: there is no such architecture.
+    """
+    name, source = str(configuration["architecture"]), configuration.get("source")
+    if not is_own_architecture(name):
+        return architecture(name)
+    what = f"{configuration['family']} of {configuration['study']} is {name}, somebody's own network"
+    if source is None:
+        raise OwnSourceError(f"{what}, whose code was not recorded")
+    file, digest = source["file"], source["sha256"]
+    if run_source is None:
+        try:
+            return architecture(name, source=digest)
+        except OwnArchitectureError as error:
+            raise OwnSourceError(
+                f"{what}, and {error}. The recorded code, {SOURCE_FOLDER}/{file} beside the weights, is run when it is "
+                f"named: --run-source {file}, or run_source={file!r}"
+            ) from None
+    if run_source != file:
+        raise OwnSourceError(f"{what}: its recorded code is called {file}, but --run-source names {run_source!r}")
+    try:
+        return own_class(name, source=digest, file=folder / SOURCE_FOLDER / file)
+    except OwnArchitectureError as error:
+        raise OwnSourceError(f"{what}: {error}") from None
+
+
+def read_configuration(folder: Path) -> dict[str, Any]:
+    """The configuration in a champion's folder.
+
+    Raises:
+        NothingStoredError: there is none.
+        StudyError: it is broken.
+    """
+    path = folder / CONFIGURATION_FILE
+    try:
+        configuration = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise NothingStoredError(f"there is no champion in {folder}: {CONFIGURATION_FILE} is missing") from None
+    except (OSError, ValueError) as error:
+        raise StudyError(f"{path} cannot be read: {error}") from None
+    try:
+        Recorded.model_validate(configuration)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the whole"
+        raise StudyError(f"{path} is no champion's configuration: {place}: {first['msg']}") from None
+    return configuration
+
+
+def _weights(folder: Path, model: nn.Module) -> dict[str, Tensor]:
+    """The weights in a folder, which must be those of the network."""
+    path = folder / WEIGHTS_FILE
+    if not path.is_file():
+        raise NothingStoredError(f"there is no champion in {folder}: {WEIGHTS_FILE} is missing")
+    try:
+        weights = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise StudyError(f"{path} cannot be read: {error}") from None
+    shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    different = sorted(name for name in shapes.keys() | wanted.keys() if shapes.get(name) != wanted.get(name))
+    if different:
+        raise StudyError(
+            f"{path} does not fit {CONFIGURATION_FILE} beside it: {len(different)} weights differ, first {different[0]}"
+        )
+    return weights

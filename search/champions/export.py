@@ -1,0 +1,136 @@
+"""A champion as an ONNX file, from raw pixels to logits, checked against torch before it is left anywhere."""
+
+import json
+import logging
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
+import torch
+from torch import Tensor, nn
+
+from ..errors import StudyError
+from .champion import Champion
+
+TOLERANCE = 1e-4
+"""Largest difference to torch's logits, relative to the largest of them."""
+
+# One image, as a page sends it, and a number of images that the network was not traced with.
+CHECKED_BATCHES = (1, 5)
+TRACED_BATCH = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """A file that was written.
+
+    Args:
+        path: of the file.
+        size_bytes: of the file.
+        difference: the largest one to torch's logits on random images, relative to the largest logit.
+        batches: how many images at a time were compared.
+    """
+
+    path: Path
+    size_bytes: int
+    difference: float
+    batches: tuple[int, ...]
+
+
+class NormalisedModel(nn.Module):
+    """A champion's network with what comes before it.
+
+    Args:
+        champion: whose network it is.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, champion: Champion) -> None:
+        super().__init__()
+        self.model = champion.model
+        mean, deviation = champion.normalisation()
+        self.register_buffer("mean", mean)
+        self.register_buffer("deviation", deviation)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map uint8 [N, C, H, W] to logits [N, classes]."""
+        return self.model((images.to(torch.float32) - self.mean) / self.deviation)
+
+
+def export(champion: Champion, path: Path) -> Exported:
+    """Write a champion as ONNX: input `images` uint8 [N, C, H, W] for any N, output `logits` float32 [N, classes].
+
+    The file's metadata says `classes` (JSON), `study`, `family` and `image_size` (JSON, height and width in pixels).
+
+    Args:
+        champion: on the CPU.
+        path: of the file, replaced when it is there.
+
+    Raises:
+        StudyError: the folder is not there, or ONNX Runtime's logits are not torch's; nothing is written then.
+    """
+    if not path.parent.is_dir():
+        raise StudyError(f"{path} cannot be written: there is no folder {path.parent}")
+    if path.is_dir():
+        raise StudyError(f"{path} cannot be written: it is a folder")
+    content = _onnx(champion)
+    difference = max(_difference(champion, content, batch) for batch in CHECKED_BATCHES)
+    if not difference < TOLERANCE:  # NaN is not
+        raise StudyError(
+            f"nothing was exported: the logits of ONNX Runtime differ from torch's by {difference:.2g} of the largest, "
+            f"and {TOLERANCE:g} is allowed"
+        )
+    try:
+        with TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as scratch:
+            # Beside its place, so that whoever reads the file sees the old one or the whole new one.
+            written = Path(scratch) / path.name
+            written.write_bytes(content)
+            written.replace(path)
+    except OSError as error:
+        raise StudyError(f"{path} cannot be written: {error.strerror}") from None
+    return Exported(path=path, size_bytes=len(content), difference=difference, batches=CHECKED_BATCHES)
+
+
+def _onnx(champion: Champion) -> bytes:
+    channels, height, width = champion.input_shape
+    images = torch.zeros(TRACED_BATCH, channels, height, width, dtype=torch.uint8)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # torch's exporter calls what torch itself has deprecated
+        program = torch.onnx.export(
+            NormalisedModel(champion).eval(),
+            (images,),
+            dynamo=True,
+            input_names=["images"],
+            output_names=["logits"],
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            verbose=False,
+        )
+    assert program is not None  # noqa: S101 - torch gives none where a file was named
+    proto: Any = program.model_proto
+    onnx.helper.set_model_props(
+        proto,
+        {
+            "classes": json.dumps(champion.classes),
+            "study": champion.study,
+            "family": champion.family,
+            "image_size": json.dumps([height, width]),
+        },
+    )
+    return proto.SerializeToString()
+
+
+def _difference(champion: Champion, content: bytes, batch: int) -> float:
+    """The largest difference between the logits of random images, relative to the largest of torch's."""
+    images = np.random.default_rng(batch).integers(0, 256, (batch, *champion.input_shape), dtype=np.uint8)
+    session: Any = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    (found,) = session.run(["logits"], {"images": images})
+    expected = champion.logits(images)
+    return float(np.abs(found - expected).max() / max(np.abs(expected).max(), np.finfo(np.float32).tiny))

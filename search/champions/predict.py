@@ -1,0 +1,111 @@
+"""What a champion makes of image files."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...datasets.folders.class_folders import SUFFIXES
+from ...datasets.store.decoding import all_cores, mapped, pillow_warnings_settled
+from ..errors import StudyError
+from .champion import Champion
+
+BATCH = 64
+RANKS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What a champion makes of one image.
+
+    Args:
+        file: where the image is.
+        ranking: the most probable classes with their probabilities in [0, 1], the best first.
+    """
+
+    file: Path
+    ranking: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadableImage:
+    """An image that could not be read.
+
+    Args:
+        file: where it is.
+        reason: in one line, with the file's name.
+    """
+
+    file: Path
+    reason: str
+
+
+def image_files(paths: Sequence[Path]) -> list[Path]:
+    """All files that are named, and all images in folders that are named, at any depth; each once.
+
+    Args:
+        paths: files, whatever they are called, and folders, of which files with an image's suffix are taken.
+
+    Raises:
+        StudyError: a path at which there is nothing, or a folder without an image.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+            if not inside:
+                raise StudyError(f"there is no image in {path}: looked for {', '.join(sorted(SUFFIXES))}")
+            found += inside
+        elif path.exists():
+            found.append(path)
+        else:
+            raise StudyError(f"there is no file or folder {path}")
+    return list(dict.fromkeys(found))
+
+
+def predict(champion: Champion, files: Sequence[Path]) -> Iterator[Prediction | UnreadableImage]:
+    """The most probable classes of each image, in the order of the files, batch by batch.
+
+    Args:
+        champion: a model.
+        files: images of any size and mode.
+    """
+
+    def prepared(file: Path) -> NDArray[np.uint8] | UnreadableImage:
+        try:
+            return champion.prepare_images([file])
+        except StudyError as error:
+            return UnreadableImage(file=file, reason=str(error))
+
+    with all_cores() as pool:
+        for start in range(0, len(files), BATCH):
+            batch = files[start : start + BATCH]
+            with pillow_warnings_settled():
+                images = mapped(pool, prepared, batch)
+            yield from _answers(champion, batch, images)
+
+
+def ranking_of(classes: Sequence[str], probabilities: NDArray[np.float32], count: int) -> tuple[tuple[str, float], ...]:
+    """The most probable classes with their probabilities, the best first; of equals the first one.
+
+    Args:
+        classes: their names.
+        probabilities: float32 [classes].
+        count: how many at most.
+    """
+    best: list[int] = np.argsort(-probabilities, kind="stable")[:count].tolist()
+    return tuple((classes[index], float(probabilities[index])) for index in best)
+
+
+def _answers(
+    champion: Champion, files: Sequence[Path], images: Sequence[NDArray[np.uint8] | UnreadableImage]
+) -> Iterator[Prediction | UnreadableImage]:
+    readable = [image for image in images if not isinstance(image, UnreadableImage)]
+    rows = iter(champion.probabilities(np.concatenate(readable)) if readable else ())
+    for file, image in zip(files, images, strict=True):
+        if isinstance(image, UnreadableImage):
+            yield image
+            continue
+        yield Prediction(file=file, ranking=ranking_of(champion.classes, next(rows), RANKS))

@@ -1,0 +1,1 @@
+"""The search: proposes configurations, dispatches them, records epochs, prunes."""

@@ -1,0 +1,131 @@
+"""Whether a study can be trained: every name, key and value against what samplers, training and architectures take."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...architectures import ArchitectureError, architecture, is_own_architecture
+from ...architectures.transfer import Transferable
+from ...datasets import dataset_infos, is_own_dataset
+from ..errors import StudyError, unknown
+from ..study.signature import Parameter, keyword_parameters
+from ..study.study import Data, Family, Study
+from ..training import TrainingConfig, split_settings
+from .strategies import check_strategies
+
+
+def check_study(study: Study) -> None:
+    """Check all that can be checked before any image is read.
+
+    Raises:
+        StudyError: an unknown data set, architecture, hyperparameter, sampler or pruner, a value that is not taken, or
+            images that an architecture cannot take.
+    """
+    check_strategies(study)
+    shape = known_shape(study.data)
+    for family in study.families:
+        _check_values(family)
+        if shape is not None and not is_own_architecture(family.architecture):
+            check_models(family, *shape)
+
+
+def check_models(family: Family, input_shape: tuple[int, int, int], classes: int) -> None:
+    """Build the family's network, without memory, at every corner of its space.
+
+    Somebody's own network is built for good there, and must keep to what every architecture keeps to.
+
+    Args:
+        family: whose values are known to be taken one by one.
+        input_shape: channels, height, width.
+        classes: number of classes.
+
+    Raises:
+        StudyError: the network cannot be built, e.g. because the images are too small for it.
+    """
+    import torch
+
+    from ...architectures.contract import check_contract
+
+    build = architecture(family.architecture)
+    is_own = is_own_architecture(family.architecture)
+    for settings in _corners(family):
+        _, model = split_settings(settings)
+        try:
+            if is_own:
+                check_contract(family.architecture, build, input_shape, classes, model)
+            else:
+                with torch.device("meta"):
+                    build(input_shape, classes, **model)
+        except (ValueError, RuntimeError) as error:
+            raise StudyError(f"family {family.name!r}: {error}") from None
+
+
+def check_weights(family: Family, input_shape: tuple[int, int, int], classes: int) -> None:
+    """Fetch the family's pretrained weights once, where it has any, before several workers ask for them.
+
+    Raises:
+        StudyError: they can neither be found nor downloaded, or do not fit.
+    """
+    build = architecture(family.architecture)
+    if not issubclass(build, Transferable):
+        return
+    _, model = split_settings({**family.options, **(family.start[0] if family.start else {})})
+    try:
+        build(input_shape, classes, **model).load_pretrained()
+    except ValueError as error:
+        raise StudyError(f"family {family.name!r}: {error}") from None
+
+
+def hyperparameters(name: str) -> dict[str, Parameter]:
+    """All that a family of this architecture may fix or search: what training takes, then what the architecture takes.
+
+    Raises:
+        StudyError: no such architecture, or one whose hyperparameter has the name of one of the training.
+    """
+    try:
+        own = keyword_parameters(architecture(name))
+    except ArchitectureError as error:
+        raise StudyError(str(error)) from None
+    training = keyword_parameters(TrainingConfig)
+    both = [parameter for parameter in own if parameter in training]
+    if both:
+        raise StudyError(f"{name} must not take {both[0]!r}, which the training takes: give it another name")
+    return {**training, **own}
+
+
+def known_shape(data: Data) -> tuple[tuple[int, int, int], int] | None:
+    """Input shape and number of classes, where they are known without reading the images.
+
+    Raises:
+        StudyError: unknown data set.
+    """
+    if is_own_dataset(data.name):
+        return None
+    infos = {info.name.split(":")[0]: info for info in dataset_infos()}
+    key = data.name.split(":")[0]
+    if key not in infos:
+        raise StudyError(unknown("data set", key, [info.name for info in infos.values()]))
+    info = infos[key]
+    side = data.image_size or info.image_size
+    if side is None:
+        return None
+    # Any number of channels and classes shows whether the size fits.
+    return (info.channels or 3, side, side), info.classes or 2
+
+
+def _check_values(family: Family) -> None:
+    known = hyperparameters(family.architecture)
+    for name in [*family.options, *family.space]:
+        if name not in known:
+            raise StudyError(f"family {family.name!r}: {unknown('hyperparameter', name, known)}")
+    try:
+        for settings in _corners(family):
+            for name, value in settings.items():
+                known[name].check(value)
+    except StudyError as error:
+        raise StudyError(f"family {family.name!r}: {error}") from None
+
+
+def _corners(family: Family) -> list[Mapping[str, Any]]:
+    """Configurations that stand for all: the start ones, and each hyperparameter at each of its corners."""
+    single = [{name: value} for name, distribution in family.space.items() for value in distribution.corners()]
+    return [{**family.options, **values} for values in ({}, *family.start, *single)]

@@ -1,0 +1,77 @@
+"""What a study may use of the machine: devices, workers, threads."""
+
+import os
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from joblib import cpu_count  # pyright: ignore[reportMissingTypeStubs]
+
+from ..errors import StudyError
+from . import InlineLauncher, Launcher, ProcessLauncher
+
+LauncherName = Literal["processes", "inline"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What a study may use of the machine.
+
+    Args:
+        launcher: processes, or inline for one job at a time in this process.
+        device: auto, cpu, cuda, or a torch device such as cuda:1.
+        workers: jobs at once; None for as many as there are cores, or GPUs.
+        threads: torch threads of each worker; None for an equal share of the cores.
+    """
+
+    launcher: LauncherName = "processes"
+    device: str = "auto"
+    workers: int | None = None
+    threads: int | None = None
+
+
+def devices_of(machine: Machine, *, most: int) -> tuple[str, ...]:
+    """One device for each worker: as many as there are GPUs or cores, no more than there are trials.
+
+    Raises:
+        StudyError: a device that this machine has not.
+    """
+    import torch
+
+    gpus = torch.cuda.device_count()
+    name = machine.device
+    if name == "auto":
+        name = "cuda" if gpus else "cpu"
+    if name == "cpu":
+        return ("cpu",) * _bounded(machine, cpu_count(), most)
+    match = re.fullmatch(r"cuda(?::(\d+))?", name)
+    if match is None:
+        raise StudyError(f"--device must be auto, cpu, cuda or cuda:N, but got {name!r}")
+    if int(match[1] or 0) >= gpus:
+        raise StudyError(f"--device {name}: torch can use {gpus} CUDA devices on this machine")
+    if match[1] is None:
+        return tuple(f"cuda:{index % gpus}" for index in range(_bounded(machine, gpus, most)))
+    return (name,) * _bounded(machine, 1, most)
+
+
+@contextmanager
+def launcher_of(machine: Machine, devices: tuple[str, ...]) -> Generator[Launcher]:
+    """The launcher with its workers, which end with the block."""
+    # cuBLAS is deterministic only with a fixed workspace, which it reads from here when it starts.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    threads = machine.threads or max(1, cpu_count() // len(devices))
+    launcher: Launcher
+    if machine.launcher == "inline":
+        launcher = InlineLauncher(device=devices[0], threads=threads)
+    else:
+        launcher = ProcessLauncher(devices=devices, threads=threads)
+    try:
+        yield launcher
+    finally:
+        launcher.close()
+
+
+def _bounded(machine: Machine, default: int, most: int) -> int:
+    return 1 if machine.launcher == "inline" else min(machine.workers or default, most)

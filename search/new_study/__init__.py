@@ -1,0 +1,1 @@
+"""A study written for a folder of images."""

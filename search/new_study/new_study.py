@@ -1,0 +1,213 @@
+"""A new study on a folder of images: planned from what is in the folder, measured on this machine, checked, written."""
+
+import os
+import re
+import shlex
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...datasets import DataError
+from ...datasets.folders.new_file import write_new
+from ...datasets.folders.sealing import check_search, split_off_test
+from ...datasets.folders.survey import FolderSurvey, survey_folder
+from ...datasets.folders.test_list import write_test_list
+from ..errors import StudyError
+from ..study.lookup import load_study, shipped_studies
+from ..study.study import Study
+from .proposal import propose, validation_share, wants_transfer
+from .study_text import Draft, Estimate, study_text
+
+MODELS = 3
+"""Of each family, that `optrack retrain` trains unless told otherwise."""
+
+MOST_TRIALS = 1_000
+"""As good as any number of them for the question how many run at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The file to be written, and the images as they were typed.
+
+    Args:
+        file: where to.
+        images: the folder.
+    """
+
+    file: Path
+    images: Path
+
+    @property
+    def study(self) -> str:
+        """The study's name, from the file's; empty where nothing of that can stand in a name."""
+        return re.sub(r"[^A-Za-z0-9_.-]+", "_", self.file.stem).strip("_.-")[:64]
+
+    @property
+    def run_command(self) -> str:
+        """What is typed next."""
+        return f"optrack run {shlex.quote(str(self.file))}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What is in the folder, and what is to be done about it.
+
+    Args:
+        survey: with the test images set aside that are to be listed.
+        group_pattern: which images belong together; None for no groups.
+        to_list: images that are to be listed as test images; None where they are set aside already.
+        doubts: what people should know, one sentence each.
+    """
+
+    survey: FolderSurvey
+    group_pattern: str | None
+    to_list: tuple[str, ...] | None
+    doubts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewStudy:
+    """A study that is planned and not written yet.
+
+    Args:
+        text: of the file.
+        study: what the text says.
+        estimate: how long it will take.
+        missing: which pretrained weights are missing and where to put them; None where none are.
+    """
+
+    text: str
+    study: Study
+    estimate: Estimate
+    missing: str | None
+
+
+def check_target(target: Target) -> None:
+    """Check that a study can be written there.
+
+    Raises:
+        StudyError: it cannot, or not under that name.
+    """
+    file = target.file
+    if file.suffix != ".py":
+        raise StudyError(f"a study is a Python file: its name must end with .py, but got {str(file)!r}")
+    if os.path.lexists(file):
+        raise StudyError(f"{str(file)!r} is there already, and nothing is written over it: give another name")
+    if not file.parent.is_dir():
+        raise StudyError(f"there is no folder {str(file.parent)!r} to write {file.name} into")
+    if not target.study:
+        raise StudyError(f"a study is called as its file, so {file.name!r} must have a letter or digit before .py")
+    if target.study in shipped_studies():
+        raise StudyError(f"{target.study!r} is the name of a study that comes with optrack: give the file another one")
+
+
+def look(images: Path, group_pattern: str | None) -> Findings:
+    """Look at a folder of images, and choose test images where it has none; nothing is written.
+
+    Args:
+        images: the folder.
+        group_pattern: which images belong together; None for what the names suggest, if that can be kept.
+
+    Raises:
+        DataError: the folder cannot be trained on as it is.
+    """
+    survey = survey_folder(images)
+    if group_pattern is not None or survey.groups is None:
+        return _set_aside(survey, group_pattern, ())
+    try:
+        return _set_aside(survey, survey.groups.pattern, ())
+    except DataError as error:
+        doubt = f"the names suggest groups ({survey.groups.reason}), but the study does without: {error}"
+        return _set_aside(survey, None, (doubt,))
+
+
+def plan_study(findings: Findings, target: Target) -> NewStudy:
+    """Propose a study, measure what it costs, and give it as many trials as fit.
+
+    Args:
+        findings: in the folder.
+        target: where it is to be written.
+
+    Raises:
+        StudyError: no network can take the images.
+    """
+    # Torch takes seconds to import, and what is wrong with a folder should be said before that.
+    from ..launchers.machine import Machine, devices_of
+    from .estimate import Workload
+    from .speed import measured_speeds
+    from .transfer_weights import TransferWeights, transfer_weights
+
+    survey = findings.survey
+    weights = transfer_weights() if wants_transfer(survey) else TransferWeights(architecture=None, missing=None)
+    devices = devices_of(Machine(), most=MOST_TRIALS)
+    proposal = propose(survey, transfer=weights.architecture, blocks=_blocks(weights.architecture), device=devices[0])
+    draft = Draft(
+        study=target.study,
+        images=str(target.images),
+        run_command=target.run_command,
+        survey=survey,
+        proposal=proposal,
+        group_pattern=findings.group_pattern,
+        missing=weights.missing,
+    )
+    # The families are read from the text, so that what is measured is what is written.
+    families = _loaded(study_text(draft, None), target).families
+    shape = (1 if survey.grey else 3, proposal.image_size, proposal.image_size)
+    train, validation = proposal.split(survey)
+    workload = Workload(
+        speeds=measured_speeds(families, shape, len(survey.classes), device=devices[0]),
+        epochs=proposal.epochs,
+        train_images=train,
+        validation_images=validation,
+        workers=len(devices),
+    )
+    trials = workload.fitting_trials()
+    estimate = Estimate(
+        trials=trials,
+        run_seconds=workload.run_seconds(trials),
+        retrain_seconds=workload.retrain_seconds(MODELS),
+        workers=workload.workers,
+    )
+    text = study_text(draft, estimate)
+    return NewStudy(text=text, study=_loaded(text, target), estimate=estimate, missing=weights.missing)
+
+
+def write_study(new: NewStudy, findings: Findings, target: Target) -> None:
+    """Write the file, and the list of test images before it where there is to be one; both or none.
+
+    Raises:
+        DataError: one is there by now, or cannot be written.
+    """
+    listed = None if findings.to_list is None else write_test_list(findings.survey.folder, findings.to_list)
+    try:
+        write_new(target.file, new.text)
+    except BaseException:
+        if listed is not None:
+            listed.unlink(missing_ok=True)
+        raise
+
+
+def _set_aside(survey: FolderSurvey, group_pattern: str | None, doubts: tuple[str, ...]) -> Findings:
+    paths = None if survey.sealed else split_off_test(survey.folder, group_pattern)
+    left = survey if paths is None else survey.with_test(paths)
+    check_search(survey.folder, paths, validation=validation_share(left), group_pattern=group_pattern)
+    return Findings(survey=left, group_pattern=group_pattern, to_list=paths, doubts=doubts)
+
+
+def _blocks(name: str | None) -> int:
+    """How many feature blocks a transfer architecture has: what its signature says, all of which train by default."""
+    from ..coordinator.checks import hyperparameters
+
+    return 0 if name is None else int(str(hyperparameters(name)["trainable_blocks"].default))
+
+
+def _loaded(text: str, target: Target) -> Study:
+    """The study that a text says, as `optrack run` will read it."""
+    from ..coordinator.checks import check_study
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / f"{target.study}.py"
+        file.write_bytes(text.encode(errors="surrogateescape"))
+        study = load_study(str(file)).study
+    check_study(study)
+    return study

@@ -1,0 +1,189 @@
+"""What a first study on a folder of images should look like, from what is in the folder. Pure: it looks at nothing."""
+
+import math
+import re
+from dataclasses import dataclass
+
+from ...datasets.folders.survey import FolderSurvey
+
+# What an epoch may cost decides: at most so many images to search with, and the side that they get. Pretrained networks
+# do best at the 224 pixels that they come from, also where images must be enlarged for it: MobileNetV2's features told
+# 396 photographs of 160 pixels apart in 84 % (128), 90 % (160), 93 % (192) and 94 % (224).
+TRANSFER_SIZES = {"cpu": ((1_000, 224), (2_500, 192), (6_000, 160), (20_000, 128)), "cuda": ((50_000, 224),)}
+SMALLEST_TRANSFER_SIZE = {"cpu": 96, "cuda": 160}
+PRETRAINED_SIZE = 224
+PHOTOGRAPH = 64
+"""Shorter side in pixels from which an image counts as a photograph, with something for pretrained features to find."""
+LARGEST_ENLARGEMENT = 2
+
+SCRATCH_SIZES = (16, 64)
+"""Smallest and largest side for networks from scratch alone; what LeNet needs, and what a core does quickly."""
+
+TRANSFER_EPOCHS, SCRATCH_EPOCHS = 8, 20
+LARGE = 10_000
+"""Training images from which fewer epochs do: each has steps enough."""
+
+BATCHES = (8, 256)
+LEAST_STEPS = 6
+"""Steps of an epoch at the largest batch size."""
+MOST_PIXELS = {"cpu": 64 * 160**2, "cuda": 256 * 224**2}
+"""Of a batch: a pretrained network that is trained whole keeps about 1.5 kB for each of them, on every worker."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """A pretrained network.
+
+    Args:
+        architecture: its name.
+        most_blocks: how many of its last feature blocks may train at most.
+    """
+
+    architecture: str
+    most_blocks: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Small:
+    """A small convolutional network from scratch (`convnet`).
+
+    Args:
+        depth: blocks, each of which halves the image.
+        filters_1: of the first block.
+        filters_2: of the others: least, first and most.
+    """
+
+    depth: int
+    filters_1: int
+    filters_2: tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """What to search, but for the number of trials.
+
+    Args:
+        image_size: side in pixels.
+        validation: share of the training part to validate on; None where the folder brings a validation part.
+        batch_sizes: ascending.
+        augmentation: a preset.
+        mirrored: whether it changes left and right.
+        small: the network from scratch.
+        lenet: whether LeNet is searched beside it.
+        transfer: the pretrained network; None where there is none, or images are too small for one.
+        epochs: of a trial that is not stopped.
+        patience: epochs without improvement after which a trial ends.
+    """
+
+    image_size: int
+    validation: float | None
+    batch_sizes: tuple[int, ...]
+    augmentation: str
+    mirrored: bool
+    small: Small
+    lenet: bool
+    transfer: Transfer | None
+    epochs: int
+    patience: int
+
+    def split(self, survey: FolderSurvey) -> tuple[int, int]:
+        """How many images there will be to train and to validate on."""
+        searched = survey.images("train", "validation")
+        validation = survey.images("validation") or math.ceil(searched * (self.validation or 0))
+        return searched - validation, validation
+
+
+def wants_transfer(survey: FolderSurvey) -> bool:
+    """Whether a pretrained network is worth while: images have as many pixels as a photograph."""
+    return survey.short_side >= PHOTOGRAPH
+
+
+def validation_share(survey: FolderSurvey) -> float:
+    """What share of the training part to validate on: more of few images, and of every class one at least.
+
+    Args:
+        survey: of the folder, test images set aside.
+    """
+    images = survey.images("train")
+    share = 0.25 if images < 1_000 else 0.2 if images < LARGE else 0.15  # noqa: PLR2004 - a table
+    fewest = min(survey.parts["train"].values())
+    return max(share, math.ceil(100 / fewest) / 100)
+
+
+def propose(survey: FolderSurvey, *, transfer: str | None, blocks: int, device: str) -> Proposal:
+    """A first study on a folder.
+
+    Args:
+        survey: of the folder, test images set aside.
+        transfer: a pretrained architecture whose weights are there; None where there is none.
+        blocks: how many feature blocks it has.
+        device: the torch device that will train.
+    """
+    kind = "cuda" if device.startswith("cuda") else "cpu"
+    pretrained = transfer if wants_transfer(survey) else None
+    searched = survey.images("train", "validation")
+    validation = None if "validation" in survey.parts else validation_share(survey)
+    train = survey.images("train") - math.ceil(searched * (validation or 0))
+    image_size = _scratch_size(survey) if pretrained is None else _transfer_size(survey, searched, kind)
+    epochs = SCRATCH_EPOCHS if pretrained is None else TRANSFER_EPOCHS
+    if train >= LARGE:
+        epochs = epochs * 2 // 3
+    mirrored = wants_transfer(survey) and not any(map(_tells_sides_apart, survey.classes))
+    return Proposal(
+        image_size=image_size,
+        validation=validation,
+        batch_sizes=_batch_sizes(train, image_size, kind),
+        augmentation="stl10" if mirrored else "rotation_jitter",
+        mirrored=mirrored,
+        small=_small(image_size),
+        lenet=pretrained is None,
+        transfer=None
+        if pretrained is None
+        else Transfer(architecture=pretrained, most_blocks=_most_blocks(train, blocks)),
+        epochs=epochs,
+        patience=max(4, epochs // 3),
+    )
+
+
+def _transfer_size(survey: FolderSurvey, images: int, kind: str) -> int:
+    sizes = [size for most, size in TRANSFER_SIZES[kind] if images <= most] + [SMALLEST_TRANSFER_SIZE[kind]]
+    # In steps of 32, by which these networks reduce an image.
+    return min(sizes[0], LARGEST_ENLARGEMENT * survey.short_side // 32 * 32)
+
+
+def _scratch_size(survey: FolderSurvey) -> int:
+    least, most = SCRATCH_SIZES
+    return min(max(survey.short_side // 4 * 4, least), most)
+
+
+def _batch_sizes(train: int, image_size: int, kind: str) -> tuple[int, ...]:
+    least, most = BATCHES
+    most = min(most, train // LEAST_STEPS, MOST_PIXELS[kind] // image_size**2)
+    largest = least
+    while largest * 2 <= most:
+        largest *= 2
+    # Smaller ones than 16 make batch norm's averages noisy, so they are for the smallest sets alone.
+    return tuple(size for size in (largest // 4, largest // 2, largest) if size >= min(16, largest))
+
+
+def _small(image_size: int) -> Small:
+    """Blocks down to about 5 pixels; few filters where the image is large, because the first blocks cost most."""
+    depth = max(1, round(math.log2(image_size / 5)))
+    if image_size > 2 * SCRATCH_SIZES[1]:
+        return Small(depth=depth, filters_1=8, filters_2=(16, 32, 64))
+    return Small(depth=depth, filters_1=32, filters_2=(32, 64, 128))
+
+
+def _most_blocks(train: int, blocks: int) -> int:
+    """The last third with few images: the first blocks cost most, and see edges and colours in any photograph."""
+    share = 1 / 3 if train < 1_000 else 2 / 3 if train < 5_000 else 1.0  # noqa: PLR2004 - a table
+    return max(1, math.floor(blocks * share))
+
+
+def _tells_sides_apart(name: str) -> bool:
+    """Whether a class's name says left or right, so that a mirrored image would have a wrong label.
+
+    >>> _tells_sides_apart("turn_left"), _tells_sides_apart("bright")
+    (True, False)
+    """
+    return re.search(r"(?<![a-z])(left|right)(?![a-z])", name.lower()) is not None

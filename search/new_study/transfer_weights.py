@@ -1,0 +1,67 @@
+"""Which pretrained network a new study can start from: one whose weights are here, or can be fetched."""
+
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from ...architectures import ArchitectureError, architecture
+from ...architectures.pretrained_weights import weights_file
+from ...architectures.torchvision_compat import get_model_weights
+from ...architectures.transfer import Transferable
+
+PREFERRED, OTHER = "mobilenet_v2", "resnet18"
+"""The first costs a fraction of the second on a CPU, and is taken unless the second one's weights alone are here."""
+
+PATIENCE_SECONDS = 10.0  # for a server that does not answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferWeights:
+    """What was found.
+
+    Args:
+        architecture: whose weights are here now; None where none are.
+        missing: what is missing and where to put it, in one line; None where nothing is.
+    """
+
+    architecture: str | None
+    missing: str | None
+
+
+def transfer_weights() -> TransferWeights:
+    """Look for pretrained weights in torch's cache, and try to fetch those of the small network if there are none."""
+    for name in (PREFERRED, OTHER):
+        if _is_here(name) and _problem(name) is None:
+            return TransferWeights(architecture=name, missing=None)
+    problem = _problem(PREFERRED)
+    return TransferWeights(architecture=PREFERRED if problem is None else None, missing=problem)
+
+
+def _is_here(name: str) -> bool:
+    """Whether a file of these weights is in torch's cache."""
+    url: str = get_model_weights(name).IMAGENET1K_V1.url
+    return weights_file(url).exists()
+
+
+def _problem(name: str) -> str | None:
+    """Load the weights as training will, which fetches what is not there; why that fails, or None."""
+    model = architecture(name)((3, 64, 64), 2, pretrained=True)
+    assert isinstance(model, Transferable)  # noqa: S101 - both are
+    try:
+        with _short_patience():
+            model.load_pretrained()
+    except ArchitectureError as error:
+        return str(error)
+    return None
+
+
+@contextmanager
+def _short_patience() -> Generator[None]:
+    """Inside, a server that does not answer is given up; torch's download knows no time limit of its own."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(PATIENCE_SECONDS)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

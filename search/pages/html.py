@@ -1,0 +1,63 @@
+"""HTML pages, most with figures: rendered with what all of them share, and written in one step."""
+
+import os
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from .look import TEMPLATE, Plot
+
+ROOM = Path(__file__).parent
+
+
+def render(template: Path, *, plots: Sequence[Plot] | None, nonce: str | None = None, **values: Any) -> str:
+    """A page that needs no network.
+
+    Args:
+        template: its file; what it includes lies beside it or in this room.
+        plots: the figures in the order in which the template lays them out; None for a page that never has any, which
+            so goes without the library that draws them.
+        nonce: what marks the page's own scripts and styles, where a header names it too; drawn without one.
+        **values: what the template shows besides; names and choices are other people's, so everything is escaped.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader([template.parent, ROOM]),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template.name).render(
+        look=TEMPLATE,
+        plots=plots,
+        plotly=None if plots is None else _library(),
+        nonce=nonce or secrets.token_urlsafe(16),
+        written=datetime.now().astimezone(),
+        **values,
+    )
+
+
+def _library() -> str:
+    """The script that draws figures."""
+    from plotly.offline import get_plotlyjs  # pyright: ignore[reportMissingTypeStubs]  heavy, untyped
+
+    return get_plotlyjs()
+
+
+def write(path: Path, page: str) -> None:
+    """Write a page; the folder is made, and a page that is there is replaced in one step.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        unfinished.write_text(page, encoding="utf-8")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,35 @@
+"""What a champion has learnt, as pictures that lie with its run: its filters, and what it makes of an image."""
+
+import torch
+
+from ...datasets import open_prepared
+from ..champions.champion import Champion
+from ..training import Job
+from ..training.images import resident
+from ..training.loop import make_model
+from ..training.randomness import Randomness
+from .images import feature_maps, filters, first_weights, png
+
+
+def champion_pictures(job: Job, champion: Champion) -> dict[str, bytes]:
+    """PNG files by their place among a run's artifacts; none for networks that have no such layers.
+
+    Args:
+        job: how the champion was trained; its seed gives the weights before training again.
+        champion: after it.
+    """
+    device = torch.device("cpu")
+    data = open_prepared(job.data)
+    with Randomness(job.seed, device, job.threads).active():
+        before = first_weights(make_model(job, resident(data, device)), champion.input_shape)
+    after = first_weights(champion.model, champion.input_shape)
+    mean, deviation = champion.normalisation()
+    # An image of the validation part: the test part stays closed.
+    maps = feature_maps(
+        champion.model, data.images[data.validation[0]], lambda images: (images.float() - mean) / deviation
+    )
+    found = {
+        "filters": None if before is None or after is None else filters(before, after),
+        "feature_maps": maps,
+    }
+    return {f"pictures/{name}.png": png(image) for name, image in found.items() if image is not None}

@@ -1,0 +1,73 @@
+"""A test's result as two artifacts: predictions per image in a compact array file, figures as JSON."""
+
+import io
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import TrackingError
+from .scores import confusion, per_class_accuracy
+from .values import TestResult
+
+PREDICTIONS_FILE = "test/predictions.npz"
+RESULT_FILE = "test/result.json"
+
+
+def encoded(result: TestResult, probabilities: NDArray[np.float32]) -> dict[str, bytes]:
+    """The artifacts of a test by file name.
+
+    Args:
+        result: the test's.
+        probabilities: float32 [N, C]; kept as float16, which is exact to a thousandth.
+    """
+    arrays = io.BytesIO()
+    np.savez_compressed(
+        arrays,
+        labels=result.labels,
+        predictions=result.predictions,
+        confidences=result.confidences,
+        probabilities=probabilities.astype(np.float16),
+    )
+    matrix = confusion(result.labels, result.predictions, len(result.classes))
+    by_class = per_class_accuracy(result.labels, result.predictions, len(result.classes))
+    figures: dict[str, Any] = {
+        "images": len(result.labels),
+        "accuracy": result.accuracy,
+        "loss": result.loss,
+        "calibration_error": result.calibration_error,
+        "digest": result.digest,
+        "classes": list(result.classes),
+        "class_accuracy": [None if np.isnan(value) else float(value) for value in by_class],
+        "confusion": matrix.tolist(),
+    }
+    return {PREDICTIONS_FILE: arrays.getvalue(), RESULT_FILE: json.dumps(figures, indent=2).encode()}
+
+
+def decoded(files: Mapping[str, bytes], *, openings: int) -> TestResult:
+    """The result that `encoded` wrote.
+
+    Args:
+        files: by name.
+        openings: how often the test part was opened for the model.
+
+    Raises:
+        TrackingError: the files are broken.
+    """
+    try:
+        figures: dict[str, Any] = json.loads(files[RESULT_FILE])
+        with np.load(io.BytesIO(files[PREDICTIONS_FILE])) as arrays:
+            return TestResult(
+                classes=tuple(figures["classes"]),
+                labels=arrays["labels"],
+                predictions=arrays["predictions"],
+                confidences=arrays["confidences"],
+                loss=figures["loss"],
+                calibration_error=figures["calibration_error"],
+                openings=openings,
+                digest=figures["digest"],
+            )
+    except Exception as error:  # noqa: BLE001 - zipfile and NumPy raise whatever broken bytes lead to
+        raise TrackingError(f"the recorded result of a test is broken: {error!r}") from None

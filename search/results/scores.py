@@ -1,0 +1,123 @@
+"""What predictions on test images say in figures: who is taken for whom, accuracy per class, calibration."""
+
+import math
+from dataclasses import dataclass
+from pkgutil import resolve_name
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import StudyError
+
+BINS = 15
+"""Equal parts of [0, 1] that confidences are sorted into, as in the tables of Guo et al. 2017."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReliabilityBin:
+    """The predictions whose confidences lie in one part of [0, 1].
+
+    Attributes:
+        confidence: Their mean confidence, in [0, 1].
+        accuracy: The share of them that is right, in [0, 1].
+        count: How many they are, at least 1.
+    """
+
+    confidence: float
+    accuracy: float
+    count: int
+
+
+def confusion(labels: NDArray[np.int64], predictions: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    """Counts which class is taken for which.
+
+    Args:
+        labels: int64 [N], the right classes, in [0, C).
+        predictions: int64 [N], the predicted classes, in [0, C).
+        classes: C.
+
+    Returns:
+        int64 [C, C]: a row for each right class, a column for each predicted one.
+
+    >>> confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), 3)
+    array([[1, 1, 0],
+           [0, 1, 0],
+           [0, 0, 0]])
+    """
+    confusion_matrix = resolve_name("sklearn.metrics:confusion_matrix")  # takes seconds to import
+    return confusion_matrix(labels, predictions, labels=np.arange(classes)).astype(np.int64)
+
+
+def per_class_accuracy(labels: NDArray[np.int64], predictions: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
+    """The share of each class's images that is recognised (recall).
+
+    Args:
+        labels: int64 [N], the right classes, in [0, C).
+        predictions: int64 [N], the predicted classes, in [0, C).
+        classes: C.
+
+    Returns:
+        float64 [C], in [0, 1]; NaN for a class without images.
+
+    >>> per_class_accuracy(np.array([0, 0, 1]), np.array([0, 1, 1]), 3)
+    array([0.5, 1. , nan])
+    """
+    recall_score = resolve_name("sklearn.metrics:recall_score")  # takes seconds to import
+    return recall_score(labels, predictions, labels=np.arange(classes), average=None, zero_division=np.nan)
+
+
+def reliability(
+    confidences: NDArray[np.floating], correct: NDArray[np.bool_], bins: int = BINS
+) -> tuple[ReliabilityBin, ...]:
+    """Accuracy against confidence, for a reliability diagram.
+
+    Args:
+        confidences: float [N], the probability of the predicted class, in [0, 1].
+        correct: bool [N], whether the prediction is right.
+        bins: Number of equal parts of [0, 1]; a confidence between two belongs to the upper one, and 1 to the last.
+
+    Returns:
+        The bins that hold anything, from low to high confidence.
+
+    Raises:
+        StudyError: A confidence lies outside [0, 1] or is NaN.
+    """
+    outside = confidences[~((confidences >= 0) & (confidences <= 1))]
+    if outside.size:
+        raise StudyError(f"confidences must lie in [0, 1], but got {outside[0]}: did the training diverge?")
+    binned_statistic = resolve_name("scipy.stats:binned_statistic")  # takes a second to import
+    summands = [confidences, correct, np.ones(confidences.shape)]
+    sums = binned_statistic(confidences, summands, statistic="sum", bins=bins, range=(0, 1)).statistic
+    return tuple(
+        ReliabilityBin(confidence=float(confidence / count), accuracy=float(right / count), count=int(count))
+        for confidence, right, count in sums.T
+        if count
+    )
+
+
+def expected_calibration_error(
+    confidences: NDArray[np.floating], correct: NDArray[np.bool_], bins: int = BINS
+) -> float:
+    """How far confidence and accuracy lie apart, on average over the predictions.
+
+    sum over bins of count / N * |accuracy - mean confidence| (Guo, Pleiss, Sun, Weinberger: "On Calibration of Modern
+    Neural Networks", ICML 2017, arXiv:1706.04599, eq. 3).
+
+    Args:
+        confidences: float [N], the probability of the predicted class, in [0, 1].
+        correct: bool [N], whether the prediction is right.
+        bins: Number of equal parts of [0, 1].
+
+    Returns:
+        The error, in [0, 1]; NaN without predictions.
+
+    Raises:
+        StudyError: A confidence lies outside [0, 1] or is NaN.
+
+    >>> expected_calibration_error(np.array([0.75, 0.75]), np.array([True, False]))
+    0.25
+    """
+    if not confidences.size:
+        return math.nan
+    filled = reliability(confidences, correct, bins=bins)
+    return math.fsum(part.count * abs(part.accuracy - part.confidence) for part in filled) / confidences.size

@@ -1,0 +1,166 @@
+"""What is known of a study after its search: the values that the verdict, the pictures and the report are made of."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..stores.optuna_store import StoredFamily
+from ..study.study import Reference, Study
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A configuration that a search found, and how its trial went.
+
+    Args:
+        family: name of the family.
+        trial: number of its trial.
+        architecture: a registered name.
+        params: the searched values.
+        settings: fixed and searched values together.
+        value: the study's metric in the best epoch.
+        epoch: the best epoch, from 1 on: how long the configuration is trained again.
+        epochs: all epochs of the trial: metrics by name, and the epoch's number.
+    """
+
+    family: str
+    trial: int
+    architecture: str
+    params: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    value: float
+    epoch: int
+    epochs: tuple[Mapping[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TestResult:
+    """One retrained model on the test images.
+
+    Args:
+        classes: names of the classes.
+        labels: int64 [N], the right classes.
+        predictions: int64 [N], the most probable classes.
+        confidences: float32 [N], the probability of the predicted class, in [0, 1].
+        loss: mean cross-entropy.
+        calibration_error: expected calibration error, in [0, 1].
+        openings: how often the test part was opened for this model.
+        digest: of the test part, in hexadecimal.
+    """
+
+    __test__ = False  # pytest takes it for a test otherwise
+
+    classes: tuple[str, ...]
+    labels: NDArray[np.int64]
+    predictions: NDArray[np.int64]
+    confidences: NDArray[np.float32]
+    loss: float
+    calibration_error: float
+    openings: int
+    digest: str
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """Bool [N], whether an image was recognised."""
+        return self.labels == self.predictions
+
+    @property
+    def accuracy(self) -> float:
+        """Share of images that were recognised, in [0, 1]."""
+        return float(self.correct.mean())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RetrainedModel:
+    """A family's best configuration, trained anew on training and validation images.
+
+    Args:
+        run_id: of its MLflow run.
+        number: which of the family's seeds, from 1 on; the first one is the champion that is registered.
+        seed: of initialisation, order of images and dropout.
+        trial: whose configuration it is.
+        seconds: wall-clock time of its epochs.
+        epochs: metrics of each epoch by name; there are none on validation images.
+        test: None before the test.
+    """
+
+    run_id: str
+    number: int
+    seed: int
+    trial: int
+    seconds: float
+    epochs: tuple[Mapping[str, float], ...]
+    test: TestResult | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FamilyResult:
+    """Everything that is known of a family; what is not there yet is None or empty.
+
+    Args:
+        stored: its trials.
+        candidate: the configuration that is, or is to be, retrained: the best one, or the one that a race confirmed.
+        raced: fresh validation values of the configurations that were raced, by trial number; empty without a race.
+        models: retrained under several seeds, the champion first.
+        parameters: number of parameters of the candidate's network.
+        latency_ms: median time for one image in milliseconds, where the champion was tested.
+        latency_device: what that was measured on, e.g. "one CPU thread".
+        version: of the champion in MLflow's registry.
+        pictures: PNG files of the champion by name: "misclassified", "filters", "feature_maps".
+    """
+
+    stored: StoredFamily
+    candidate: Candidate | None
+    raced: Mapping[int, Sequence[float]] = field(default_factory=dict[int, Sequence[float]])
+    models: tuple[RetrainedModel, ...] = ()
+    parameters: int | None = None
+    latency_ms: float | None = None
+    latency_device: str | None = None
+    version: str | None = None
+    pictures: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+
+    @property
+    def name(self) -> str:
+        """The family's name."""
+        return self.stored.name
+
+    @property
+    def reference(self) -> Reference | None:
+        """What somebody else reported for this family."""
+        return next((family.reference for family in self.stored.study.families if family.name == self.name), None)
+
+    @property
+    def champion(self) -> RetrainedModel | None:
+        """The model that is registered; the first seed's, as any choice among seeds by their test would be a leak."""
+        return self.models[0] if self.models else None
+
+    @property
+    def tests(self) -> tuple[TestResult, ...]:
+        """The results of all models that were tested."""
+        return tuple(model.test for model in self.models if model.test is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StudyResults:
+    """Everything that is known of a study.
+
+    Args:
+        study: as it was last run; it may name fewer families than are stored.
+        families: all that are stored, in the order in which they were begun.
+        data: digest and split_digest of the images, and the layout that they were found in.
+        versions: packages and their versions.
+        git_commit: of the folder in which the study was run; None where that was none of git's.
+        tracking_uri: where MLflow's records are.
+        storage: URL of Optuna's storage, without password.
+    """
+
+    study: Study
+    families: tuple[FamilyResult, ...]
+    data: Mapping[str, str]
+    versions: Mapping[str, str]
+    git_commit: str | None
+    tracking_uri: str
+    storage: str

@@ -1,0 +1,1 @@
+"""The sealed test: the only room that opens the test images."""

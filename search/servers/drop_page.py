@@ -1,0 +1,261 @@
+"""The page of `optrack serve`: what each family's champion makes of an image that is dropped on it."""
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from io import BytesIO
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from ...datasets.store.decoding import pillow_warnings_settled
+from ..champions.champion import Champion
+from ..champions.predict import ranking_of
+from ..errors import StudyError
+from ..pages.html import render
+from ..study.study import Reference
+
+RANKS = 5
+MIB = 2**20
+MOST_BYTES = 32 * MIB
+"""Of an image file; a photograph of 50 million pixels has half of that."""
+
+# Another page that the browser shows can have a name of its own lead to this machine, and ask under that name.
+HOSTS = ("127.0.0.1", "localhost")
+
+Part = Literal["validation", "test"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Served:
+    """A champion with what is known of it.
+
+    Args:
+        champion: a family's.
+        best: whether it is the study's winner.
+        test: its accuracy on the test images, in [0, 1]; None before the test.
+        reference: what somebody else reported for the family.
+    """
+
+    champion: Champion
+    best: bool = False
+    test: float | None = None
+    reference: Reference | None = None
+
+    @property
+    def family(self) -> str:
+        """Name of the family."""
+        return self.champion.family
+
+    @property
+    def accuracy(self) -> tuple[Part, float] | None:
+        """Its accuracy, and on what: the test images, else the validation images in the search; None if not known."""
+        if self.test is not None:
+            return "test", self.test
+        known = self.champion.configuration
+        if known.get("metric") == "val_accuracy" and isinstance(known.get("value"), float):
+            return "validation", known["value"]
+        return None
+
+    @property
+    def reported(self) -> tuple[Part, float] | None:
+        """What was reported elsewhere, on the same images as `accuracy` where that is known; None if nothing was."""
+        if self.reference is None:
+            return None
+        reported: dict[Part, float | None] = {"test": self.reference.test, "validation": self.reference.validation}
+        parts: list[Part] = ["test", "validation"]
+        if self.accuracy is not None and self.accuracy[0] == "validation":
+            parts.reverse()
+        return next(((part, value) for part in parts if (value := reported[part]) is not None), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a family's champion makes of an image.
+
+    Args:
+        family: name of the family.
+        ranking: the most probable classes with their probabilities in [0, 1], the best first.
+    """
+
+    family: str
+    ranking: tuple[tuple[str, float], ...]
+
+    @property
+    def label(self) -> str:
+        """The most probable class."""
+        return self.ranking[0][0]
+
+
+def answers(served: Sequence[Served], content: bytes) -> list[Answer]:
+    """What champions make of an image: to the bit what `optrack predict` says of the file.
+
+    Args:
+        served: the champions.
+        content: of an image file.
+
+    Raises:
+        StudyError: it cannot be read as an image.
+    """
+    prepared: dict[object, NDArray[np.uint8]] = {}
+    found: list[Answer] = []
+    for each in served:
+        champion = each.champion
+        # Decoding a photograph takes longer than recognising it, and most champions of a study want the same of it.
+        form = (champion.input_shape, champion.configuration["data"].get("image_size"))
+        if form not in prepared:
+            prepared[form] = _prepared(champion, content)
+        [probabilities] = champion.probabilities(prepared[form])
+        found.append(Answer(family=each.family, ranking=ranking_of(champion.classes, probabilities, RANKS)))
+    return found
+
+
+def _prepared(champion: Champion, content: bytes) -> NDArray[np.uint8]:
+    """An image file as a champion takes it, uint8 [1, C, H, W]."""
+    try:
+        # Not decoded here: how is up to the champion, which has large JPEG files decoded at a smaller size.
+        with pillow_warnings_settled(), Image.open(BytesIO(content)) as image:
+            return champion.prepare_images([image])
+    except UnidentifiedImageError:
+        reason = "its content is none of the formats that Pillow knows"
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        reason = f"it has more than {Image.MAX_IMAGE_PIXELS:,} pixels"
+    except StudyError as error:
+        reason = str(error).rpartition("cannot be read: ")[2]  # what goes before numbers the image
+    except Exception as error:  # noqa: BLE001 - Pillow's readers raise whatever broken bytes lead to
+        reason = str(error) or type(error).__name__
+    raise StudyError(f"This file cannot be read as an image: {reason}.")
+
+
+def agreement(found: Sequence[Answer]) -> list[tuple[str, list[str]]]:
+    """Who says the same: labels with their families, the most frequent label first, of equals the one said first.
+
+    >>> said = {"a": "cat", "b": "dog", "c": "dog"}
+    >>> agreement([Answer(family=family, ranking=((label, 0.9),)) for family, label in said.items()])
+    [('dog', ['b', 'c']), ('cat', ['a'])]
+    """
+    groups: dict[str, list[str]] = {}
+    for answer in found:
+        groups.setdefault(answer.label, []).append(answer.family)
+    return sorted(groups.items(), key=lambda group: -len(group[1]))
+
+
+def page_app(
+    study: str, served: Sequence[Served], *, missing: Sequence[str] = (), most_bytes: int = MOST_BYTES
+) -> Starlette:
+    """The page and what answers it, as an ASGI application.
+
+    `GET /` is the page. `POST /predict` takes the content of one image file, and answers in JSON with `families`, the
+    most probable classes of each, and `groups`, which of them say the same; or with `error`, a sentence.
+
+    Args:
+        study: name of the study.
+        served: its champions, at least one, in the order in which they are shown.
+        missing: names of families that have no champion yet.
+        most_bytes: how large an image file may be.
+    """
+    page = _Page(study, served, missing, most_bytes)
+    return Starlette(
+        routes=[Route("/", page.show), Route("/predict", page.predict, methods=["POST"])],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS, www_redirect=False)],
+    )
+
+
+class _Page:
+    """What `page_app` answers with; its arguments are that function's."""
+
+    def __init__(self, study: str, served: Sequence[Served], missing: Sequence[str], most_bytes: int) -> None:
+        self._study = study
+        self._served = served
+        self._missing = missing
+        self._most_bytes = most_bytes
+        self._one_at_a_time = asyncio.Lock()  # torch takes all cores for each, and Pillow's warnings are everybody's
+
+    async def show(self, _request: Request) -> Response:
+        """The page, with a nonce of its own that its policy names."""
+        nonce = secrets.token_urlsafe(16)
+        page = render(
+            Path(__file__).with_name("serve.html"),
+            plots=None,
+            nonce=nonce,
+            study=self._study,
+            served=self._served,
+            inputs={each.champion.input_shape for each in self._served},
+            sources=_sources(self._served),
+            missing=self._missing,
+            most_bytes=self._most_bytes,
+        )
+        policy = (
+            f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src blob: data:; "
+            "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        )
+        return HTMLResponse(page, headers={"Content-Security-Policy": policy, **_HEADERS})
+
+    async def predict(self, request: Request) -> Response:
+        """What the champions make of the image in the body, or a sentence that says why not."""
+        # Browsers name the page that asks, so that no page of others has our machine work; programs name none.
+        if request.headers.get("origin") not in (None, f"http://{request.headers['host']}"):
+            return _refused(HTTPStatus.FORBIDDEN, "Only the page itself may ask.")
+        try:
+            content = await self._content(request)
+        except ClientDisconnect:
+            return Response(status_code=HTTPStatus.BAD_REQUEST)  # which nobody reads
+        if content is None:
+            sentence = f"This file has more than {self._most_bytes / MIB:g} MiB, which is the limit."
+            return _refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, sentence)
+        async with self._one_at_a_time:
+            if await request.is_disconnected():  # another image was dropped while this one waited
+                return Response(status_code=HTTPStatus.BAD_REQUEST)
+            try:
+                found = await run_in_threadpool(answers, self._served, content)
+            except StudyError as error:
+                return _refused(HTTPStatus.BAD_REQUEST, str(error))
+        groups = [{"label": label, "families": families} for label, families in agreement(found)]
+        return JSONResponse({"families": [_as_json(answer) for answer in found], "groups": groups}, headers=_HEADERS)
+
+    async def _content(self, request: Request) -> bytes | None:
+        """The body; None for one that is too large, of which no more is read than that."""
+        content = bytearray()
+        async for part in request.stream():
+            content += part
+            if len(content) > self._most_bytes:
+                return None
+        return bytes(content)
+
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def _refused(status: HTTPStatus, sentence: str) -> Response:
+    return JSONResponse({"error": sentence}, status_code=status, headers=_HEADERS)
+
+
+def _as_json(answer: Answer) -> dict[str, object]:
+    ranking = [{"label": label, "confidence": confidence} for label, confidence in answer.ranking]
+    return {"family": answer.family, **ranking[0], "ranking": ranking}
+
+
+def _sources(served: Sequence[Served]) -> dict[str, list[str]]:
+    """Where figures were reported, and for which families."""
+    sources: dict[str, list[str]] = {}
+    for each in served:
+        if each.reference is not None and each.reported is not None:
+            sources.setdefault(each.reference.source, []).append(each.family)
+    return sources

@@ -1,0 +1,80 @@
+"""A page of our own on this machine: its port, and serving it until Ctrl-C."""
+
+import signal
+import socket
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from ..errors import ServerError
+from .children import HOST
+
+if TYPE_CHECKING:
+    import uvicorn
+    from starlette.types import ASGIApp
+
+_GRACE_SECONDS = 3
+
+
+@contextmanager
+def listener(port: int, *, option: str) -> Generator[socket.socket]:
+    """A socket that only this machine reaches; who connects before anything is served waits.
+
+    Args:
+        port: 0 for any that is free.
+        option: of our command line that changes the port.
+
+    Raises:
+        ServerError: the port cannot be had.
+    """
+    with socket.socket() as opened:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of the past do no harm
+        try:
+            opened.bind((HOST, port))
+            opened.listen()
+        except OSError as error:
+            problem = f"port {port} cannot be had ({error.strerror})"
+            raise ServerError(f"{problem}: choose another with {option}, 0 for any that is free") from error
+        yield opened
+
+
+def server_of(app: "ASGIApp") -> "uvicorn.Server":
+    """A server that says nothing unless it fails."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        ws="none",
+        log_config=None,
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    return uvicorn.Server(config)
+
+
+def serve_until_stopped(app: "ASGIApp", opened: socket.socket, *, announce: Callable[[str], None]) -> None:
+    """Serve until Ctrl-C, a termination signal, or the end of the terminal.
+
+    Args:
+        app: what to serve.
+        opened: where.
+        announce: told the address, once a signal would be heard.
+    """
+    server = server_of(app)
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    # The server takes the first two while it runs, and then raises them once more for those who had them before.
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        announce(f"http://{HOST}:{opened.getsockname()[1]}")
+        server.run(sockets=[opened])
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,78 @@
+"""Whether a study can be gone on with: stored trials and new ones must be measured in the same way."""
+
+from collections.abc import Sequence
+
+from ...datasets import Prepared
+from ..errors import StudyError
+from ..study.study import Family, Study
+from ..training.own_code import network_code
+from .optuna_store import DATA_ATTRIBUTE, SOURCE_ATTRIBUTE, StoredFamily
+
+
+def data_record(data: Prepared) -> dict[str, str]:
+    """What is stored of the images with each family."""
+    return {"digest": data.digest, "split_digest": data.split_digest, "layout": data.layout}
+
+
+def check_comparable(study: Study, data: Prepared, stored: Sequence[StoredFamily]) -> None:
+    """Whether new trials of the study may stand beside the stored ones.
+
+    Budget, sampler, pruner, seed and start configurations may change, and families may be added.
+
+    Raises:
+        StudyError: something differs that makes results incomparable; the message names it.
+    """
+    families = {family.name: family for family in study.families}
+    for old in stored:
+        differences = _data_differences(study, data, old)
+        if old.name in families:
+            differences += _family_differences(families[old.name], old)
+        if differences:
+            raise StudyError(
+                f"study {study.name!r} has stored trials that cannot be compared with new ones: {differences[0]} "
+                "(rename the study, or give another --storage)"
+            )
+
+
+def _data_differences(study: Study, data: Prepared, old: StoredFamily) -> list[str]:
+    compared = {
+        "metric": (old.study.metric, study.metric),
+        "data set": (old.study.data.name, study.data.name),
+        "image_size": (old.study.data.image_size, study.data.image_size),
+        "validation": (old.study.data.validation, study.data.validation),
+        "group_pattern": (old.study.data.group_pattern, study.data.group_pattern),
+        "split_seed": (old.study.data.split_seed, study.data.split_seed),
+    }
+    stored_data = old.optuna_study.user_attrs.get(DATA_ATTRIBUTE, {})
+    for name, value in data_record(data).items():
+        if name != "layout":
+            compared[f"{name.replace('_', ' ')} of the images"] = (stored_data.get(name, value), value)
+    return [f"{name} was {before!r} and is {now!r}" for name, (before, now) in compared.items() if before != now]
+
+
+def _family_differences(family: Family, old: StoredFamily) -> list[str]:
+    before = next((known for known in old.study.families if known.name == old.name), None)
+    if before is None:
+        return []
+    pairs = {
+        "architecture": (before.architecture, family.architecture),
+        "options": (before.options, family.options),
+        **{
+            f"space of {name}": (before.space.get(name), family.space.get(name))
+            for name in dict.fromkeys([*before.space, *family.space])
+        },
+        "source": _sources(family, old),
+    }
+    return [
+        f"{name} in family {family.name!r} was {was} and is {now}" for name, (was, now) in pairs.items() if was != now
+    ]
+
+
+def _sources(family: Family, old: StoredFamily) -> tuple[str | None, str | None]:
+    """The code of somebody's own network, then and now; who mends one whose trials all failed goes on."""
+    code = network_code(family)
+    now = code and f"{code.file} with SHA-256 {code.digest[:12]}"
+    recorded = old.optuna_study.user_attrs.get(SOURCE_ATTRIBUTE)
+    if recorded is None or not old.is_begun:
+        return now, now
+    return f"{recorded['file']} with SHA-256 {recorded['sha256'][:12]}", now

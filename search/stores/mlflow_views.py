@@ -1,0 +1,101 @@
+"""What MLflow's UI shows of a study beside its runs: descriptions, and tables with the columns that matter.
+
+Left alone, its table of runs shows neither metrics nor parameters.
+"""
+
+import json
+from collections.abc import Mapping
+
+from ...datasets import Prepared
+from ..study.study import Family, Study
+
+# MLflow refuses longer values of an experiment's tags, and nobody reads a wider table.
+NOTE_LIMIT = 20_000
+COLUMN_LIMIT = 40
+
+TRIALS_VIEW = "trials"
+FAMILIES_VIEW = "families"
+MODELS_VIEW = "models"
+
+
+def experiment_tags(study: Study, data: Prepared) -> dict[str, str]:
+    """The tags that describe a study's experiment to MLflow's UI.
+
+    Args:
+        study: what is searched.
+        data: the prepared images.
+    """
+    hyperparameters = dict.fromkeys(name for family in study.families for name in family.space)
+    views = _views(study.metric, hyperparameters)
+    return {
+        "mlflow.experimentKind": "custom_model_development",
+        "mlflow.note.content": _study_note(study, data)[:NOTE_LIMIT],
+        "optrack.study": study.name,
+        **{f"mlflow.sharedViewState.{key}": view for key, view in views.items()},
+    }
+
+
+def _views(metric: str, hyperparameters: Mapping[str, object]) -> dict[str, str]:
+    """MLflow's shared views: its table of runs opens with these columns, best first."""
+    best = f"metrics.`best/{metric}`"
+    trial_columns = [
+        "attributes.`Duration`",
+        best,
+        "metrics.`best/epoch`",
+        *(f"params.`{name}`" for name in list(hyperparameters)[:COLUMN_LIMIT]),
+        "tags.`optrack.state`",
+    ]
+    common: dict[str, object] = {
+        "orderByKey": best,
+        "orderByAsc": metric == "val_loss",
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "datasetsFilter": [],
+        "modelVersionFilter": "All Runs",
+    }
+    family_columns = ["attributes.`Duration`", best, "params.`architecture`", "tags.`optrack.state`"]
+    model_columns = [
+        "attributes.`Duration`",
+        *(f"metrics.`test/{name}`" for name in ("accuracy", "loss", "calibration_error", "latency_ms")),
+        *(f"tags.`optrack.{name}`" for name in ("family", "trial", "number", "state", "test_openings")),
+    ]
+    views: dict[str, dict[str, object]] = {
+        TRIALS_VIEW: {"selectedColumns": trial_columns, "searchFilter": "tags.`optrack.stage` = 'search'"},
+        FAMILIES_VIEW: {"selectedColumns": family_columns, "searchFilter": "tags.`optrack.stage` = 'family'"},
+        MODELS_VIEW: {
+            "selectedColumns": model_columns,
+            "searchFilter": "tags.`optrack.stage` = 'retrain'",
+            "orderByKey": "metrics.`test/accuracy`",
+            "orderByAsc": False,
+        },
+    }
+    return {key: json.dumps({**common, **view}) for key, view in views.items()}
+
+
+def _study_note(study: Study, data: Prepared) -> str:
+    channels, height, width = data.input_shape
+    families = "\n".join(
+        f"- **{family.name}**: `{family.architecture}`, {_searched(family)}" for family in study.families
+    )
+    return (
+        f"# {study.name}\n\n"
+        f"Search on **{data.name}** ({channels} x {height} x {width}, {len(data.classes)} classes, "
+        f"digest `{data.digest[:12]}`), by best `{study.metric}` on the validation images.\n\n{families}\n\n"
+        "One run per family, its trials nested in it. The tag `optrack.state` tells finished, pruned, failed and "
+        "interrupted trials apart; a family's best weights and configuration are artifacts of its run. Models that "
+        "were retrained on all images have the tag `optrack.stage` = `retrain`, and what the test said of them; the "
+        "study's report is an artifact of the run `report`.\n"
+    )
+
+
+def family_note(study: Study, family: Family) -> str:
+    """The description of a family's run."""
+    fixed = ", ".join(f"{name} = {value}" for name, value in family.options.items()) or "nothing"
+    return (
+        f"Family **{family.name}** of study **{study.name}**: architecture `{family.architecture}`, "
+        f"{_searched(family)}. Fixed: {fixed}."
+    )
+
+
+def _searched(family: Family) -> str:
+    return "searched in " + (", ".join(f"`{name}`" for name in family.space) or "nothing")

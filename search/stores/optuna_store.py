@@ -1,0 +1,255 @@
+"""Optuna's storage: check its address, open it, own a study in it, read what it holds.
+
+One Optuna study per family, named `STUDY/FAMILY`; the study's own JSON is an attribute of each.
+"""
+
+import re
+import sqlite3
+import warnings
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import filelock
+import optuna
+import sqlalchemy
+import sqlalchemy.event
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages import BaseStorage, RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..errors import NothingStoredError, StorageError
+from ..study.study import Family, Study
+from .databases import connection_problem, first_line
+
+STUDY_ATTRIBUTE = "optrack.study"
+DATA_ATTRIBUTE = "optrack.data"
+SOURCE_ATTRIBUTE = "optrack.source"
+
+# How long a connection waits for another one that writes; a dashboard's read takes milliseconds.
+BUSY_SECONDS = 60.0
+
+
+def sqlite_path(url: str) -> Path | None:
+    """The file of a SQLite URL; None for other databases.
+
+    Raises:
+        StorageError: no URL, or a database in memory.
+    """
+    try:
+        parsed = sqlalchemy.make_url(url)
+    except (SQLAlchemyError, ValueError):  # a port that is no number is a ValueError
+        raise StorageError(
+            "--storage must be a database URL such as sqlite:///optuna.db or postgresql://host/name, but got "
+            f"{re.sub(':(?!//).*@', ':***@', url)!r}"
+        ) from None
+    if parsed.get_backend_name() != "sqlite":
+        return None
+    if parsed.database in (None, "", ":memory:"):
+        raise StorageError(f"storage {url} must name a file: a database in memory keeps nothing")
+    return Path(str(parsed.database)).absolute()
+
+
+def shown(url: str) -> str:
+    """A storage URL without its password, for messages."""
+    return sqlalchemy.make_url(url).render_as_string(hide_password=True)
+
+
+def check_address(url: str) -> None:
+    """Whether a storage can be opened or created there; writes nothing.
+
+    Raises:
+        StorageError: no URL, a folder that is missing, a file that is no database or somebody else's, no driver, no
+            server.
+    """
+    path = sqlite_path(url)
+    if path is None:
+        problem = connection_problem(url)
+        if problem is not None:
+            raise StorageError(f"storage {shown(url)} cannot be opened: {problem}")
+    elif path.is_dir():
+        raise StorageError(f"storage {shown(url)}: {path} is a folder")
+    elif not path.parent.is_dir():
+        raise StorageError(f"storage {shown(url)}: there is no folder {path.parent}")
+    elif path.exists() and path.stat().st_size > 0:
+        _check_sqlite_tables(url, path)
+
+
+def _check_sqlite_tables(url: str, path: Path) -> None:
+    try:
+        connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        connection.close()
+    except sqlite3.Error as error:
+        raise StorageError(f"storage {shown(url)} cannot be opened: {error}") from None
+    # While another process creates a storage, only the first of these tables may be there.
+    if tables and tables.isdisjoint({"studies", "trials", "version_info"}):
+        raise StorageError(f"storage {shown(url)}: {path.name} is a database, but not one of Optuna's")
+
+
+def open_storage(url: str) -> RDBStorage:
+    """Open a storage, or create it.
+
+    Raises:
+        StorageError: as `check_address`, or tables of another version of Optuna.
+    """
+    check_address(url)
+    path = sqlite_path(url)
+    if path is None:
+        return _connect(url, create=True)
+    # Two processes that create a fresh database at once break each other.
+    with filelock.FileLock(state_folder(url) / "storage.lock"):
+        return _connect(url, create=True)
+
+
+def read_storage(url: str) -> RDBStorage:
+    """Open a storage that exists, without writing to it.
+
+    Raises:
+        NothingStoredError: there is none yet.
+        StorageError: as `check_address`.
+    """
+    check_address(url)
+    path = sqlite_path(url)
+    if path is not None and (not path.exists() or path.stat().st_size == 0):
+        raise NothingStoredError(f"nothing is stored in {shown(url)} yet: `optrack run STUDY` starts a study")
+    return _connect(url, create=False)
+
+
+def _connect(url: str, *, create: bool) -> RDBStorage:
+    on_sqlite = sqlalchemy.make_url(url).get_backend_name() == "sqlite"
+    arguments = {"connect_args": {"timeout": BUSY_SECONDS}} if on_sqlite else {"pool_pre_ping": True}
+    try:
+        storage = RDBStorage(url, engine_kwargs=arguments, skip_table_creation=not create)
+    except (SQLAlchemyError, RuntimeError, ImportError, ValueError) as error:
+        raise StorageError(f"storage {shown(url)} cannot be opened: {first_line(error)}") from None
+    if on_sqlite and create:
+        # Seven times the speed of SQLite's defaults, and after a killed process nothing that was committed is lost.
+        sqlalchemy.event.listen(storage.engine, "connect", _write_ahead)
+        storage.engine.dispose()
+    return storage
+
+
+def _write_ahead(connection: sqlite3.Connection, _: object) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def state_folder(url: str) -> Path:
+    """Where locks and weights under way lie: `.optrack/` beside a SQLite file, else in the current folder."""
+    path = sqlite_path(url)
+    folder = (path.parent if path else Path.cwd()) / ".optrack"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@contextmanager
+def owned(url: str, study: str) -> Generator[None]:
+    """Own a study: one process at a time may add to it.
+
+    The lock is the operating system's, so that it falls with its process, however that ends.
+
+    Raises:
+        StorageError: another process owns it.
+    """
+    path = state_folder(url) / f"{study}.lock"
+    lock = filelock.FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        raise StorageError(f"study {study!r} is being run by another process, which holds {path}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def open_family(storage: RDBStorage, study: Study, family: Family) -> optuna.Study:
+    """The Optuna study of a family, made when it is not there, with the start configurations enqueued."""
+    opened = optuna.create_study(
+        study_name=f"{study.name}/{family.name}",
+        storage=storage,
+        direction="maximize" if study.maximize else "minimize",
+        load_if_exists=True,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        opened.set_metric_names([study.metric])  # what optuna-dashboard writes at its axes
+    for values in family.start:
+        opened.enqueue_trial(dict(values), skip_if_exists=True)
+    return opened
+
+
+def queue_again(storage: BaseStorage, trial: FrozenTrial | optuna.Trial) -> None:
+    """An interrupted trial waits for its turn under its number, with the configuration that it was given."""
+    # Storages know trials by a number that nothing public names.
+    trial_id = trial._trial_id  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    storage.set_trial_state_values(trial_id, TrialState.WAITING)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFamily:
+    """A family as it is stored: its name, Optuna's study, the study as it was last run, and all trials by number."""
+
+    name: str
+    optuna_study: optuna.Study
+    study: Study
+    trials: tuple[FrozenTrial, ...]
+
+    def in_state(self, *states: TrialState) -> list[FrozenTrial]:
+        """The trials in one of some states."""
+        return [trial for trial in self.trials if trial.state in states]
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether there is anything to compare new trials with: one that ended, or was to go on."""
+        waiting = [trial for trial in self.in_state(TrialState.WAITING) if not trial.intermediate_values]
+        return len(self.in_state(TrialState.FAIL)) + len(waiting) < len(self.trials)
+
+    @property
+    def best(self) -> FrozenTrial | None:
+        """The finished trial with the best value; the first of equals."""
+        finished = [trial for trial in self.in_state(TrialState.COMPLETE) if trial.value is not None]
+        sign = 1.0 if self.study.maximize else -1.0
+        return max(finished, key=lambda trial: sign * (trial.value or 0.0), default=None)
+
+
+def stored_names(storage: RDBStorage) -> list[str]:
+    """The names of all studies in a storage, in the order in which they were begun."""
+    names = (summary.split("/")[0] for summary in optuna.get_all_study_names(storage) if "/" in summary)
+    return list(dict.fromkeys(names))
+
+
+def stored_families(storage: RDBStorage, study_name: str) -> list[StoredFamily]:
+    """All families of a study, in the order in which they were begun; an empty list for a study that is not stored."""
+    names = [name for name in optuna.get_all_study_names(storage) if name.startswith(f"{study_name}/")]
+    return [_stored_family(storage, name) for name in names]
+
+
+def whole_study(families: Sequence[StoredFamily]) -> Study:
+    """A stored study with all its families, whichever of them the last run was about."""
+    defined = [family for stored in families for family in stored.study.families if family.name == stored.name]
+    latest = max(families, key=_last_change).study
+    return replace(latest, families=defined)
+
+
+def _last_change(stored: StoredFamily) -> datetime:
+    starts = [trial.datetime_start for trial in stored.trials if trial.datetime_start is not None]
+    return max(starts, default=datetime.min)  # noqa: DTZ901 - Optuna's times have no zone
+
+
+def _stored_family(storage: RDBStorage, name: str) -> StoredFamily:
+    loaded = optuna.load_study(study_name=name, storage=storage)
+    attributes: dict[str, Any] = loaded.user_attrs
+    if STUDY_ATTRIBUTE not in attributes:
+        raise StorageError(f"Optuna's study {name!r} was not made by optrack: it lacks the attribute {STUDY_ATTRIBUTE}")
+    return StoredFamily(
+        name=name.split("/", 1)[1],
+        optuna_study=loaded,
+        study=Study.from_json(attributes[STUDY_ATTRIBUTE]),
+        trials=tuple(loaded.get_trials(deepcopy=False)),
+    )

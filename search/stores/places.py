@@ -1,0 +1,67 @@
+"""Where things lie: both stores, the data sets and the cache of decoded images."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...datasets import DataError, Prepared, Progress, prepare
+from ..errors import StorageError, StudyError
+from ..study.study import Study
+from . import optuna_store as stores
+from .mlflow_address import check_address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where things lie.
+
+    Args:
+        storage: URL of Optuna's storage.
+        tracking_uri: of MLflow.
+        data_dir: where data sets that are not embedded are looked for.
+        cache_dir: where decoded images are kept.
+    """
+
+    storage: str
+    tracking_uri: str
+    data_dir: Path
+    cache_dir: Path
+
+
+def check_places(places: Places) -> None:
+    """Whether both stores can be opened or created; writes nothing.
+
+    Raises:
+        StorageError: something is wrong with the storage, or both are one: Optuna and MLflow keep the version of their
+            tables under one name.
+        TrackingError: something is wrong with the tracking URI.
+    """
+    stores.check_address(places.storage)
+    check_address(places.tracking_uri)
+    same = places.storage == places.tracking_uri
+    if places.tracking_uri.startswith("sqlite"):
+        same = stores.sqlite_path(places.storage) == stores.sqlite_path(places.tracking_uri)
+    if same:
+        raise StorageError(
+            f"--storage and --tracking-uri must be two databases, but both are {stores.shown(places.storage)}"
+        )
+
+
+def prepared_data(study: Study, places: Places, progress: Progress | None) -> Prepared:
+    """The images of a study, decoded into the cache where they are not there yet.
+
+    Raises:
+        StudyError: something is wrong with the data set.
+    """
+    try:
+        return prepare(
+            study.data.name,
+            image_size=study.data.image_size,
+            validation=study.data.validation,
+            split_seed=study.data.split_seed,
+            group_pattern=study.data.group_pattern,
+            data_dir=places.data_dir,
+            cache_dir=places.cache_dir,
+            progress=progress,
+        )
+    except DataError as error:
+        raise StudyError(str(error)) from error

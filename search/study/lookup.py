@@ -1,0 +1,67 @@
+"""Find a study by name or path."""
+
+import os
+import pkgutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from ...sources import SourceError, line_of, run_file
+from ..errors import StudyError, unknown
+from .study import Study, first_problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundStudy:
+    """A study and where it stands."""
+
+    study: Study
+    source: Path
+
+
+def shipped_studies() -> dict[str, Path]:
+    """The studies that come with optrack: name to file."""
+    import optrack.studies
+
+    return {
+        module.name: Path(folder) / f"{module.name}.py"
+        for folder in optrack.studies.__path__
+        for module in pkgutil.iter_modules([folder])
+    }
+
+
+def load_study(reference: str) -> FoundStudy:
+    """The study of a name or of a file.
+
+    Args:
+        reference: name of a shipped study, or path of a Python file with `STUDY` in it.
+
+    Raises:
+        StudyError: no such study, or a file that does not run or has no valid `STUDY`; the message says where.
+    """
+    shipped = shipped_studies()
+    path = shipped.get(reference, Path(reference))
+    if reference not in shipped:
+        exists = os.path.lexists(path)  # unlike Path.exists, it takes names of any length
+        if path.suffix != ".py" and not exists:
+            raise StudyError(f"{unknown('study', reference, shipped)}, or the path of a .py file")
+        if not exists or not path.is_file():
+            raise StudyError(f"{path} is no file" if exists else f"there is no study file {reference}")
+    return FoundStudy(study=_study_in(path), source=path)
+
+
+def _study_in(path: Path) -> Study:
+    """Run a study file and take its `STUDY`."""
+    try:
+        module = run_file(path, name=f"optrack_study_{path.stem}", kind="study file")
+    except SourceError as error:
+        cause = error.__cause__
+        if isinstance(cause, ValidationError):
+            raise StudyError(f"study file {path}{line_of(cause, path)}: {first_problem(cause)}") from None
+        raise StudyError(str(error)) from None
+    study = getattr(module, "STUDY", None)
+    if not isinstance(study, Study):
+        what = "has no STUDY" if study is None else f"has a STUDY that is a {type(study).__name__}"
+        raise StudyError(f"study file {path} {what}; it must hold STUDY = Study(...)")
+    return study

@@ -1,0 +1,110 @@
+"""Keyword-only parameters as a schema: training, architectures, samplers and pruners take what their signatures say.
+
+A signature such as `def __init__(self, *, dropout: Annotated[float, Ge(0), Lt(1)] = 0.0)` is the only place where a
+hyperparameter's name, type, range and default stand; spaces, options and the command line are checked against it.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
+
+from ..errors import StudyError, unknown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """One keyword-only parameter: its annotation holds type and range."""
+
+    name: str
+    annotation: Any
+    default: Any
+
+    def check(self, value: object) -> Any:
+        """The value as the parameter takes it (an int becomes a float where a float is asked for).
+
+        Raises:
+            StudyError: wrong type or out of range; the message states the rule, then the value. Or the annotation is
+                nothing that a value could be checked against.
+        """
+        try:
+            adapter = TypeAdapter[Any](self.annotation)
+        except PydanticSchemaGenerationError:
+            raise StudyError(
+                f"{self.name} cannot be fixed or searched: its annotation {self.allowed()} is none of bool, int, "
+                "float, str, None, Literal, or one of them Annotated with a range"
+            ) from None
+        try:
+            return adapter.validate_python(value, strict=True)
+        except ValidationError as error:
+            rule = error.errors()[0]["msg"].removeprefix("Input ")
+            raise StudyError(f"{self.name} {rule}, but got {value!r}") from None
+
+    def allowed(self) -> str:
+        """Type and range in words.
+
+        >>> from annotated_types import Ge, Lt
+        >>> Parameter(name="dropout", annotation=Annotated[float, Ge(0), Lt(1)], default=0.0).allowed()
+        'float, >= 0, < 1'
+        """
+        return _in_words(self.annotation)
+
+
+_BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+
+
+def _in_words(annotation: Any) -> str:
+    if get_origin(annotation) is Annotated:
+        base, *bounds = get_args(annotation)
+        ranges = [
+            f"{sign} {getattr(bound, name)}"
+            for bound in bounds
+            for name, sign in _BOUNDS.items()
+            if hasattr(bound, name)
+        ]
+        return ", ".join([_in_words(base), *ranges])
+    if get_origin(annotation) is Literal:
+        return " | ".join(str(choice) for choice in get_args(annotation))
+    if get_origin(annotation) in (Union, UnionType):
+        return " or ".join(_in_words(part) for part in get_args(annotation))
+    return "none" if annotation is NoneType else getattr(annotation, "__name__", str(annotation))
+
+
+def keyword_parameters(function: Callable[..., Any]) -> dict[str, Parameter]:
+    """The keyword-only parameters of a function or of a class's constructor, by name, in their order.
+
+    >>> def schedule(*, warmup_epochs: float = 0.0): ...
+    >>> keyword_parameters(schedule)["warmup_epochs"].default
+    0.0
+    """
+    target = function.__init__ if inspect.isclass(function) else function
+    hints = get_type_hints(target, include_extras=True)
+    return {
+        name: Parameter(name=name, annotation=hints.get(name, Any), default=parameter.default)
+        for name, parameter in inspect.signature(target).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+
+
+def check_options(kind: str, function: Callable[..., Any], options: Mapping[str, object]) -> dict[str, Any]:
+    """The options as `function` takes them.
+
+    Args:
+        kind: what the options belong to, for the message, e.g. "sampler tpe".
+        function: its keyword-only parameters are the options that exist.
+        options: name to value.
+
+    Raises:
+        StudyError: an option that does not exist, or a value that it does not take.
+    """
+    known = keyword_parameters(function)
+    for name in options:
+        if name not in known:
+            raise StudyError(unknown(f"option of {kind}", name, known))
+    try:
+        return {name: known[name].check(value) for name, value in options.items()}
+    except StudyError as error:
+        raise StudyError(f"{kind}: {error}") from None

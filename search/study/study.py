@@ -1,0 +1,262 @@
+"""A study as data: what to search, on which images, for how long. Frozen, checked when made, JSON both ways."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    FiniteFloat,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+from pydantic.dataclasses import dataclass
+
+from ..errors import StudyError
+from .space import FROZEN, STRICT, Categorical, Choice, Space, misfit, ordered, size
+
+
+def _checked_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
+        raise ValueError(
+            "the name must be of letters, digits, '_', '.' and '-', begin with a letter or digit, and have at most 64 "
+            f"of them, but got {name!r}"
+        )
+    return name
+
+
+Name = Annotated[str, AfterValidator(_checked_name)]
+"""It stands in folders, URLs and MLflow's model names."""
+
+Metric = Literal["val_accuracy", "val_loss"]
+Values = Mapping[str, Choice]
+"""A configuration, or part of one: name of a hyperparameter to its value."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Data:
+    """The images of a study.
+
+    Args:
+        name: a data set (`optrack dataset list`), `image_folder:PATH`, or one's own as `file.py:Class`.
+        image_size: side of the square images in pixels; they are resized once. None keeps the data set's own.
+        validation: share of the training part that is held out for validation, in (0, 1); a data set that brings a
+            validation part of its own uses that one instead.
+        group_pattern: regular expression on the relative file name of an `image_folder`; images for which its first
+            group, or else the whole match, is the same are near-duplicates and stay in one part.
+        split_seed: seed of the validation split; not the study's, so that another seed compares on the same images.
+    """
+
+    name: Annotated[str, StringConstraints(min_length=1)]
+    _: KW_ONLY
+    image_size: Annotated[int, Ge(1)] | None = None
+    validation: Annotated[float, Gt(0), Lt(1)] = 0.2
+    split_seed: Annotated[int, Ge(0), Lt(2**32)] = 0
+    group_pattern: str | None = None
+
+
+@dataclass(frozen=True, config=STRICT)
+class Budget:
+    """How much a family may spend, as totals that include what is stored; whichever limit comes first ends it.
+
+    Args:
+        trials: trials of each family.
+        epochs: epochs of a trial that is not stopped early.
+        patience: epochs without improvement after which a trial ends; None for never.
+        total_epochs: trained epochs of each family, all trials together; None for no limit.
+        timeout_seconds: wall-clock seconds of one run of the study; None for no limit.
+    """
+
+    _: KW_ONLY
+    trials: Annotated[int, Ge(1)] = 20
+    epochs: Annotated[int, Ge(1)] = 20
+    patience: Annotated[int, Ge(1)] | None = None
+    total_epochs: Annotated[int, Ge(1)] | None = None
+    timeout_seconds: Annotated[FiniteFloat, Gt(0)] | None = None
+
+
+class _Strategy(BaseModel):
+    """A name and its options; which ones exist is known to `sampling`."""
+
+    model_config = FROZEN
+
+    name: str
+    options: Values = Field(default_factory=dict)
+
+
+class Sampler(_Strategy):
+    """What proposes configurations: `Sampler("tpe", n_startup_trials=5)`.
+
+    Args:
+        name: tpe, gp, cmaes, qmc, random or grid.
+        options: keyword arguments, see `optrack.search.coordinator.strategies`.
+    """
+
+    def __init__(self, /, name: str, *, options: Values | None = None, **more: Choice) -> None:
+        super().__init__(name=name, options={**(options or {}), **more})
+
+
+class Pruner(_Strategy):
+    """What stops hopeless trials: `Pruner("asha", reduction_factor=3)`.
+
+    Args:
+        name: asha (also called successive_halving), hyperband, median, wilcoxon or none.
+        options: keyword arguments, see `optrack.search.coordinator.strategies`.
+    """
+
+    def __init__(self, /, name: str, *, options: Values | None = None, **more: Choice) -> None:
+        super().__init__(name=name, options={**(options or {}), **more})
+
+
+@dataclass(frozen=True, config=STRICT)
+class Reference:
+    """What somebody else reported for a family, to stand beside what is found.
+
+    Args:
+        validation: accuracy on validation images, in [0, 1]; None where it was not reported.
+        test: accuracy on test images, in [0, 1]; None where it was not reported.
+        source: where it was reported.
+    """
+
+    _: KW_ONLY
+    validation: Annotated[float, Ge(0), Le(1)] | None = None
+    test: Annotated[float, Ge(0), Le(1)] | None = None
+    source: str
+
+
+@dataclass(frozen=True, config=STRICT)
+class Family:
+    """One model family: an architecture with what is fixed about it, what is searched, and where the search begins.
+
+    Args:
+        name: unique in the study.
+        architecture: a registered name (`optrack architecture list`), or one's own network as `file.py:Class`.
+        options: fixed values of training and architecture.
+        space: what is searched; keys are what training and the architecture take.
+        start: configurations that are tried first; what they leave out is drawn.
+        reference: what was reported for this family elsewhere.
+    """
+
+    name: Name
+    _: KW_ONLY
+    architecture: str
+    options: Values = Field(default_factory=dict)
+    space: Space = Field(default_factory=dict)
+    start: Annotated[Sequence[Values], AfterValidator(tuple[Values, ...])] = ()
+    reference: Reference | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> "Family":
+        both = [name for name in self.options if name in self.space]
+        if both:
+            raise ValueError(f"{both[0]} stands in both options and space of family {self.name!r}")
+        self._check_conditions()
+        for values in self.start:
+            if problem := misfit(self.space, values, self.options):
+                raise ValueError(f"a start configuration of family {self.name!r} lies outside its space: {problem}")
+        return self
+
+    def _check_conditions(self) -> None:
+        """Conditions may look at fixed options and at categorical hyperparameters, at values that these can have."""
+        for name, distribution in self.space.items():
+            for parent, wanted in distribution.when.items():
+                where = f"the condition of {name} in family {self.name!r}"
+                parent_space = self.space.get(parent)
+                if parent in self.options:
+                    continue
+                if not isinstance(parent_space, Categorical):
+                    raise ValueError(  # noqa: TRY004 - a user's mistake in a value, not in a type
+                        f"{where} must look at a categorical hyperparameter or a fixed option, but names {parent!r}"
+                    )
+                for value in wanted if isinstance(wanted, tuple) else (wanted,):
+                    if not parent_space.contains(value):
+                        raise ValueError(
+                            f"{where} asks for {parent}={value!r}, which is none of {parent_space.choices}"
+                        )
+        ordered(self.space)
+
+    def configurations(self) -> int | None:
+        """How many configurations the space holds; None for infinitely many."""
+        return size(self.space, self.options)
+
+
+@dataclass(frozen=True, config=STRICT)
+class Study:
+    """All that a search needs to know.
+
+    Args:
+        name: names the MLflow experiment and Optuna's studies (`NAME/FAMILY`).
+        data: the images.
+        families: at least one, with different names.
+        budget: how much each family may spend.
+        metric: what is compared: the best epoch's validation accuracy (higher is better) or loss (lower is better).
+        sampler: what proposes configurations.
+        pruner: what stops hopeless trials; the default found most per trained epoch in a pilot on real curves.
+        seed: seeds proposals and training, together with family and trial number.
+    """
+
+    name: Name
+    _: KW_ONLY
+    data: Data
+    families: Annotated[Sequence[Family], Field(min_length=1), AfterValidator(tuple[Family, ...])]
+    budget: Budget = Field(default_factory=Budget)
+    metric: Metric = "val_accuracy"
+    sampler: Sampler = Field(default_factory=lambda: Sampler("tpe"))
+    pruner: Pruner = Field(default_factory=lambda: Pruner("asha"))
+    seed: Annotated[int, Ge(0), Lt(2**32)] = 0
+
+    @model_validator(mode="after")
+    def _check(self) -> "Study":
+        twice = [name for name, count in Counter(family.name for family in self.families).items() if count > 1]
+        if twice:
+            raise ValueError(f"families must have different names, but {twice[0]!r} stands twice")
+        return self
+
+    @property
+    def maximize(self) -> bool:
+        """Whether a higher value of the metric is better."""
+        return self.metric == "val_accuracy"
+
+    def to_json(self) -> str:
+        """The study as JSON, indented; `from_json` gives an equal study back."""
+        return _STUDY.dump_json(self, indent=2).decode()
+
+    @staticmethod
+    def from_json(text: str | bytes) -> "Study":
+        """The study that `to_json` wrote.
+
+        Raises:
+            StudyError: no JSON, or no study in it.
+        """
+        try:
+            return _STUDY.validate_json(text)
+        except ValidationError as error:
+            raise StudyError(f"no study: {first_problem(error)}") from None
+        except TypeError as error:  # Sampler and Pruner read JSON through their signatures
+            raise StudyError(f"no study: {error}") from None
+
+
+_STUDY = TypeAdapter(Study)
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing that pydantic found wrong, in one line: where, the rule, the value."""
+    problem = error.errors()[0]
+    place = ".".join(str(part) for part in problem["loc"] if not isinstance(part, int) or part)
+    rule = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if problem["type"] == "value_error":
+        return f"{error.title}: {rule}" if not place else f"{error.title}, {place}: {rule}"
+    got = "" if isinstance(problem["input"], Mapping) else f", but got {_short(problem['input'])}"
+    return f"{error.title}: {place or 'value'} {rule[:1].lower() + rule[1:]}{got}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."  # noqa: PLR2004 - one line on a terminal

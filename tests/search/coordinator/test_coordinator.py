@@ -1,0 +1,747 @@
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import optuna
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+
+from optrack.datasets import Prepared
+from optrack.search import Budget, Categorical, Data, Family, Float, Int, Pruner, Sampler, Study, TrackingError
+from optrack.search.coordinator.coordinator import Coordinator, Outcome
+from optrack.search.coordinator.family_search import FamilySearch, RunningTrial
+from optrack.search.coordinator.strategies import seed_of
+from optrack.search.launchers import EpochEnded, Event, InlineLauncher, JobEnded, JobFailed, Launcher
+from optrack.search.stores.comparable import data_record
+from optrack.search.stores.optuna_store import (
+    DATA_ATTRIBUTE,
+    STUDY_ATTRIBUTE,
+    StoredFamily,
+    open_storage,
+    read_storage,
+    stored_families,
+)
+from optrack.search.stores.tracking import Tracker
+from optrack.search.training import EpochResult, Job, TrainingConfig
+
+Curve = Callable[[Job, int], float | None]
+"""The metric of an epoch; None for a job that raises there."""
+
+
+@dataclass(kw_only=True)
+class RecordingTracker:
+    """In the place of MLflow: remembers what it is told, over several runs of a study."""
+
+    params: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    tags: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
+    epochs: dict[str, list[tuple[int, dict[str, float]]]] = field(
+        default_factory=dict[str, list[tuple[int, dict[str, float]]]]
+    )
+    ends: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    best: dict[str, list[dict[str, Any]]] = field(default_factory=dict[str, list[dict[str, Any]]])
+    texts: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
+    details: dict[str, tuple[dict[str, float] | None, str | None]] = field(
+        default_factory=dict[str, tuple[dict[str, float] | None, str | None]]
+    )
+    broken: bool = False
+
+    def open_family(self, family: Family) -> str:
+        return family.name
+
+    def open_trial(
+        self,
+        parent: str,
+        family: Family,
+        trial: int,
+        *,
+        known_run: str | None,
+        params: Mapping[str, object],
+        tags: Mapping[str, str],
+    ) -> str:
+        run_id = f"{family.name}/{trial}"
+        assert parent == family.name
+        assert known_run in {None, run_id}
+        assert (known_run is None) == (run_id not in self.params)
+        # MLflow takes no other value for a parameter that it has.
+        assert self.params.setdefault(run_id, dict(params)) == dict(params)
+        self.tags[run_id] = dict(tags)
+        return run_id
+
+    def logged_epochs(self, run_id: str) -> int:
+        return max((epoch for epoch, _ in self.epochs.get(run_id, [])), default=0)
+
+    def log_epoch(self, run_id: str, epoch: int, metrics: Mapping[str, float]) -> None:
+        if self.broken:
+            raise TrackingError("MLflow does not answer")
+        self.epochs.setdefault(run_id, []).append((epoch, dict(metrics)))
+
+    def close_run(
+        self, run_id: str, state: str, *, metrics: Mapping[str, float] | None = None, reason: str | None = None
+    ) -> None:
+        self.ends.setdefault(run_id, []).append(state)
+        self.details[run_id] = (None if metrics is None else dict(metrics), reason)
+
+    def log_text(self, run_id: str, text: str, file: str) -> None:
+        self.texts.setdefault(run_id, {})[file] = text
+
+    def log_best(
+        self, family_run: str, *, weights: Path | None, configuration: Mapping[str, Any], metrics: Mapping[str, float]
+    ) -> None:
+        content = weights.read_bytes() if weights is not None and weights.exists() else None
+        entry = {"weights": content, "configuration": dict(configuration), "metrics": dict(metrics)}
+        self.best.setdefault(family_run, []).append(entry)
+
+
+class ScriptedLauncher:
+    """In the place of workers: each job's metric follows a curve, and jobs take turns."""
+
+    def __init__(self, curve: Curve, workers: int = 1) -> None:
+        self.devices: tuple[str, ...] = ("cpu",) * workers
+        self.threads = 1
+        self.closed = False
+        self.submitted: list[Job] = []
+        self._curve = curve
+        self._turns: list[tuple[Job, int]] = []
+        self._stopped: set[tuple[str, int]] = set()
+
+    def submit(self, job: Job) -> None:
+        assert len(self._turns) < len(self.devices)
+        self.submitted.append(job)
+        self._turns.append((job, 1))
+
+    def next_event(self, timeout_seconds: float) -> Event | None:  # noqa: ARG002 - nothing takes time
+        if not self._turns:
+            return None
+        job, epoch = self._turns.pop(0)
+        if epoch > job.epochs or job.key in self._stopped:
+            if job.weights is not None and job.key not in self._stopped:
+                job.weights.parent.mkdir(parents=True, exist_ok=True)
+                job.weights.write_text(f"{job.family} {job.trial}")
+            self._stopped.discard(job.key)
+            return JobEnded(job=job)
+        value = self._curve(job, epoch)
+        if value is None:
+            return JobFailed(job=job, reason="ValueError: no", details="Traceback\nValueError: no")
+        self._turns.append((job, epoch + 1))
+        return EpochEnded(job=job, result=epoch_result(epoch, value))
+
+    def answer(self, job: Job, *, go_on: bool) -> None:
+        if not go_on:
+            self._stopped.add(job.key)
+
+    def close(self) -> None:
+        self.closed = True
+        self._turns = []
+
+
+def epoch_result(epoch: int, value: float) -> EpochResult:
+    return EpochResult(
+        epoch=epoch, train_loss=value, train_accuracy=value, val_loss=value, val_accuracy=value, lr=0.1, seconds=0.5
+    )
+
+
+@dataclass(kw_only=True)
+class Watcher:
+    """An observer that calls back after each epoch and counts."""
+
+    after_epoch: Callable[[RunningTrial], None] = lambda _: None
+    heard: list[str] = field(default_factory=list[str])
+
+    def study_opened(self, searches: Mapping[str, FamilySearch]) -> None:
+        self.heard.append(f"opened {', '.join(searches)}")
+
+    def trial_started(self, running: RunningTrial) -> None:
+        self.heard.append(f"started {running.trial.number}")
+
+    def epoch_ended(self, running: RunningTrial) -> None:
+        self.heard.append(f"epoch {running.epochs[-1].epoch} of {running.trial.number}")
+        self.after_epoch(running)
+
+    def trial_ended(self, running: RunningTrial, state: str) -> None:
+        self.heard.append(f"{state} {running.trial.number}")
+
+
+@dataclass(kw_only=True)
+class Stage:
+    """A study with its stores, run once or several times."""
+
+    data: Prepared
+    folder: Path
+    tracker: RecordingTracker = field(default_factory=RecordingTracker)
+    watcher: Watcher = field(default_factory=Watcher)
+    coordinator: Coordinator | None = None
+
+    @property
+    def url(self) -> str:
+        return f"sqlite:///{self.folder / 'optuna.db'}"
+
+    @property
+    def weights(self) -> Path:
+        return self.folder / "weights"
+
+    def run(self, study: Study, launcher: Launcher | Curve | None = None) -> Outcome:
+        if launcher is None:
+            launcher = InlineLauncher()
+        elif callable(launcher):
+            launcher = ScriptedLauncher(launcher)
+        self.coordinator = Coordinator(
+            study,
+            storage=open_storage(self.url),
+            tracker=cast("Tracker", self.tracker),
+            launcher=launcher,
+            data=self.data,
+            weights=self.weights,
+            observer=self.watcher,
+        )
+        return self.coordinator.run()
+
+    def run_until(self, study: Study, epochs: int, launcher: Launcher | Curve | None = None) -> Outcome:
+        """Run, and ask to stop when so many epochs have ended."""
+        left = iter(range(epochs - 1, -1, -1))
+
+        def stop_at_last(_: RunningTrial) -> None:
+            if next(left, 0) == 0:
+                assert self.coordinator is not None
+                self.coordinator.stop()
+
+        self.watcher = Watcher(after_epoch=stop_at_last)
+        outcome = self.run(study, launcher)
+        self.watcher = Watcher()
+        return outcome
+
+    def families(self, study: str = "s") -> list[StoredFamily]:
+        return stored_families(read_storage(self.url), study)
+
+    def trials(self) -> tuple[FrozenTrial, ...]:
+        return self.families()[0].trials
+
+    def states(self) -> list[str]:
+        return [trial.state.name for trial in self.trials()]
+
+    def trained_epochs(self) -> int:
+        return sum(len(trial.intermediate_values) for trial in self.trials())
+
+
+@pytest.fixture
+def stage(digits: Prepared, tmp_path: Path) -> Stage:
+    return Stage(data=digits, folder=tmp_path)
+
+
+SPACE: dict[str, Any] = {"lr": Float(1e-3, 0.1, log=True), "depth": Int(1, 2)}
+
+
+def family_of(name: str = "f", **changes: Any) -> Family:
+    options = {"batch_size": 256, "width": 16}
+    parts: dict[str, Any] = {"architecture": "mlp", "options": options, "space": SPACE}
+    return Family(name, **{**parts, **changes})
+
+
+def study_of(**changes: Any) -> Study:
+    parts: dict[str, Any] = {
+        "data": Data("digits"),
+        "families": [family_of()],
+        "budget": Budget(trials=3, epochs=4),
+        "sampler": Sampler("random"),
+        "pruner": Pruner("none"),
+    }
+    return Study("s", **{**parts, **changes})
+
+
+def rising(job: Job, epoch: int) -> float:
+    return (job.trial + 1) / 100 + epoch / 1000
+
+
+def without_seconds(record: Any) -> list[dict[str, Any]]:
+    return [{name: value for name, value in epoch.items() if name != "seconds"} for epoch in record]
+
+
+def test_a_study_on_real_images_runs_to_its_end_and_both_records_agree(stage: Stage) -> None:
+    outcome = stage.run(study_of(seed=3))
+    assert outcome == Outcome(interrupted=False, timed_out=False, failed=0, trials=3)
+    assert stage.states() == 3 * ["COMPLETE"]
+    for trial in stage.trials():
+        run = f"f/{trial.number}"
+        record = trial.user_attrs["epochs"]
+        assert [epoch["epoch"] for epoch in record] == [1, 2, 3, 4]
+        assert trial.intermediate_values == {epoch["epoch"]: epoch["val_accuracy"] for epoch in record}
+        accuracies = [epoch["val_accuracy"] for epoch in record]
+        assert trial.value == max(accuracies)
+        assert trial.user_attrs["best_epoch"] == accuracies.index(max(accuracies)) + 1
+        assert trial.user_attrs["seed"] == seed_of(3, "f", trial.number)
+        assert trial.user_attrs["mlflow_run"] == run
+        assert stage.tracker.epochs[run] == [
+            (epoch["epoch"], {name: value for name, value in epoch.items() if name != "epoch"}) for epoch in record
+        ]
+        assert stage.tracker.params[run] == {"architecture": "mlp", "batch_size": 256, "width": 16, **trial.params}
+        assert stage.tracker.tags[run]["optrack.seed"] == str(trial.user_attrs["seed"])
+        assert stage.tracker.ends[run] == ["finished"]
+        best = record[trial.user_attrs["best_epoch"] - 1]
+        assert stage.tracker.details[run] == (best, None)
+    assert stage.tracker.ends["f"] == ["finished"]
+
+
+def test_the_study_and_the_images_are_stored_with_each_family(stage: Stage) -> None:
+    study = study_of(families=[family_of("a"), family_of("b")], budget=Budget(trials=1, epochs=1))
+    stage.run(study, rising)
+    for family in stage.families():
+        assert Study.from_json(family.optuna_study.user_attrs[STUDY_ATTRIBUTE]) == study
+        assert family.optuna_study.user_attrs[DATA_ATTRIBUTE] == data_record(stage.data)
+        assert stage.tracker.texts[family.name]["study.json"] == study.to_json()
+
+
+def test_a_job_has_what_its_trial_was_given(stage: Stage) -> None:
+    launcher = ScriptedLauncher(rising)
+    options = {"batch_size": 64, "optimizer": "sgd", "batch_norm": True}
+    family = family_of(options=options, start=[{"lr": 0.01, "depth": 2}])
+    budget = Budget(trials=1, epochs=7, patience=2)
+    stage.run(study_of(families=[family], budget=budget, metric="val_loss"), launcher)
+    [job] = launcher.submitted
+    assert job == Job(
+        family="f",
+        trial=0,
+        architecture="mlp",
+        model={"batch_norm": True, "depth": 2},
+        training=TrainingConfig(batch_size=64, optimizer="sgd", lr=0.01),
+        data=stage.data,
+        epochs=7,
+        patience=2,
+        metric="val_loss",
+        seed=seed_of(0, "f", 0),
+        device="cpu",
+        threads=1,
+        weights=job.weights,
+    )
+
+
+def test_start_configurations_are_tried_first(stage: Stage) -> None:
+    stage.run(study_of(families=[family_of(start=[{"lr": 0.002}, {"depth": 2}])]), rising)
+    first, second, _ = stage.trials()
+    assert first.params["lr"] == 0.002
+    assert second.params["depth"] == 2
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_there_are_exactly_as_many_trials_as_the_budget_says_with_the_stored_ones(stage: Stage, workers: int) -> None:
+    for trials, new in [(2, 2), (5, 3), (5, 0), (4, 0)]:
+        launcher = ScriptedLauncher(rising, workers)
+        outcome = stage.run(study_of(budget=Budget(trials=trials, epochs=2)), launcher)
+        assert outcome.trials == max(trials, len(stage.states()))
+        assert len(launcher.submitted) == new
+        assert launcher.closed
+    assert stage.states() == 5 * ["COMPLETE"]
+
+
+def test_families_take_turns_and_each_has_the_budget(stage: Stage) -> None:
+    launcher = ScriptedLauncher(rising)
+    study = study_of(families=[family_of("a"), family_of("b")], budget=Budget(trials=2, epochs=1))
+    stage.run(study, launcher)
+    assert [job.key for job in launcher.submitted] == [("a", 0), ("b", 0), ("a", 1), ("b", 1)]
+
+
+def test_a_family_that_is_added_catches_up(stage: Stage) -> None:
+    stage.run(study_of(families=[family_of("a")], budget=Budget(trials=2, epochs=1)), rising)
+    launcher = ScriptedLauncher(rising)
+    stage.run(study_of(families=[family_of("a"), family_of("b")], budget=Budget(trials=3, epochs=1)), launcher)
+    assert [job.key for job in launcher.submitted] == [("b", 0), ("b", 1), ("a", 2), ("b", 2)]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("total", [1, 4, 7, 11])
+def test_exactly_as_many_epochs_are_trained_as_the_budget_says(stage: Stage, workers: int, total: int) -> None:
+    study = study_of(budget=Budget(trials=99, epochs=4, total_epochs=total))
+    stage.run(study, ScriptedLauncher(rising, workers))
+    assert stage.trained_epochs() == total
+    assert set(stage.states()) <= {"COMPLETE", "PRUNED"}
+    reasons = [trial.user_attrs.get("reason") for trial in stage.trials() if trial.state == TrialState.PRUNED]
+    assert set(reasons) <= {f"the family's {total} epochs are spent"}
+    launcher = ScriptedLauncher(rising, workers)
+    stage.run(study, launcher)
+    assert launcher.submitted == []
+    stage.run(replace(study, budget=replace(study.budget, total_epochs=total + 3)), ScriptedLauncher(rising, workers))
+    assert stage.trained_epochs() == total + 3
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_epochs_that_pruned_and_failed_trials_leave_over_are_given_to_others(stage: Stage, workers: int) -> None:
+    def failing(job: Job, epoch: int) -> float | None:
+        return None if job.trial % 3 == 0 and epoch == 2 else 1 / (job.trial + 1) + epoch / 1000
+
+    study = study_of(budget=Budget(trials=99, epochs=4, total_epochs=20), pruner=Pruner("asha"))
+    stage.run(study, ScriptedLauncher(failing, workers))
+    assert stage.trained_epochs() == 20
+    assert {"PRUNED", "FAIL"} <= set(stage.states())
+
+
+def test_a_timeout_interrupts_what_runs(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("optrack.search.coordinator.coordinator.time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def slow(job: Job, epoch: int) -> float:
+        now[0] += 10
+        return rising(job, epoch)
+
+    outcome = stage.run(study_of(budget=Budget(trials=99, epochs=2, timeout_seconds=45.0)), slow)
+    assert outcome.timed_out
+    assert not outcome.interrupted
+    assert stage.states() == ["COMPLETE", "COMPLETE", "WAITING"]
+    assert stage.trained_epochs() == 5
+    assert stage.tracker.ends["f"] == ["interrupted"]
+    assert stage.tracker.ends["f/2"] == ["interrupted"]
+
+
+def test_a_run_that_ends_by_itself_is_not_timed_out(stage: Stage) -> None:
+    outcome = stage.run(study_of(budget=Budget(trials=1, epochs=1, timeout_seconds=60.0)), rising)
+    assert not outcome.timed_out
+
+
+def test_a_hopeless_trial_is_pruned_after_an_epoch_and_trains_no_more(stage: Stage) -> None:
+    def falling(job: Job, epoch: int) -> float:
+        return 1 / (job.trial + 1) + epoch / 1000
+
+    stage.run(study_of(budget=Budget(trials=4, epochs=8), pruner=Pruner("asha")), falling)
+    first, *others = stage.trials()
+    assert first.state == TrialState.COMPLETE
+    assert len(first.intermediate_values) == 8
+    for trial in others:
+        assert trial.state == TrialState.PRUNED
+        assert len(trial.intermediate_values) == 1
+        assert trial.user_attrs["reason"] == "pruned after epoch 1 by asha"
+        assert len(trial.user_attrs["epochs"]) == 1
+        run = f"f/{trial.number}"
+        assert stage.tracker.ends[run] == ["pruned"]
+        assert stage.tracker.details[run][1] == "pruned after epoch 1 by asha"
+        assert [epoch for epoch, _ in stage.tracker.epochs[run]] == [1]
+
+
+@pytest.mark.parametrize(("metric", "value", "epoch"), [("val_accuracy", 0.5, 2), ("val_loss", 0.1, 3)])
+def test_the_value_of_a_trial_is_its_best_epochs(stage: Stage, metric: Any, value: float, epoch: int) -> None:
+    stage.run(
+        study_of(metric=metric, budget=Budget(trials=1, epochs=4)), lambda _, epoch: [0.3, 0.5, 0.1, 0.2][epoch - 1]
+    )
+    [trial] = stage.trials()
+    assert trial.value == value
+    assert trial.user_attrs["best_epoch"] == epoch
+    metrics, _ = stage.tracker.details["f/0"]
+    assert metrics == asdict(epoch_result(epoch, value))
+
+
+@pytest.mark.parametrize(("metric", "best"), [("val_accuracy", [0, 2]), ("val_loss", [0, 1])])
+def test_only_weights_that_are_the_familys_best_are_kept_and_no_file_is_left(
+    stage: Stage, metric: Any, best: list[int]
+) -> None:
+    values = [0.5, 0.3, 0.7, 0.7, 0.3]
+    stage.run(study_of(metric=metric, budget=Budget(trials=5, epochs=2)), lambda job, _: values[job.trial])
+    kept = stage.tracker.best["f"]
+    assert [entry["configuration"]["trial"] for entry in kept] == best
+    assert [entry["weights"] for entry in kept] == [f"f {trial}".encode() for trial in best]
+    assert not stage.weights.exists()
+
+
+def test_the_weights_of_a_trial_are_gone_when_the_next_one_trains(stage: Stage) -> None:
+    found: list[Path] = []
+    stage.watcher = Watcher(after_epoch=lambda _: found.extend(stage.weights.rglob("*.safetensors")))
+    stage.run(study_of(), rising)
+    assert [entry["configuration"]["trial"] for entry in stage.tracker.best["f"]] == [0, 1, 2]
+    assert found == []
+
+
+def test_a_later_run_keeps_only_what_beats_the_stored_best(stage: Stage) -> None:
+    values = [0.5, 0.7, 0.6, 0.8]
+    for trials in (2, 3, 4):
+        stage.run(study_of(budget=Budget(trials=trials, epochs=1)), lambda job, _: values[job.trial])
+    assert [entry["configuration"]["trial"] for entry in stage.tracker.best["f"]] == [0, 1, 3]
+
+
+def test_the_kept_configuration_says_all_that_is_needed_to_use_the_weights(stage: Stage) -> None:
+    stage.run(study_of(budget=Budget(trials=1, epochs=2)))
+    [entry] = stage.tracker.best["f"]
+    [trial] = stage.trials()
+    configuration = entry["configuration"]
+    assert entry["weights"]
+    assert configuration["study"] == "s"
+    assert configuration["family"] == "f"
+    assert configuration["trial"] == 0
+    assert configuration["metric"] == "val_accuracy"
+    assert configuration["value"] == trial.value
+    assert configuration["epoch"] == trial.user_attrs["best_epoch"]
+    assert configuration["architecture"] == "mlp"
+    assert configuration["model"] == {"width": 16, "depth": trial.params["depth"]}
+    assert configuration["training"] == asdict(TrainingConfig(batch_size=256, lr=trial.params["lr"]))
+    assert configuration["seed"] == trial.user_attrs["seed"]
+    assert configuration["input"] == [1, 8, 8]
+    assert configuration["classes"] == list("0123456789")
+    assert len(configuration["mean"]) == len(configuration["std"]) == 1
+    assert configuration["data"]["digest"] == stage.data.digest
+    assert entry["metrics"]["epoch"] == configuration["epoch"]
+
+
+def test_a_job_that_fails_is_recorded_and_counts_and_the_others_run(stage: Stage) -> None:
+    def failing(job: Job, epoch: int) -> float | None:
+        return None if job.trial == 1 and epoch == 2 else rising(job, epoch)
+
+    outcome = stage.run(study_of(), failing)
+    assert outcome == Outcome(interrupted=False, timed_out=False, failed=1, trials=3)
+    assert stage.states() == ["COMPLETE", "FAIL", "COMPLETE"]
+    failed = stage.trials()[1]
+    assert failed.user_attrs["reason"] == "ValueError: no"
+    assert len(failed.user_attrs["epochs"]) == 1
+    assert stage.tracker.ends["f/1"] == ["failed"]
+    assert stage.tracker.texts["f/1"]["failure.txt"] == "Traceback\nValueError: no"
+    assert stage.run(study_of(), failing).failed == 0
+
+
+def test_a_job_that_fails_before_its_first_epoch_has_no_best_one(stage: Stage) -> None:
+    stage.run(study_of(budget=Budget(trials=1, epochs=2, total_epochs=5)), lambda _job, _epoch: None)
+    [trial] = stage.trials()
+    assert trial.state == TrialState.FAIL
+    assert trial.user_attrs["epochs"] == []
+    assert trial.user_attrs["best_epoch"] is None
+    assert "f" not in stage.tracker.best
+
+
+@pytest.mark.parametrize("metric", ["val_accuracy", "val_loss"])
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_trial_whose_loss_is_no_number_is_pruned_as_diverged(stage: Stage, metric: Any, bad: float) -> None:
+    stage.run(study_of(metric=metric, budget=Budget(trials=1, epochs=3)), lambda _, epoch: bad if epoch > 1 else 0.5)
+    [trial] = stage.trials()
+    assert trial.state == TrialState.PRUNED
+    assert trial.user_attrs["reason"] == "diverged in epoch 2: the loss is no finite number"
+    assert len(trial.user_attrs["epochs"]) == 2
+    assert "f" not in stage.tracker.best
+
+
+def test_a_trial_that_diverges_in_its_last_epoch_is_pruned_too(stage: Stage) -> None:
+    stage.run(study_of(budget=Budget(trials=1, epochs=1)), lambda _job, _epoch: math.nan)
+    assert stage.states() == ["PRUNED"]
+
+
+def test_an_interrupted_trial_waits_and_no_run_is_left_running(stage: Stage) -> None:
+    launcher = ScriptedLauncher(rising, workers=2)
+    outcome = stage.run_until(study_of(), epochs=3, launcher=launcher)
+    assert outcome.interrupted
+    assert not outcome.timed_out
+    assert launcher.closed
+    assert stage.states() == ["WAITING", "WAITING"]
+    assert stage.tracker.ends == {"f/0": ["interrupted"], "f/1": ["interrupted"], "f": ["interrupted"]}
+    assert not stage.weights.exists()
+
+
+@pytest.mark.parametrize("epochs", [1, 4, 5, 7, 10])
+def test_a_study_that_is_interrupted_after_any_epoch_ends_as_one_that_never_was(
+    epochs: int, digits: Prepared, tmp_path: Path
+) -> None:
+    stages = {name: Stage(data=digits, folder=tmp_path / name) for name in ("through", "interrupted")}
+    for stage in stages.values():
+        stage.folder.mkdir()
+    study = study_of(budget=Budget(trials=99, epochs=4, total_epochs=10), pruner=Pruner("asha"))
+
+    def curve(job: Job, epoch: int) -> float:
+        return [0.5, 0.3, 0.6, 0.2][job.trial % 4] + epoch / 100
+
+    stages["through"].run(study, curve)
+    stages["interrupted"].run_until(study, epochs, curve)
+    assert stages["interrupted"].trained_epochs() == epochs
+    stages["interrupted"].run(study, curve)
+    expected, found = ([trial_record(trial) for trial in stage.trials()] for stage in stages.values())
+    assert found == expected
+    assert stages["interrupted"].trained_epochs() == 10
+    assert stages["interrupted"].tracker.epochs == stages["through"].tracker.epochs
+
+
+def trial_record(trial: FrozenTrial) -> Any:
+    record = {**trial.user_attrs, "epochs": without_seconds(trial.user_attrs.get("epochs", []))}
+    return trial.number, trial.state.name, trial.params, trial.value, trial.intermediate_values, record
+
+
+@pytest.mark.parametrize("change", [{}, {"seed": 7}, {"sampler": Sampler("tpe")}])
+def test_a_trial_that_goes_on_has_the_same_numbers_though_the_study_changed(
+    change: dict[str, Any], digits: Prepared, tmp_path: Path
+) -> None:
+    through, interrupted = (Stage(data=digits, folder=tmp_path / name) for name in ("through", "interrupted"))
+    for stage in (through, interrupted):
+        stage.folder.mkdir()
+    study = study_of(budget=Budget(trials=2, epochs=4))
+    through.run(study)
+    interrupted.run_until(study, epochs=6)
+    assert interrupted.states() == ["COMPLETE", "WAITING"]
+    interrupted.run(replace(study, **change))
+    assert [trial_record(trial) for trial in interrupted.trials()] == [
+        trial_record(trial) for trial in through.trials()
+    ]
+    assert interrupted.tracker.ends["f/1"] == ["interrupted", "finished"]
+    for run, epochs in interrupted.tracker.epochs.items():
+        assert [epoch for epoch, _ in epochs] == [1, 2, 3, 4], run
+
+
+def test_epochs_that_only_one_of_the_stores_has_reach_the_other_once(stage: Stage) -> None:
+    study = study_of(budget=Budget(trials=1, epochs=4))
+    stage.run_until(study, 3, rising)
+    stage.tracker.epochs["f/0"].pop()  # as if the process was killed between the two
+    stage.run(study, rising)
+    assert [epoch for epoch, _ in stage.tracker.epochs["f/0"]] == [1, 2, 3, 4]
+    assert list(stage.trials()[0].intermediate_values) == [1, 2, 3, 4]
+
+
+def test_a_trial_of_a_process_that_died_goes_on_under_its_number(stage: Stage) -> None:
+    study = study_of(budget=Budget(trials=1, epochs=3))
+    stage.run_until(study, 2, rising)
+    storage = open_storage(stage.url)
+    [waiting] = stage.trials()
+    trial_id = waiting._trial_id  # pyright: ignore[reportPrivateUsage]
+    storage.set_trial_state_values(trial_id, TrialState.RUNNING)  # as kill -9 leaves it
+    stage.tracker.ends.clear()
+    stage.run(study, rising)
+    [trial] = stage.trials()
+    assert trial.state == TrialState.COMPLETE
+    assert trial.params == waiting.params
+    assert len(trial.intermediate_values) == 3
+    assert stage.tracker.ends["f/0"] == ["interrupted", "finished"]
+
+
+def test_an_interrupted_trial_whose_epochs_are_all_paid_still_gets_its_end(stage: Stage) -> None:
+    study = study_of(budget=Budget(trials=5, epochs=4, total_epochs=4))
+    stage.run_until(study, 4, rising)
+    assert stage.states() == ["WAITING"]
+    stage.run(study, rising)
+    assert stage.states() == ["COMPLETE"]
+    assert stage.trained_epochs() == 4
+
+
+def test_epochs_of_a_trial_that_fails_when_it_goes_on_stay_counted(stage: Stage) -> None:
+    study = study_of(budget=Budget(trials=9, epochs=4, total_epochs=6))
+    stage.run_until(study, 3, rising)
+    stage.run(study, lambda job, epoch: None if job.trial == 0 and epoch == 2 else rising(job, epoch))
+    assert stage.states() == ["FAIL", "PRUNED"]
+    assert [len(trial.intermediate_values) for trial in stage.trials()] == [3, 3]
+
+
+def test_trials_under_way_wait_when_a_store_does_not_answer(stage: Stage) -> None:
+    stage.tracker.broken = True
+    launcher = ScriptedLauncher(rising, workers=2)
+    with pytest.raises(TrackingError, match="MLflow does not answer"):
+        stage.run(study_of(), launcher)
+    assert launcher.closed
+    assert stage.states() == ["WAITING", "WAITING"]
+    stage.tracker.broken = False
+    stage.run(study_of(), rising)
+    assert stage.states() == 3 * ["COMPLETE"]
+    for epochs in stage.tracker.epochs.values():
+        assert [epoch for epoch, _ in epochs] == [1, 2, 3, 4]
+
+
+def test_a_study_that_is_stopped_before_it_runs_trains_nothing(stage: Stage) -> None:
+    launcher = ScriptedLauncher(rising)
+    coordinator = Coordinator(
+        study_of(),
+        storage=open_storage(stage.url),
+        tracker=cast("Tracker", stage.tracker),
+        launcher=launcher,
+        data=stage.data,
+        weights=stage.weights,
+        observer=stage.watcher,
+    )
+    coordinator.stop()
+    assert coordinator.run().interrupted
+    assert launcher.submitted == []
+    assert stage.states() == []
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_grid_ends_when_every_configuration_was_tried(stage: Stage, workers: int) -> None:
+    family = family_of(space={"depth": Int(1, 3), "batch_norm": Categorical(True, False)})
+    study = study_of(families=[family], budget=Budget(trials=99, epochs=1), sampler=Sampler("grid"))
+    stage.run(study, ScriptedLauncher(rising, workers))
+    assert len({tuple(sorted(trial.params.items())) for trial in stage.trials()}) == 6
+    assert len(stage.trials()) == 6
+
+
+SAME = family_of(space={"depth": Int(1, 1)})
+"""A family with one configuration."""
+
+
+def replicates(stage: Stage) -> list[int | None]:
+    """What each trial repeats, as both stores tell."""
+    found = [trial.user_attrs.get("replicate_of") for trial in stage.trials()]
+    tags = [stage.tracker.tags[f"f/{trial.number}"].get("optrack.replicate_of") for trial in stage.trials()]
+    assert tags == [None if original is None else str(original) for original in found]
+    return found
+
+
+def test_a_configuration_that_comes_again_is_a_replicate_of_the_first_one_under_another_seed(stage: Stage) -> None:
+    heard: list[int | None] = []
+    stage.watcher = Watcher(after_epoch=lambda running: heard.append(running.replicate_of))
+    stage.run(study_of(families=[SAME], budget=Budget(trials=3, epochs=1)), rising)
+    assert replicates(stage) == heard == [None, 0, 0]
+    assert len({trial.user_attrs["seed"] for trial in stage.trials()}) == 3
+
+
+def test_values_of_all_kinds_are_the_same_when_they_come_again(stage: Stage) -> None:
+    space: dict[str, Any] = {
+        "lr": Float(1e-5, 0.1, log=True),
+        "weight_decay": Float(0.0, 0.3, step=0.1),
+        "depth": Int(1, 9),
+        "width": Int(1, 64, log=True),
+        "optimizer": Categorical("adam", "sgd"),
+        "momentum": Float(0.1, 0.9, when={"optimizer": "sgd"}),
+        "batch_norm": Categorical(True, False),
+    }
+    family = family_of(options={"batch_size": 256}, space=space)
+    stage.run(study_of(families=[family], budget=Budget(trials=8, epochs=1)), rising)
+    assert {trial.params["optimizer"] for trial in stage.trials()} == {"adam", "sgd"}
+    opened = optuna.load_study(study_name="s/f", storage=stage.url)
+    for trial in stage.trials():
+        opened.enqueue_trial(trial.params)
+    stage.run(study_of(families=[family], budget=Budget(trials=16, epochs=1)), rising)
+    assert replicates(stage) == [None] * 8 + list(range(8))
+
+
+@pytest.mark.parametrize("bad", [None, math.nan])
+def test_a_trial_that_failed_or_was_pruned_is_no_original(bad: float | None, stage: Stage) -> None:
+    study = study_of(families=[SAME], budget=Budget(trials=4, epochs=1))
+    stage.run(study, lambda job, epoch: bad if job.trial in {0, 2} else rising(job, epoch))
+    assert "COMPLETE" not in {stage.states()[0], stage.states()[2]}
+    assert replicates(stage) == [None, None, 1, 1]
+
+
+def test_trials_of_one_configuration_that_run_at_once_repeat_nothing_that_is_known(stage: Stage) -> None:
+    study = study_of(families=[SAME], budget=Budget(trials=3, epochs=2))
+    stage.run(study, ScriptedLauncher(rising, workers=2))
+    assert replicates(stage) == [None, None, 0]
+
+
+def test_a_replicate_that_goes_on_stays_one_of_the_same_trial(stage: Stage) -> None:
+    study = study_of(families=[SAME], budget=Budget(trials=2, epochs=3))
+    stage.run_until(study, 4, rising)
+    assert stage.states() == ["COMPLETE", "WAITING"]
+    assert replicates(stage) == [None, 0]
+    seed = stage.trials()[1].user_attrs["seed"]
+    stage.run(study, rising)
+    assert stage.states() == ["COMPLETE", "COMPLETE"]
+    assert replicates(stage) == [None, 0]
+    assert stage.trials()[1].user_attrs["seed"] == seed
+
+
+def test_the_same_configuration_in_another_family_is_no_replicate(stage: Stage) -> None:
+    families = [replace(SAME, name=name) for name in ("f", "g")]
+    stage.run(study_of(families=families, budget=Budget(trials=1, epochs=1)), rising)
+    assert ["replicate_of" in family.trials[0].user_attrs for family in stage.families()] == [False, False]
+
+
+def test_a_watcher_hears_of_everything_in_its_order(stage: Stage) -> None:
+    stage.run(study_of(budget=Budget(trials=2, epochs=2)), rising)
+    assert stage.watcher.heard == [
+        "opened f",
+        *("started 0", "epoch 1 of 0", "epoch 2 of 0", "finished 0"),
+        *("started 1", "epoch 1 of 1", "epoch 2 of 1", "finished 1"),
+    ]
+
+
+def test_optunas_own_tools_can_open_what_is_stored(stage: Stage) -> None:
+    stage.run(study_of(), rising)
+    study = optuna.load_study(study_name="s/f", storage=stage.url)
+    assert study.best_trial.number == 2
+    assert study.metric_names == ["val_accuracy"]
+    assert study.direction == optuna.study.StudyDirection.MAXIMIZE

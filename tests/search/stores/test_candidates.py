@@ -1,0 +1,143 @@
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import optuna
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.distributions import FloatDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from optrack.search import Data, Family, Float, Study
+from optrack.search.stores.candidates import candidates, picked, replicated
+from optrack.search.stores.optuna_store import StoredFamily
+
+METRICS = ("val_accuracy", "val_loss")
+
+
+def study_of(metric: str = "val_accuracy") -> Study:
+    family = Family("f", architecture="mlp", options={"width": 16}, space={"lr": Float(0.0, 9.0)})
+    return Study("s", data=Data("digits"), metric=cast("Any", metric), families=[family])
+
+
+def trial_of(number: int, lr: float, value: float, state: TrialState = TrialState.COMPLETE) -> FrozenTrial:
+    made = create_trial(
+        state=state,
+        value=value if state == TrialState.COMPLETE else None,
+        params={"lr": lr},
+        distributions={"lr": FloatDistribution(0.0, 9.0)},
+        user_attrs={"best_epoch": number + 1, "epochs": [{"epoch": 1, "val_loss": value}]},
+    )
+    made.number = number
+    return made
+
+
+def stored_of(trials: Sequence[FrozenTrial], metric: str = "val_accuracy") -> StoredFamily:
+    # Optuna's study is not looked at.
+    return StoredFamily("f", cast("optuna.Study", None), study_of(metric), tuple(trials))
+
+
+@st.composite
+def families(draw: st.DrawFn) -> StoredFamily:
+    """A few configurations, tried once or several times, with values that are often equal."""
+    states = st.sampled_from([TrialState.COMPLETE] * 3 + [TrialState.PRUNED, TrialState.FAIL])
+    drawn = draw(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 6), states), max_size=10))
+    trials = [trial_of(number, lr, value / 4, state) for number, (lr, value, state) in enumerate(drawn)]
+    return stored_of(trials, draw(st.sampled_from(METRICS)))
+
+
+@st.composite
+def races(draw: st.DrawFn, trials: Sequence[int], count: int) -> dict[int, list[float]]:
+    values = st.lists(st.integers(0, 8).map(float), min_size=count, max_size=count)
+    return {trial: draw(values) for trial in trials}
+
+
+def finished(stored: StoredFamily) -> list[FrozenTrial]:
+    return stored.in_state(TrialState.COMPLETE)
+
+
+@given(stored=families(), count=st.integers(0, 12))
+def test_each_configuration_is_named_once_with_its_best_value_and_the_best_comes_first(
+    stored: StoredFamily, count: int
+) -> None:
+    best_of = max if stored.study.maximize else min
+    values: dict[float, float] = {}
+    for trial in finished(stored):
+        lr = trial.params["lr"]
+        values[lr] = best_of(values.get(lr, trial.value or 0.0), trial.value or 0.0)
+    found = candidates(stored, count)
+    assert len({each.params["lr"] for each in found}) == len(found) == min(count, len(values))
+    assert [each.value for each in found] == sorted(values.values(), reverse=stored.study.maximize)[:count]
+    assert all(each.value == values[each.params["lr"]] for each in found)
+    assert found == candidates(stored, len(stored.trials))[:count]
+
+
+@given(stored=families())
+def test_without_a_race_the_best_of_the_search_is_picked(stored: StoredFamily) -> None:
+    chosen = picked(stored, {})
+    assert (chosen and chosen.trial) == (stored.best and stored.best.number)
+
+
+@given(data=st.data(), stored=families())
+def test_the_winner_of_a_whole_race_is_picked(data: st.DataObject, stored: StoredFamily) -> None:
+    raced = [each.trial for each in candidates(stored, data.draw(st.integers(1, 4)))]
+    values = data.draw(races(raced, data.draw(st.integers(1, 3))))
+    chosen = picked(stored, values)
+    if chosen is None:
+        assert not finished(stored)
+        return
+    means = {trial: sum(found) / len(found) for trial, found in values.items()}
+    assert means[chosen.trial] == (max if stored.study.maximize else min)(means.values())
+    assert chosen in candidates(stored, len(stored.trials))
+
+
+@given(data=st.data(), stored=families())
+def test_a_race_is_compared_over_the_seeds_that_all_of_its_configurations_have(
+    data: st.DataObject, stored: StoredFamily
+) -> None:
+    raced = [each.trial for each in candidates(stored, 3)]
+    values = data.draw(races(raced, 2))
+    more = {trial: [*found, *data.draw(st.lists(st.floats(0, 1), max_size=2))] for trial, found in values.items()}
+    shortest = min(map(len, more.values()), default=0)
+    assert picked(stored, more) == picked(stored, {trial: found[:shortest] for trial, found in more.items()})
+    assert picked(stored, {trial: [] for trial in raced}) == picked(stored, {})
+
+
+@given(data=st.data(), stored=families())
+def test_a_race_without_the_best_of_the_search_does_not_count(data: st.DataObject, stored: StoredFamily) -> None:
+    raced = [each.trial for each in candidates(stored, 4)][1:]
+    assert picked(stored, data.draw(races(raced, 2))) == picked(stored, {})
+
+
+@pytest.mark.parametrize(("metric", "winner"), [("val_accuracy", 0), ("val_loss", 1)])
+def test_a_race_is_won_by_the_mean_over_its_seeds(metric: str, winner: int) -> None:
+    stored = stored_of([trial_of(0, 0.1, 0.5), trial_of(1, 0.2, 0.5)], metric)
+    chosen = picked(stored, {0: [0.9, 0.1, 0.8], 1: [0.5, 0.5, 0.5]})
+    assert chosen is not None
+    assert chosen.trial == winner
+
+
+def test_a_candidate_says_all_that_is_needed_to_train_it_again() -> None:
+    [found] = candidates(stored_of([trial_of(0, 0.5, 0.25)]), 1)
+    assert (found.family, found.trial, found.architecture) == ("f", 0, "mlp")
+    assert (found.value, found.epoch) == (0.25, 1)
+    assert found.params == {"lr": 0.5}
+    assert found.settings == {"width": 16, "lr": 0.5}
+    assert found.epochs == ({"epoch": 1, "val_loss": 0.25},)
+
+
+@pytest.mark.parametrize(
+    ("params", "number"),
+    [({"lr": 0.5}, 2), ({"lr": 0.25}, None), ({"lr": 0.75}, 3), ({}, None), ({"lr": 0.5, "more": 1}, None)],
+)
+def test_a_replicate_repeats_the_first_finished_trial_with_its_configuration(
+    params: Mapping[str, Any], number: int | None
+) -> None:
+    trials = [
+        trial_of(0, 0.5, 0.1, TrialState.FAIL),
+        trial_of(1, 0.25, 0.1, TrialState.PRUNED),
+        trial_of(2, 0.5, 0.1),
+        trial_of(3, 0.75, 0.1),
+        trial_of(4, 0.5, 0.9),
+    ]
+    assert replicated(params, trials) == number

@@ -1,0 +1,124 @@
+from dataclasses import replace
+from typing import Any
+
+import optuna
+import pytest
+
+from optrack.datasets import Prepared
+from optrack.search import Budget, Categorical, Data, Family, Float, Pruner, Sampler, Study, StudyError
+from optrack.search.stores.comparable import check_comparable, data_record
+from optrack.search.stores.optuna_store import DATA_ATTRIBUTE, StoredFamily
+
+SPACE: dict[str, Any] = {"lr": Float(0.1, 1.0), "batch_size": Categorical(32, 64)}
+FIXED: dict[str, Any] = {"optimizer": "sgd"}
+FAMILY: dict[str, Any] = {"architecture": "mlp", "options": FIXED, "space": SPACE}
+DATA: dict[str, Any] = {"image_size": 16, "validation": 0.2, "split_seed": 1}
+
+
+def family_of(**changes: Any) -> Family:
+    return Family("f", **{**FAMILY, **changes})
+
+
+def data_of(**changes: Any) -> Data:
+    return Data("digits", **{**DATA, **changes})
+
+
+def study_of(**changes: Any) -> Study:
+    parts: dict[str, Any] = {"data": data_of(), "families": [family_of()]}
+    return Study("s", **{**parts, **changes})
+
+
+def stored(study: Study, data: Prepared) -> list[StoredFamily]:
+    def kept(family: Family) -> StoredFamily:
+        opened = optuna.create_study(study_name=f"s/{family.name}")
+        opened.set_user_attr(DATA_ATTRIBUTE, data_record(data))
+        return StoredFamily(family.name, opened, study, ())
+
+    return [kept(family) for family in study.families]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"budget": Budget(trials=99, epochs=3, patience=1, total_epochs=7, timeout_seconds=1.0)},
+        {"sampler": Sampler("random")},
+        {"pruner": Pruner("none")},
+        {"seed": 7},
+        {"families": [family_of(start=[{"lr": 0.5}])]},
+        {"families": [family_of(), Family("another", architecture="lenet")]},
+        {"families": [Family("another", architecture="lenet")]},
+        {"families": [family_of(space=dict(reversed(SPACE.items())))]},
+    ],
+)
+def test_what_leaves_trials_comparable_may_change(changes: dict[str, Any], digits: Prepared) -> None:
+    check_comparable(study_of(**changes), digits, stored(study_of(), digits))
+
+
+@pytest.mark.parametrize(
+    ("changes", "difference"),
+    [
+        ({"metric": "val_loss"}, "metric was 'val_accuracy' and is 'val_loss'"),
+        ({"data": Data("fashion_mnist", **DATA)}, "data set was 'digits' and is 'fashion_mnist'"),
+        ({"data": data_of(image_size=None)}, "image_size was 16 and is None"),
+        ({"data": data_of(validation=0.3)}, "validation was 0.2 and is 0.3"),
+        ({"data": data_of(split_seed=2)}, "split_seed was 1 and is 2"),
+        (
+            {"families": [family_of(architecture="lenet")]},
+            "architecture in family 'f' was mlp and is lenet",
+        ),
+        (
+            {"families": [family_of(options={"optimizer": "adam"})]},
+            "options in family 'f' was {'optimizer': 'sgd'} and is {'optimizer': 'adam'}",
+        ),
+        (
+            {"families": [family_of(space={**SPACE, "lr": Float(0.1, 2.0)})]},
+            "space of lr in family 'f' was",
+        ),
+        (
+            {"families": [family_of(space={**SPACE, "lr": Float(0.1, 1.0, log=True)})]},
+            "space of lr in family 'f' was",
+        ),
+        (
+            {"families": [family_of(space={**SPACE, "momentum": Float(0, 0.9)})]},
+            "space of momentum in family 'f' was None and is",
+        ),
+        ({"families": [family_of(space={"lr": SPACE["lr"]})]}, "space of batch_size in family 'f'"),
+        (
+            {"families": [Family("another", architecture="lenet"), family_of(options={})]},
+            "options in family 'f'",
+        ),
+    ],
+)
+def test_what_makes_trials_incomparable_is_refused_and_named(
+    changes: dict[str, Any], difference: str, digits: Prepared
+) -> None:
+    with pytest.raises(StudyError) as raised:
+        check_comparable(study_of(**changes), digits, stored(study_of(), digits))
+    assert difference in str(raised.value)
+    assert "rename the study, or give another --storage" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ({"digest": "other"}, "digest of the images was"),
+        ({"split_digest": "other"}, "split digest of the images was"),
+    ],
+)
+def test_other_images_under_the_same_name_are_refused(
+    change: dict[str, Any], difference: str, digits: Prepared
+) -> None:
+    with pytest.raises(StudyError, match=difference):
+        check_comparable(study_of(), replace(digits, **change), stored(study_of(), digits))
+
+
+def test_the_same_images_in_another_layout_are_taken(digits: Prepared) -> None:
+    check_comparable(study_of(), replace(digits, layout="class folders"), stored(study_of(), digits))
+
+
+def test_a_family_that_left_the_study_still_has_to_have_the_same_images(digits: Prepared) -> None:
+    new = study_of(families=[Family("another", architecture="lenet")])
+    with pytest.raises(StudyError, match="digest of the images"):
+        check_comparable(new, replace(digits, digest="other"), stored(study_of(), digits))
