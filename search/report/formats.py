@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ..study.study import Metric
+from ..study.metric import MetricName
 
 NOTHING = "-"
 
@@ -27,7 +27,7 @@ def percent_range(low: float, high: float) -> str:
     return f"{100 * low:.2f} to {percent(high)}"
 
 
-def metric_value(metric: Metric, value: float | None) -> str:
+def metric_value(metric: MetricName, value: float | None) -> str:
     """A value of the metric: accuracy in per cent, loss as it is.
 
     >>> metric_value("val_accuracy", 0.5), metric_value("val_loss", 0.5)
@@ -38,7 +38,7 @@ def metric_value(metric: Metric, value: float | None) -> str:
     return f"{value:.4f}"
 
 
-def metric_difference(metric: Metric, value: float) -> str:
+def metric_difference(metric: MetricName, value: float) -> str:
     """A difference of two values of the metric: accuracy in points, loss as it is.
 
     >>> metric_difference("val_accuracy", 0.0042), metric_difference("val_loss", 0.0042)
@@ -47,7 +47,7 @@ def metric_difference(metric: Metric, value: float) -> str:
     return f"{100 * value:.2f} points" if metric == "val_accuracy" else f"{value:.4f}"
 
 
-def metric_name(metric: Metric) -> str:
+def metric_name(metric: MetricName) -> str:
     """The metric in words.
 
     >>> metric_name("val_loss")
