@@ -8,7 +8,7 @@ from ..importance.importance import importances
 from ..importance.optuna_figures import Drawing, figures
 from ..pictures import Table, family_drawings, study_drawings
 from ..results.values import FamilyResult, StudyResults
-from ..stores.mlflow_address import shown
+from ..stores.addresses import shown
 from ..study.study import Study
 from .commands import Commands, commands
 from .facts import days, facts, provenance
