@@ -8,7 +8,7 @@ from ..importance.importance import importances
 from ..importance.optuna_figures import Drawing, figures
 from ..pictures import Table, family_drawings, study_drawings
 from ..results.values import FamilyResult, StudyResults
-from ..stores.mlflow_address import shown
+from ..stores.addresses import shown
 from ..study.study import Study
 from ..text import METRIC_NAMES, metric_text, plural, value_text
 from .commands import Commands, commands
