@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from ..errors import NothingStoredError, StudyError, unknown
 
 if TYPE_CHECKING:
-    from ..stores.optuna_store import StoredFamily
+    from ..stores.trials import StoredFamily
 
 
 def stored_study(reference: str, storage_url: str) -> "tuple[str, list[StoredFamily]]":

@@ -7,11 +7,11 @@ from ..importance.escaped import escaped_text
 from ..importance.optuna_figures import Drawing
 from ..pages.look import BLUE, ORANGE, Plot
 from ..results.values import FamilyResult
+from ..stores.trials import Trial
 from ..study.metric import MetricName
 from ..text import METRIC_NAMES, NOTHING, metric_text, value_text
 from .charts import axis, figure, logarithmic_axis, metric_axis
 from .table import Table
-from .trials import Trial, top_trials, trials_of
 
 SETTINGS, TOP = "Learning rate and batch norm of the top trials", "Top trials"
 
@@ -25,7 +25,7 @@ _SWITCHES = {True: "with", False: "without"}
 def top_settings(result: FamilyResult) -> list[Drawing | Table]:
     """The value against each of these settings that is searched, and a table of the best trials."""
     study = result.stored.study
-    top = top_trials(trials_of(result.stored), _TOP, study.objective)
+    top = result.stored.ranked[:_TOP]
     if not top:
         missing = f"No trial is finished yet: `optrack run {study.name}` goes on with the search."
         return [Drawing(heading=heading, explanation=missing) for heading in (SETTINGS, TOP)]

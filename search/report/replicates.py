@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
-from ..stores.candidates import REPLICATE_ATTRIBUTE
-from ..stores.optuna_store import StoredFamily
-from .trials import Trial, finished, value_of
+from ..stores.trials import StoredFamily, Trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,17 +58,17 @@ class Noise:
 
 def noise(stored: StoredFamily) -> Noise | None:
     """The noise that a family's replicates show; None where no finished trial replicates a finished one."""
-    known = {trial.number: trial for trial in finished(stored)}
+    known = {trial.number: trial for trial in stored.trials if trial.value is not None}
     groups: defaultdict[int, dict[int, float]] = defaultdict(dict)
     for number, trial in known.items():
-        groups[_first(trial, known)][number] = value_of(trial)
+        groups[_first(trial, known)][number] = trial.value or 0.0
     repeated = tuple(Group(values=values) for _, values in sorted(groups.items()) if len(values) > 1)
     return Noise(groups=repeated) if repeated else None
 
 
 def _first(trial: Trial, known: Mapping[int, Trial]) -> int:
     """The first trial of a configuration; a replicate may name another replicate."""
-    earlier = trial.user_attrs.get(REPLICATE_ATTRIBUTE)
+    earlier = trial.replicate_of
     if earlier is None or earlier >= trial.number:
         return trial.number
     return _first(known[earlier], known) if earlier in known else earlier

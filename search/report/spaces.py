@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..stores.optuna_store import StoredFamily
+from ..stores.trials import StoredFamily, Trial
 from ..study.space import Categorical, Condition, Float, Int
 from ..study.study import Family
 from ..text import listing, value_text
-from .trials import Trial, finished, top_trials
+
+TOP_SHARE, TOP_AT_LEAST = 0.2, 3
 
 EDGE = 0.02
 """Share of a range that counts as its edge: what is found there may be better still outside."""
@@ -80,14 +81,18 @@ def space_rows(stored: StoredFamily, family: Family, champion: Trial | None) -> 
         champion: the trial whose configuration was chosen; None where there is none yet.
     """
     top = top_trials(stored)
-    completed = finished(stored)
     rows: list[SpaceRow] = []
     for name, distribution in family.space.items():
         if isinstance(distribution, Categorical):
-            rows.append(_choice_row(name, distribution, champion, completed, top))
+            rows.append(_choice_row(name, distribution, champion, stored.ranked, top))
         else:
             rows.append(_range_row(name, distribution, champion, top))
     return tuple(rows)
+
+
+def top_trials(stored: StoredFamily) -> list[Trial]:
+    """Return the best fifth of the finished trials, at least three of them, the best first."""
+    return stored.ranked[: max(TOP_AT_LEAST, round(TOP_SHARE * len(stored.ranked)))]
 
 
 def condition_text(condition: Condition) -> str:
@@ -163,13 +168,13 @@ def _choice_row(
     name: str,
     distribution: Categorical,
     champion: Trial | None,
-    completed: Sequence[Trial],
+    finished: Sequence[Trial],
     top: Sequence[Trial],
 ) -> SpaceRow:
     has_value = champion is not None and name in champion.params
     value: Any = champion.params[name] if champion is not None and has_value else None
     tried, best = (
-        Counter(_key(trial.params[name]) for trial in trials if name in trial.params) for trials in (completed, top)
+        Counter(_key(trial.params[name]) for trial in trials if name in trial.params) for trials in (finished, top)
     )
     choices = tuple(
         ChoiceCount(

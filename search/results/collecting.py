@@ -7,12 +7,13 @@ from typing import Any
 from ..champions.registry import registered
 from ..errors import NothingStoredError
 from ..stores.addresses import shown
-from ..stores.candidates import candidate_of, picked
+from ..stores.candidates import Candidate, candidate_of, picked
 from ..stores.model_runs import CANDIDATE_TAG, LATENCY_TAG, OPENINGS_TAG, ModelRun, ModelRuns, race_values
-from ..stores.optuna_store import DATA_ATTRIBUTE, StoredFamily, whole_study
+from ..stores.optuna_store import DATA_ATTRIBUTE, whole_study
+from ..stores.trials import StoredFamily, epoch_of
 from ..study.metric import MetricName
 from .predictions import PREDICTIONS_FILE, RESULT_FILE, decoded
-from .values import Candidate, FamilyResult, RetrainedModel, StudyResults, TestResult
+from .values import FamilyResult, RetrainedModel, StudyResults, TestResult
 
 PICTURES = ("misclassified", "filters", "feature_maps")
 
@@ -90,13 +91,13 @@ def _models(runs: ModelRuns, retrained: Sequence[ModelRun], family: str, chosen:
 
 
 def _model(runs: ModelRuns, run: ModelRun) -> RetrainedModel:
-    epochs = runs.epochs(run.run_id)
+    epochs = tuple(epoch_of(epoch) for epoch in runs.epochs(run.run_id))
     return RetrainedModel(
         run_id=run.run_id,
         number=run.number,
         seed=run.seed,
         trial=run.trial,
-        seconds=sum(epoch["seconds"] for epoch in epochs),
+        seconds=sum(epoch.seconds for epoch in epochs),
         epochs=epochs,
         test=_test(runs, run),
     )

@@ -2,38 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..stores.optuna_store import StoredFamily
+from ..stores.candidates import Candidate
+from ..stores.trials import StoredFamily
+from ..study.metric import EpochResult
 from ..study.study import Reference, Study
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """A configuration that a search found, and how its trial went.
-
-    Args:
-        family: name of the family.
-        trial: number of its trial.
-        architecture: a registered name.
-        params: the searched values.
-        settings: fixed and searched values together.
-        value: the study's metric in the best epoch.
-        epoch: the best epoch, from 1 on: how long the configuration is trained again.
-        epochs: all epochs of the trial: metrics by name, and the epoch's number.
-    """
-
-    family: str
-    trial: int
-    architecture: str
-    params: Mapping[str, Any]
-    settings: Mapping[str, Any]
-    value: float
-    epoch: int
-    epochs: tuple[Mapping[str, float], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -83,7 +59,7 @@ class RetrainedModel:
         seed: of initialisation, order of images and dropout.
         trial: whose configuration it is.
         seconds: wall-clock time of its epochs.
-        epochs: metrics of each epoch by name; there are none on validation images.
+        epochs: all its epochs, without validation.
         test: None before the test.
     """
 
@@ -92,7 +68,7 @@ class RetrainedModel:
     seed: int
     trial: int
     seconds: float
-    epochs: tuple[Mapping[str, float], ...]
+    epochs: tuple[EpochResult, ...]
     test: TestResult | None = None
 
 
@@ -130,7 +106,7 @@ class FamilyResult:
     @property
     def reference(self) -> Reference | None:
         """What somebody else reported for this family."""
-        return next((family.reference for family in self.stored.study.families if family.name == self.name), None)
+        return self.stored.family.reference
 
     @property
     def champion(self) -> RetrainedModel | None:

@@ -6,7 +6,8 @@ from ...datasets import Prepared
 from ..errors import StudyError
 from ..study.study import Family, Study
 from ..training.own_code import network_code
-from .optuna_store import DATA_ATTRIBUTE, SOURCE_ATTRIBUTE, StoredFamily
+from .optuna_store import DATA_ATTRIBUTE, SOURCE_ATTRIBUTE
+from .trials import StoredFamily
 
 
 def data_record(data: Prepared) -> dict[str, str]:
@@ -51,9 +52,7 @@ def _data_differences(study: Study, data: Prepared, old: StoredFamily) -> list[s
 
 
 def _family_differences(family: Family, old: StoredFamily) -> list[str]:
-    before = next((known for known in old.study.families if known.name == old.name), None)
-    if before is None:
-        return []
+    before = old.family
     pairs = {
         "architecture": (before.architecture, family.architecture),
         "options": (before.options, family.options),
