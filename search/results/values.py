@@ -106,7 +106,7 @@ class FamilyResult:
     @property
     def reference(self) -> Reference | None:
         """What somebody else reported for this family."""
-        return self.stored.family.reference
+        return next((family.reference for family in self.stored.study.families if family.name == self.name), None)
 
     @property
     def champion(self) -> RetrainedModel | None:
