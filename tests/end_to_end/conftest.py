@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import filelock
 import pytest
 
 SCRIPT = Path(sys.executable).with_name("optrack")
@@ -202,44 +201,23 @@ def tiny(folder: Path, empty_mlflow: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow's database without an experiment."""
-    from mlflow import MlflowClient
-
-    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(f"sqlite:///{file}").search_experiments()
-    return file
-
-
-@pytest.fixture(scope="session")
-def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], None]], Path]:
-    """Make a folder once for all workers of pytest-xdist."""
-    base = tmp_path_factory.getbasetemp()
-
-    def made(name: str, make: Callable[[Path], None]) -> Path:
-        shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
-        with filelock.FileLock(f"{shared}.lock"):
-            if not (shared / "answers.json").exists():
-                shared.mkdir()
-                make(shared)
-        return shared
-
-    return made
-
-
-@pytest.fixture(scope="session")
-def searched(shared_folder: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+def searched(made_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
     """A folder in which `tiny.py` was run twice: `--trials 2` with one worker process, then to the end, inline.
 
     `first/` beside it has both databases as the first run left them.
     """
-    return shared_folder("searched", _search) / "work"
+    return made_once("searched", _search) / "work"
 
 
 @pytest.fixture(scope="session")
-def finished(shared_folder: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+def finished(empty_mlflow: Path, made_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
     """A folder in which `tiny.py` was run, retrained, tested, reported and exported; answers.json is what they said."""
-    return shared_folder("finished", _finish)
+
+    def make(folder: Path) -> None:
+        shutil.copy(empty_mlflow, folder / "mlflow.db")
+        _finish(folder)
+
+    return made_once("finished", make)
 
 
 FINISHING = (
