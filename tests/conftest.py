@@ -2,7 +2,10 @@
 
 import os
 import shutil
-from collections.abc import Callable
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import filelock
@@ -38,3 +41,20 @@ def empty_mlflow(made_once: Callable[[str, Callable[[Path], None]], Path]) -> Pa
         MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
 
     return made_once("empty_mlflow", make) / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def forked_optrack() -> Iterator[Path]:
+    """A program that does what the console script does, forked from a process that has imported everything."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    command = [sys.executable, Path(__file__).with_name("command_server.py")]
+    # The address of a socket must be short.
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        subprocess.Popen(
+            [*command, folder], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as server,
+    ):
+        assert server.stdout is not None
+        assert server.stdout.readline() == "ready\n"
+        yield Path(folder) / "optrack"
