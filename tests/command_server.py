@@ -8,6 +8,7 @@ The server ends when its standard input is closed.
 What is proven of start-up, the entry point and Ctrl-C needs the real console script, which tests start as well.
 """
 
+import contextlib
 import importlib
 import json
 import os
@@ -60,21 +61,18 @@ def main() -> None:
         program.chmod(0o755)
         sys.stdout.write("ready\n")
         sys.stdout.flush()
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who look after a command
-        while True:
-            ready, _, _ = select.select([listener, sys.stdin], [], [])
-            if sys.stdin in ready:
-                return
+        while listener in select.select([listener, sys.stdin], [], [])[0]:
             connection, _ = listener.accept()
             if os.fork() == 0:
-                break
+                return look_after(connection)
             connection.close()
-    look_after(connection)
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.wait()
 
 
 def look_after(connection: socket.socket) -> None:
     """Fork the command, and tell how it has ended; kill it when nobody listens any more."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     content, streams, _, _ = socket.recv_fds(connection, 1 << 20, 3)
     command = os.fork()
     if command == 0:
