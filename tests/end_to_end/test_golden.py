@@ -110,7 +110,7 @@ def test_mlflow_loads_the_winner_by_the_module_that_the_model_names(tracking_uri
     import mlflow
 
     mlflow.set_tracking_uri(tracking_uri)
-    model = mlflow.pyfunc.load_model("models:/golden@best")
+    model: Any = mlflow.pyfunc.load_model("models:/golden@best")
     answers: list[dict[str, Any]] = json.loads(model.predict(IMAGES[:, 0]).to_json(orient="records"))
     assert [answer["label"] for answer in answers] == [answer["label"] for answer in EXPECTED["pyfunc"]]
     for answer, expected in zip(answers, EXPECTED["pyfunc"], strict=True):
