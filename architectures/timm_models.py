@@ -2,11 +2,11 @@
 
 from difflib import get_close_matches
 from functools import cache, partial
-from importlib import import_module
 from typing import Any
 
 from torch import nn
 
+from ..sources.torchvision_compat import import_timm
 from .errors import MissingLibraryError, PretrainedWeightsError, UnknownArchitectureError
 from .pretrained_weights import one_line
 from .registry import registered_name
@@ -49,9 +49,8 @@ def timm_class(model: str) -> type[TransferModel]:
 
 
 def _timm(model: str) -> Any:
-    import_module(f"{__package__}.torchvision_compat")  # timm imports torchvision
     try:
-        return import_module("timm")
+        return import_timm()
     except ModuleNotFoundError as error:
         if error.name != "timm":
             raise

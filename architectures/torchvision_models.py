@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..sources.torchvision_compat import classification_models, models
 from .errors import UnknownArchitectureError
 from .pretrained_weights import fetch, load_into, read
 from .registry import registered_name
-from .torchvision_compat import classification_models, get_model, get_model_builder, get_model_weights
 from .transfer import Backbone, TransferModel, before_kernels, transfer_class
 
 HEAD_DEPTHS = {"mobilenet_v2": 2, "vgg11_bn": 2}  # of the hand-tuned references; all others have one linear layer
@@ -53,13 +53,13 @@ def torchvision_class(model: str) -> type[TransferModel]:
 
 def _weights(model: str) -> Any:
     """Give the first published weights, as torchvision describes them."""
-    versions = {version.name: version for version in get_model_weights(model)}
+    versions = {version.name: version for version in models.get_model_weights(model)}
     return versions.get("IMAGENET1K_V1", next(iter(versions.values())))
 
 
 def _source(model: str) -> str:
     """Give the paper, which torchvision names in the first paragraph of a model's docstring, in one line."""
-    paragraph = (get_model_builder(model).__doc__ or "").strip().split("\n\n")[0]
+    paragraph = (models.get_model_builder(model).__doc__ or "").strip().split("\n\n")[0]
     return re.sub(r"`([^`<]*?)\s*<([^>]*)>`_{1,2}", r"\1, \2", " ".join(paragraph.split()))
 
 
@@ -85,18 +85,18 @@ def _whole_network(model: str, pretrained: bool) -> nn.Module:  # noqa: FBT001 -
     if model.startswith("vit_"):
         options = {"image_size": max(_weights(model).meta["min_size"])}
     try:
-        return get_model(model, weights=None, **options)
+        return models.get_model(model, weights=None, **options)
     except NotImplementedError:
         # RegNet reads its widths out of tensors while it is built, and tensors on the meta device have no numbers.
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-            network = get_model(model, weights=None, **options)
+            network = models.get_model(model, weights=None, **options)
         return network.to("meta")
 
 
 def _vgg(model: str) -> nn.Module:
     """Make a VGG whose features alone have memory: its own head has 124 million weights that we do not want."""
     with torch.device("meta"):
-        network = get_model(model, weights=None)
+        network = models.get_model(model, weights=None)
     features = network.get_submodule("features").to_empty(device=torch.get_default_device())
     for layer in features.children():  # as torchvision draws them
         if isinstance(layer, nn.Conv2d):

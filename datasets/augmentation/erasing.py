@@ -29,7 +29,7 @@ class Erase:
         columns = _covered(self.corners[:, 1], self.side, width)
         return images.masked_fill(rows[:, None, :, None] & columns[:, None, None, :], self.fill)
 
-    def then(self, following: object) -> None:  # noqa: ARG002  what every step takes
+    def then(self, following: object) -> None:
         """Nothing that follows can be done in one with it."""
         return
 

@@ -5,13 +5,10 @@ good share of the images must have company, and no group may hold much of its cl
 """
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ..store.groups import compiled
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +69,7 @@ _LARGEST_ALLOWED = 2  # in a class however small: an image and its copy
 _FEWEST_GROUPS = 5  # of every class: for training, validation and test, and a choice of which goes where
 
 
-def suggest_groups(names: "Sequence[str]") -> SuggestedGroups | None:
+def suggest_groups(names: Sequence[str]) -> SuggestedGroups | None:
     r"""What file names suggest, or None where they look like names of single images.
 
     Args:
@@ -88,7 +85,7 @@ def suggest_groups(names: "Sequence[str]") -> SuggestedGroups | None:
     return next((found for habit in _HABITS if (found := _suggestion(habit, different, in_class))), None)
 
 
-def _suggestion(habit: _Habit, names: "Sequence[str]", in_class: "Mapping[str, int]") -> SuggestedGroups | None:
+def _suggestion(habit: _Habit, names: Sequence[str], in_class: Mapping[str, int]) -> SuggestedGroups | None:
     search = compiled(habit.pattern).search
     members: dict[str, list[str]] = {}
     for name in names:

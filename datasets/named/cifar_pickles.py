@@ -5,24 +5,20 @@ and instead of NumPy's own it gets stand-ins that keep what they are told, which
 """
 
 import pickle
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-    from typing import BinaryIO
-
-    from numpy.typing import NDArray
 
 _SHAPE = (3, 32, 32)
 _ROW = 3 * 32 * 32
 
 
-def read_batch(file: "Path", *, classes: int) -> "tuple[NDArray[np.uint8], NDArray[np.int64]]":
+def read_batch(file: Path, *, classes: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Read one batch.
 
     Args:
@@ -52,7 +48,7 @@ def read_batch(file: "Path", *, classes: int) -> "tuple[NDArray[np.uint8], NDArr
 class _Unpickler(pickle.Unpickler):
     """Reads dicts, lists, bytes, str and numbers; of what a pickle may name, the given stand-ins alone."""
 
-    def __init__(self, stream: "BinaryIO", known: "Mapping[tuple[str, str], Callable[..., object]]") -> None:
+    def __init__(self, stream: BinaryIO, known: Mapping[tuple[str, str], Callable[..., object]]) -> None:
         super().__init__(stream, encoding="bytes")
         self._known = known
 
@@ -64,7 +60,7 @@ class _Unpickler(pickle.Unpickler):
             raise pickle.UnpicklingError(f"it names {module_name}.{global_name}, which no batch does") from None
 
 
-def _stand_ins() -> "dict[tuple[str, str], Callable[..., object]]":
+def _stand_ins() -> dict[tuple[str, str], Callable[..., object]]:
     """Made anew for every file, so that what one does to them is gone with it."""
 
     class Dtype:
@@ -104,7 +100,7 @@ def _latin1(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
-def _pixels(array: Any) -> "NDArray[np.uint8]":
+def _pixels(array: Any) -> NDArray[np.uint8]:
     _, shape, dtype, by_columns, buffer = array.state
     if _text(dtype.code) not in {"u1", "|u1"} or by_columns or len(shape) != 2 or shape[1] != _ROW:  # noqa: PLR2004
         raise ValueError(f"its data must be uint8 [N, {_ROW}], but are {_text(dtype.code)} {tuple(shape)}")

@@ -1,22 +1,16 @@
 """Preparing a data set once, and opening what was prepared."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import DataError
 from ..registry import find
-from ..store.cache import ensure_folder, folder_of, read_arrays, read_groups, read_meta, read_split, write_split
+from ..store.cache import Meta, ensure_folder, folder_of, read_arrays, read_groups, read_meta, read_split, write_split
+from ..store.contents import Contents
 from ..store.split import Split, channel_statistics, split_parts
-from ..store.values import Prepared, SearchData
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from ..store.cache import Meta
-    from ..store.contents import Contents
-    from ..store.values import Progress
+from ..store.values import Prepared, Progress, SearchData
 
 _LARGEST_IMAGE = 4096  # pixels; far beyond what anyone trains on, and a typing error's array would fill the disk
 
@@ -30,7 +24,7 @@ def prepare(
     data_dir: Path,
     cache_dir: Path,
     group_pattern: str | None = None,
-    progress: "Progress | None" = None,
+    progress: Progress | None = None,
 ) -> Prepared:
     """Find, check, decode, resize and split a data set, or find that this was done before.
 
@@ -132,7 +126,7 @@ def _check_split(validation: float, split_seed: int) -> None:
         raise DataError(f"split_seed must lie in [0, 2**32), but got {split_seed}")
 
 
-def _check_contents(contents: "Contents", image_size: int | None, validation: float, split_seed: int) -> None:
+def _check_contents(contents: Contents, image_size: int | None, validation: float, split_seed: int) -> None:
     """Do without writing what can fail later, but for decoding."""
     contents.shape(image_size)
     split_parts(
@@ -145,7 +139,7 @@ def _check_contents(contents: "Contents", image_size: int | None, validation: fl
     )
 
 
-def _make_split(folder: Path, meta: "Meta", validation: float, split_seed: int) -> Split:
+def _make_split(folder: Path, meta: Meta, validation: float, split_seed: int) -> Split:
     images, labels, groups = read_arrays(folder, meta)
     train, held_out = split_parts(
         labels, meta.classes, meta.validation_start, validation=validation, split_seed=split_seed, groups=groups
@@ -154,9 +148,9 @@ def _make_split(folder: Path, meta: "Meta", validation: float, split_seed: int) 
     return Split(train=train, validation=held_out, mean=mean, std=std)
 
 
-def _split_name(meta: "Meta", validation: float, split_seed: int) -> str:
+def _split_name(meta: Meta, validation: float, split_seed: int) -> str:
     return f"split-{validation!r}-{split_seed}.npz" if meta.validation_start is None else "split-official.npz"
 
 
-def _count(groups: "NDArray[np.int64] | None", indices: "NDArray[np.int64]") -> int | None:
+def _count(groups: NDArray[np.int64] | None, indices: NDArray[np.int64]) -> int | None:
     return None if groups is None else len(np.unique(groups[indices]))

@@ -5,19 +5,16 @@ never touch a file of it. A test says so.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..registry import resolve
 from ..store.cache import ensure_folder, folder_of, read_arrays, read_meta
+from ..store.values import Progress
 from .preparation import check_image_size
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from ..store.values import Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -33,8 +30,8 @@ class TestData:
 
     __test__: ClassVar[bool] = False  # pytest takes it for a test otherwise
 
-    images: "NDArray[np.uint8]"
-    labels: "NDArray[np.int64]"
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
     classes: tuple[str, ...]
     digest: str
 
@@ -43,10 +40,10 @@ def open_test(
     name: str,
     *,
     image_size: int | None,
-    data_dir: "Path",
-    cache_dir: "Path",
+    data_dir: Path,
+    cache_dir: Path,
     group_pattern: str | None = None,
-    progress: "Progress | None" = None,
+    progress: Progress | None = None,
 ) -> TestData:
     """Open the test part, decoded once into a cache folder of its own.
 
@@ -66,8 +63,7 @@ def open_test(
         DataError: Something is wrong with the name, the arguments or the files.
     """
     check_image_size(image_size)
-    dataset, argument = resolve(name)
-    source = dataset.find_test(argument, data_dir, group_pattern)
+    source = resolve(name).find_test(data_dir, group_pattern)
     folder = folder_of(source, image_size=image_size, cache_dir=cache_dir)
     meta = read_meta(folder)
     if meta is None:

@@ -2,22 +2,16 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import DataError, NoTestPartError
 from ..store.cache import read_meta
+from ..store.values import Layout, Progress, SearchData
 from .preparation import open_prepared, prepare
-from .sealed import open_test
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from numpy.typing import NDArray
-
-    from ..store.values import Layout, Progress, SearchData
-    from .sealed import TestData
+from .sealed import TestData, open_test
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +65,7 @@ class DatasetStatistics:
     """
 
     dataset: str
-    layout: "Layout"
+    layout: Layout
     classes: tuple[str, ...]
     input_shape: tuple[int, int, int]
     original_sizes: dict[str, tuple[int, int]]
@@ -91,10 +85,10 @@ def dataset_statistics(
     image_size: int | None,
     validation: float,
     split_seed: int,
-    data_dir: "Path",
-    cache_dir: "Path",
+    data_dir: Path,
+    cache_dir: Path,
     group_pattern: str | None = None,
-    progress: "Progress | None" = None,
+    progress: Progress | None = None,
 ) -> DatasetStatistics:
     """Prepare a data set, its test part too, and count; arguments as for `prepare`.
 
@@ -147,12 +141,12 @@ def dataset_statistics(
     )
 
 
-def _counted(labels: "NDArray[np.int64]", classes: tuple[str, ...]) -> PartStatistics:
+def _counted(labels: NDArray[np.int64], classes: tuple[str, ...]) -> PartStatistics:
     counts = np.bincount(labels, minlength=len(classes)).tolist()
     return PartStatistics(images=len(labels), per_class=dict(zip(classes, counts, strict=True)))
 
 
-def _group_statistics(data: "SearchData") -> GroupStatistics | None:
+def _group_statistics(data: SearchData) -> GroupStatistics | None:
     if data.groups is None:
         return None
     train, validation = np.unique(data.groups[data.train]), np.unique(data.groups[data.validation])
@@ -160,7 +154,7 @@ def _group_statistics(data: "SearchData") -> GroupStatistics | None:
     return GroupStatistics(train=len(train), validation=len(validation), shared=len(shared))
 
 
-def _duplicates(data: "SearchData", test: "TestData | None") -> tuple[dict[str, int], int]:
+def _duplicates(data: SearchData, test: TestData | None) -> tuple[dict[str, int], int]:
     """Duplicates between each pair of parts, and in all."""
     train, validation = _hashes(data.images, data.train), _hashes(data.images, data.validation)
     tested = [] if test is None else _hashes(test.images, np.arange(len(test.images)))
@@ -173,5 +167,5 @@ def _duplicates(data: "SearchData", test: "TestData | None") -> tuple[dict[str, 
     return between, between["train_validation"] + sum(value in before for value in tested)
 
 
-def _hashes(images: "NDArray[np.uint8]", indices: "NDArray[np.int64]") -> list[bytes]:
+def _hashes(images: NDArray[np.uint8], indices: NDArray[np.int64]) -> list[bytes]:
     return [hashlib.blake2b(images[index].tobytes(), digest_size=16).digest() for index in indices.tolist()]

@@ -18,25 +18,20 @@ import shutil
 import stat
 import zipfile
 import zlib
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, BinaryIO, TextIO
 
 import numpy as np
 from filelock import FileLock
+from numpy.typing import NDArray
 
 from ..errors import DataError, listed
+from .contents import Contents, Source
 from .split import Split
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
-    from typing import BinaryIO, TextIO
-
-    from numpy.typing import NDArray
-
-    from .contents import Contents, Source
-    from .values import Layout, Progress
+from .values import Layout, Progress
 
 _VERSION = 2  # to be raised when the same files would give other arrays, or when the form of a folder changes
 _ARRAYS = ("images.npy", "labels.npy")
@@ -61,7 +56,7 @@ class Meta:
 
     version: int
     stamp: str
-    layout: "Layout"
+    layout: Layout
     classes: tuple[str, ...]
     shape: tuple[int, int, int, int]
     grouped: bool
@@ -71,7 +66,7 @@ class Meta:
     files: tuple[tuple[int, int], ...]
 
 
-def stamp_files(root: Path, files: "Iterable[Path]") -> str:
+def stamp_files(root: Path, files: Iterable[Path]) -> str:
     """Check that files can be opened, and give a stamp that changes when one does: SHA-256 of paths, sizes and times.
 
     The time of the last change of the inode is among them: files of equal size that come out of an archive may have
@@ -107,7 +102,7 @@ def stamp_with(stamp: str, rule: str | None) -> str:
     return stamp if rule is None else hashlib.sha256(f"{stamp}\0{rule}".encode()).hexdigest()
 
 
-def folder_of(source: "Source", *, image_size: int | None, cache_dir: Path) -> Path:
+def folder_of(source: Source, *, image_size: int | None, cache_dir: Path) -> Path:
     """The cache folder of a data set at a size; absolute, because workers may run elsewhere."""
     return cache_dir.absolute() / f"{source.cache_name}-{image_size or 'native'}-{source.stamp[:16]}"
 
@@ -129,7 +124,7 @@ def read_meta(folder: Path) -> Meta | None:
         return None
 
 
-def read_arrays(folder: Path, meta: Meta) -> "tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64] | None]":
+def read_arrays(folder: Path, meta: Meta) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64] | None]:
     """Images, mapped into memory, labels, and groups or None, of a folder with a good `read_meta`; all read-only."""
     images = np.load(folder / "images.npy", mmap_mode="r")
     labels = np.load(folder / "labels.npy")
@@ -137,7 +132,7 @@ def read_arrays(folder: Path, meta: Meta) -> "tuple[NDArray[np.uint8], NDArray[n
     return images, labels, read_groups(folder) if meta.grouped else None
 
 
-def read_groups(folder: Path) -> "NDArray[np.int64]":
+def read_groups(folder: Path) -> NDArray[np.int64]:
     """Groups of a folder with a good `read_meta` that says that there are any; read-only."""
     groups = np.load(folder / "groups.npy")
     groups.setflags(write=False)
@@ -145,7 +140,7 @@ def read_groups(folder: Path) -> "NDArray[np.int64]":
 
 
 def ensure_folder(
-    folder: Path, source: "Source", contents: "Contents", *, image_size: int | None, progress: "Progress | None"
+    folder: Path, source: Source, contents: Contents, *, image_size: int | None, progress: Progress | None
 ) -> Meta:
     """Make a cache folder unless another process has made it meanwhile.
 
@@ -205,7 +200,7 @@ def write_split(file: Path, split: Split) -> None:
 
 
 def _make_folder(
-    folder: Path, source: "Source", contents: "Contents", image_size: int | None, progress: "Progress | None"
+    folder: Path, source: Source, contents: Contents, image_size: int | None, progress: Progress | None
 ) -> Meta:
     for leftover in folder.parent.glob(f".{folder.name}-*.tmp"):  # of a process that was killed: we hold the lock
         shutil.rmtree(leftover, ignore_errors=True)
@@ -223,7 +218,7 @@ def _make_folder(
 
 
 def _write_contents(
-    folder: Path, source: "Source", contents: "Contents", image_size: int | None, progress: "Progress | None"
+    folder: Path, source: Source, contents: Contents, image_size: int | None, progress: Progress | None
 ) -> Meta:
     shape = (len(contents.labels), *contents.shape(image_size))
     labels = contents.labels.astype("<i8")
@@ -262,7 +257,7 @@ def _write_contents(
 
 
 @contextmanager
-def _locked(folder: Path) -> "Generator[None]":
+def _locked(folder: Path) -> Generator[None]:
     """Hold the lock of a cache folder; on an error remove the lock, and the folders that had to be made for it."""
     cache_dir = folder.parent
     made = [directory for directory in (cache_dir, *cache_dir.parents) if not directory.exists()]
@@ -287,13 +282,13 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}-{secrets.token_hex(8)}.tmp")
 
 
-def _write_indices(file: Path, indices: "NDArray[np.int64]") -> None:
+def _write_indices(file: Path, indices: NDArray[np.int64]) -> None:
     with file.open("wb") as stream:
         np.save(stream, indices)
         _settle(stream)
 
 
-def _size_range(sizes: "NDArray[np.int64]") -> tuple[tuple[int, int], ...]:
+def _size_range(sizes: NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
     """Smallest, median and largest height and width of int64 [N, 2]."""
     rows = (sizes.min(axis=0), np.median(sizes, axis=0), sizes.max(axis=0))
     return tuple((int(height), int(width)) for height, width in rows)
@@ -308,7 +303,7 @@ def _checksum(fields: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
-def _settle(stream: "BinaryIO | TextIO") -> None:
+def _settle(stream: BinaryIO | TextIO) -> None:
     """Have the disk hold what was written before anything is renamed: power may fail."""
     stream.flush()
     os.fsync(stream.fileno())

@@ -12,19 +12,16 @@ The rules, the same for every data set of image files:
 
 import os
 import warnings
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Sequence
-    from pathlib import Path
-
-    from numpy.typing import NDArray
 
 _S = TypeVar("_S")
 _T = TypeVar("_T")
@@ -60,7 +57,7 @@ class Unreadable:
     reason: str
 
 
-def read_header(path: "Path") -> Header | Unreadable:
+def read_header(path: Path) -> Header | Unreadable:
     """Size and mode of an image file, without decoding it (but for PNG files with an orientation)."""
     try:
         with Image.open(path) as image:
@@ -72,7 +69,7 @@ def read_header(path: "Path") -> Header | Unreadable:
         return Unreadable(_reason(error))
 
 
-def read_image(path: "Path", *, grey: bool, image_size: int | None) -> "NDArray[np.uint8] | Unreadable":
+def read_image(path: Path, *, grey: bool, image_size: int | None) -> "NDArray[np.uint8] | Unreadable":
     """Decode an image file to uint8 [C, H, W], with 1 channel if grey and 3 otherwise."""
     try:
         with Image.open(path) as image:
@@ -81,7 +78,7 @@ def read_image(path: "Path", *, grey: bool, image_size: int | None) -> "NDArray[
         return Unreadable(_reason(error))
 
 
-def pixels_of(image: Image.Image, *, grey: bool, image_size: int | None) -> "NDArray[np.uint8]":
+def pixels_of(image: Image.Image, *, grey: bool, image_size: int | None) -> NDArray[np.uint8]:
     """Convert an opened image to uint8 [C, H, W]; one that is not decoded yet may be so at a smaller size.
 
     Raises:
@@ -125,7 +122,7 @@ def square(image: Image.Image, image_size: int) -> Image.Image:
 
 
 @contextmanager
-def pillow_warnings_settled() -> "Generator[None]":
+def pillow_warnings_settled() -> Generator[None]:
     """Inside, Pillow's guard against decompression bombs raises, and its other warnings are silent, in all threads."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")
@@ -134,7 +131,7 @@ def pillow_warnings_settled() -> "Generator[None]":
 
 
 @contextmanager
-def all_cores() -> "Generator[ThreadPoolExecutor]":
+def all_cores() -> Generator[ThreadPoolExecutor]:
     """A pool of as many threads as this process may use cores; what is still waiting at the end is not begun."""
     affinity = getattr(os, "sched_getaffinity", None)  # Linux alone knows it
     pool = ThreadPoolExecutor(len(affinity(0)) if affinity else os.cpu_count())
@@ -144,11 +141,11 @@ def all_cores() -> "Generator[ThreadPoolExecutor]":
         pool.shutdown(cancel_futures=True)
 
 
-def mapped(pool: ThreadPoolExecutor, function: "Callable[[_S], _T]", items: "Sequence[_S]") -> "list[_T]":
+def mapped(pool: ThreadPoolExecutor, function: Callable[[_S], _T], items: Sequence[_S]) -> list[_T]:
     """The function's values for all items, in order; several items a task, for a task costs as much as a header."""
     chunks = [items[start : start + 16] for start in range(0, len(items), 16)]
 
-    def run(chunk: "Iterable[_S]") -> "list[_T]":
+    def run(chunk: Iterable[_S]) -> list[_T]:
         return [function(item) for item in chunk]
 
     return [value for values in pool.map(run, chunks) for value in values]

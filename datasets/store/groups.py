@@ -6,23 +6,19 @@ track does well on the images that it has not seen, and the measured accuracy sa
 
 import hashlib
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import DataError, listed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from numpy.typing import NDArray
 
 _LEAST_GAIN = 1e-12  # what differs by less is equal but for rounding
 _FEWEST_GROUPS = 2  # one for each side
 
 
-def groups_of(names: "Sequence[str]", pattern: str) -> "NDArray[np.int64]":
+def groups_of(names: Sequence[str], pattern: str) -> NDArray[np.int64]:
     r"""Which names belong to one group, by a regular expression.
 
     Args:
@@ -62,18 +58,18 @@ def compiled(pattern: str) -> re.Pattern[str]:
         raise DataError(f"the group pattern {pattern!r} must be a regular expression, but {error}") from error
 
 
-def numbered(keys: "Sequence[str]") -> "NDArray[np.int64]":
+def numbered(keys: Sequence[str]) -> NDArray[np.int64]:
     """int64 [N], equal for equal keys, from 0 in the order of the keys."""
     number = {key: index for index, key in enumerate(sorted(set(keys)))}
     return np.array([number[key] for key in keys], dtype=np.int64)
 
 
-def renumbered(groups: "NDArray[np.int64]") -> "NDArray[np.int64]":
+def renumbered(groups: NDArray[np.int64]) -> NDArray[np.int64]:
     """Groups without the numbers that do not occur, in the same order."""
     return np.unique(groups, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
-def check_apart(groups: "NDArray[np.int64]", names: "Sequence[str]", *, start: int) -> None:
+def check_apart(groups: NDArray[np.int64], names: Sequence[str], *, start: int) -> None:
     """Check that no group is in both parts that somebody else has made.
 
     Args:
@@ -95,14 +91,14 @@ def check_apart(groups: "NDArray[np.int64]", names: "Sequence[str]", *, start: i
 
 
 def split_off_groups(
-    labels: "NDArray[np.int64]",
-    groups: "NDArray[np.int64]",
-    classes: "Sequence[str]",
+    labels: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    classes: Sequence[str],
     *,
     share: float,
     seed: int,
     part: str,
-) -> "tuple[NDArray[np.int64], NDArray[np.int64]]":
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Split off whole groups at random, so that every class comes as near to its share as whole groups allow.
 
     Groups are visited in random order and change sides where that brings the classes' shares nearer to `share`, in sum
@@ -163,7 +159,7 @@ class _Sides:
     totals: list[int]
     share: float
 
-    def settled(self, order: "Iterable[int]") -> "NDArray[np.bool_]":
+    def settled(self, order: Iterable[int]) -> NDArray[np.bool_]:
         """Which groups, bool [G], are split off once no group can change sides to advantage."""
         taken = np.zeros(len(self.members), dtype=np.bool_)
         inside = [0] * len(self.totals)
@@ -187,7 +183,7 @@ class _Sides:
                 return taken
             self._move(group, taken, inside)
 
-    def _gain(self, group: int, taken: "NDArray[np.bool_]", inside: list[int], *, missing_costs: float) -> float:
+    def _gain(self, group: int, taken: NDArray[np.bool_], inside: list[int], *, missing_costs: float) -> float:
         sign = -1 if taken[group] else 1
         return sum(
             self._cost(label, inside[label], missing_costs)
@@ -200,7 +196,7 @@ class _Sides:
         cost = (inside / total - self.share) ** 2
         return cost + missing_costs if inside in (0, total) else cost
 
-    def _move(self, group: int, taken: "NDArray[np.bool_]", inside: list[int]) -> None:
+    def _move(self, group: int, taken: NDArray[np.bool_], inside: list[int]) -> None:
         sign = -1 if taken[group] else 1
         for label, count in self.members[group]:
             inside[label] += sign * count

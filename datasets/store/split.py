@@ -2,19 +2,15 @@
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pkgutil import resolve_name
-from typing import TYPE_CHECKING
+from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import DataError
 from .groups import split_off_groups
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
 
 # Fixed for ever: another value would hand images that were test images yesterday to today's search.
 _TEST_SHARE = 0.2
@@ -34,10 +30,10 @@ class Split:
         std: float64 [C], per channel over the training images, in [0, 0.5].
     """
 
-    train: "NDArray[np.int64]"
-    validation: "NDArray[np.int64]"
-    mean: "NDArray[np.float64]"
-    std: "NDArray[np.float64]"
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    mean: NDArray[np.float64]
+    std: NDArray[np.float64]
 
     @property
     def digest(self) -> str:
@@ -49,8 +45,8 @@ class Split:
 
 
 def split_off(
-    labels: "NDArray[np.int64]", classes: "Sequence[str]", *, share: float, seed: int, part: str
-) -> "tuple[NDArray[np.int64], NDArray[np.int64]]":
+    labels: NDArray[np.int64], classes: Sequence[str], *, share: float, seed: int, part: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Split off a share of all images at random, so that every class keeps its proportion to within one image.
 
     Args:
@@ -66,8 +62,9 @@ def split_off(
     Raises:
         DataError: A class is so small that one side would get no image of it.
     """
-    # It takes seconds to import, and what is prepared already does not need it.
-    train_test_split = resolve_name("sklearn.model_selection:train_test_split")
+    # Takes seconds to import, and data sets in the cache do not need it.
+    import sklearn.model_selection  # pyright: ignore[reportMissingTypeStubs]
+
     counts = np.bincount(labels, minlength=len(classes))
     smallest = int(counts.argmin())
     fewest = int(counts[smallest])
@@ -79,17 +76,18 @@ def split_off(
     taken = math.ceil(share * len(labels))
     if fewest < 2 or not len(classes) <= taken <= len(labels) - len(classes):  # noqa: PLR2004  one for each side
         raise error
-    parts: tuple[NDArray[np.int64], NDArray[np.int64]] = train_test_split(
+    chosen = sklearn.model_selection.train_test_split(
         np.arange(len(labels), dtype=np.int64), test_size=share, random_state=seed, stratify=labels
     )
+    parts = cast("tuple[NDArray[np.int64], NDArray[np.int64]]", chosen)
     if any(np.bincount(labels[part], minlength=len(classes)).min() == 0 for part in parts):
         raise error
     return np.sort(parts[0]), np.sort(parts[1])
 
 
 def withhold_test(
-    labels: "NDArray[np.int64]", classes: "Sequence[str]", groups: "NDArray[np.int64] | None" = None
-) -> "tuple[NDArray[np.int64], NDArray[np.int64]]":
+    labels: NDArray[np.int64], classes: Sequence[str], groups: NDArray[np.int64] | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Withhold a fifth of a data set that has no test part of its own: always the same images, whatever the seed.
 
     Args:
@@ -109,14 +107,14 @@ def withhold_test(
 
 
 def split_parts(
-    labels: "NDArray[np.int64]",
-    classes: "Sequence[str]",
+    labels: NDArray[np.int64],
+    classes: Sequence[str],
     validation_start: int | None,
     *,
     validation: float,
     split_seed: int,
-    groups: "NDArray[np.int64] | None" = None,
-) -> "tuple[NDArray[np.int64], NDArray[np.int64]]":
+    groups: NDArray[np.int64] | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Indices to train and to validate on: the official parts where they exist, a stratified split otherwise.
 
     Groups, where there are any, are kept whole; that official parts share none is for their reader to check.
@@ -133,8 +131,8 @@ def split_parts(
 
 
 def channel_statistics(
-    images: "NDArray[np.uint8]", indices: "NDArray[np.int64]"
-) -> "tuple[NDArray[np.float64], NDArray[np.float64]]":
+    images: NDArray[np.uint8], indices: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation of every channel, exact up to the last rounding, because integers are counted.
 
     Args:

@@ -38,8 +38,8 @@ class DatasetInfo:
     image_size: int | None
     classes: int | None
     source: str
-    embedded: bool
-    downloadable: bool
+    embedded: bool = False
+    downloadable: bool = False
     usual_size: int | None = None
 
 
