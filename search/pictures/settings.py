@@ -8,7 +8,8 @@ from ..importance.optuna_figures import Drawing
 from ..pages.look import BLUE, ORANGE, Plot
 from ..results.values import FamilyResult
 from ..study.study import Metric
-from .charts import METRIC_WORDS, NOTHING, axis, figure, logarithmic_axis, metric_axis, metric_text
+from ..text import METRIC_NAMES, NOTHING, metric_text, value_text
+from .charts import axis, figure, logarithmic_axis, metric_axis
 from .table import Table
 from .trials import Trial, top_trials, trials_of
 
@@ -79,7 +80,7 @@ def _searched(name: str, result: FamilyResult) -> list[float]:
 def _table(top: Sequence[Trial], metric: Metric) -> Table:
     names = list(dict.fromkeys(name for trial in top for name in trial.params))
     numeric = [name for name in names if all(_is_number(trial.params.get(name, 0)) for trial in top)]
-    columns = ("trial#", f"{METRIC_WORDS[metric]}#", *(f"{name}#" if name in numeric else name for name in names))
+    columns = ("trial#", f"{METRIC_NAMES[metric]}#", *(f"{name}#" if name in numeric else name for name in names))
     rows = tuple(
         (str(trial.number), metric_text(metric, trial.value), *(_cell(trial.params, name) for name in names))
         for trial in top
@@ -94,10 +95,7 @@ def _table(top: Sequence[Trial], metric: Metric) -> Table:
 
 
 def _cell(params: Mapping[str, Any], name: str) -> str:
-    value = params.get(name)
-    if value is None:
-        return "none" if name in params else NOTHING
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return value_text(params[name]) if name in params else NOTHING
 
 
 def _is_number(value: object) -> bool:

@@ -6,9 +6,10 @@ from typing import Any
 
 from ..champions.registry import registered
 from ..errors import NothingStoredError
+from ..stores.addresses import shown
 from ..stores.candidates import candidate_of, picked
 from ..stores.model_runs import CANDIDATE_TAG, LATENCY_TAG, OPENINGS_TAG, ModelRun, ModelRuns, race_values
-from ..stores.optuna_store import DATA_ATTRIBUTE, StoredFamily, shown, whole_study
+from ..stores.optuna_store import DATA_ATTRIBUTE, StoredFamily, whole_study
 from ..study.study import Metric
 from .predictions import PREDICTIONS_FILE, RESULT_FILE, decoded
 from .values import Candidate, FamilyResult, RetrainedModel, StudyResults, TestResult

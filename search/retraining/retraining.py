@@ -21,9 +21,9 @@ from ..launchers.machine import Machine, devices_of, launcher_of
 from ..pictures.champion import champion_pictures
 from ..results.values import Candidate
 from ..stores import optuna_store as stores
+from ..stores.addresses import make_state_folder, shown
 from ..stores.candidates import candidates, check_searched, picked
 from ..stores.comparable import check_comparable
-from ..stores.mlflow_address import shown
 from ..stores.model_runs import CANDIDATE_TAG, OPENINGS_TAG, VALUE_TAG, ModelRun, ModelRuns, Stage, race_values
 from ..stores.optuna_store import StoredFamily
 from ..stores.places import Places, check_places, prepared_data
@@ -111,7 +111,7 @@ def retrain_study(
             runs=runs,
             launcher=launcher,
             data=data,
-            weights=stores.state_folder(places.storage) / "weights" / f"{study.name}.retrain",
+            weights=make_state_folder(places.storage) / "weights" / f"{study.name}.retrain",
             observer=observer,
         )
         on_start(retraining)

@@ -13,7 +13,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from ..errors import NothingStoredError, TrackingError
-from .mlflow_address import answers_of, is_there, shown
+from .addresses import check_tracking, has_records, shown
+from .mlflow_address import answers_of
 
 Stage = Literal["confirm", "retrain"]
 """Raced on validation images, or trained on all images."""
@@ -80,7 +81,8 @@ class ModelRuns:
         self.uri = uri
         self.study = study
         found = None
-        if is_there(uri):
+        check_tracking(uri)
+        if has_records(uri):
             with answers_of(uri):
                 self._client = MlflowClient(tracking_uri=uri)
                 found = self._client.get_experiment_by_name(study)
