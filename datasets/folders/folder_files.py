@@ -73,7 +73,7 @@ def part_files(folder: Path) -> FolderFiles:
     """Return the files of `folder/train`, and of `folder/val` or `folder/valid` where there is one.
 
     Raises:
-        DataError: It is not there, a class has no images or is in one part alone, there are fewer than two classes, or
+        DataError: it is not there, a class has no images or is in one part alone, there are fewer than two classes, or
             a folder cannot be read.
     """
     _check_root(folder)
@@ -100,12 +100,12 @@ def sealed_files(folder: Path, classes: Sequence[str]) -> FolderFiles:
     """Return the files of `folder/test`.
 
     Args:
-        folder: Of the data set.
-        classes: Of the other parts.
+        folder: of the data set.
+        classes: of the other parts.
 
     Raises:
-        NoTestPartError: There is no such folder.
-        DataError: See `part_files`; or its classes are not those of the others.
+        NoTestPartError: there is no such folder.
+        DataError: see `part_files`; or its classes are not those of the others.
     """
     part = folder / "test"
     if not part.is_dir():
@@ -122,7 +122,7 @@ def class_files(folder: Path) -> FolderFiles:
     """Return the files of `folder/CLASS/*`.
 
     Raises:
-        DataError: See `part_files`.
+        DataError: see `part_files`.
     """
     _check_root(folder)
     return _listed(folder, folder, _scan(folder))

@@ -1,7 +1,7 @@
 """Groups that the names of image files suggest: frames of one track, copies of one photograph.
 
-A suggestion is a guess from names alone, so it is made only where the names look like groups and not like a counter: a
-good share of the images must have company, and no group may hold much of its class.
+A suggestion is a guess from names alone, so it is made only if the names look like groups and not like a counter: a
+good share of the images must be in groups of several, and no group may hold much of its class.
 """
 
 from collections import Counter
@@ -16,11 +16,11 @@ class SuggestedGroups:
     """What names suggest.
 
     Attributes:
-        pattern: A group pattern, see `groups.groups_of`.
-        reason: What the names look like, for people.
-        groups: How many there are.
-        images: How many images are in a group with others.
-        example: Two names of one group.
+        pattern: a group pattern, see `groups.groups_of`.
+        reason: what the names look like, for people.
+        groups: how many there are.
+        images: how many images are in a group with others.
+        example: two names of one group.
     """
 
     pattern: str
@@ -35,9 +35,9 @@ class _Habit:
     """One way of naming images that belong together.
 
     Attributes:
-        pattern: It finds a key in every name.
-        reason: What such names look like.
-        least_share: Of the images that must be in a group with others.
+        pattern: it finds a key in every name.
+        reason: what such names look like.
+        least_share: of the images that must be in a group with others.
     """
 
     pattern: str
@@ -70,7 +70,7 @@ _FEWEST_GROUPS = 5  # of every class: for training, validation and test, and a c
 
 
 def suggest_groups(names: Sequence[str]) -> SuggestedGroups | None:
-    r"""What file names suggest, or None where they look like names of single images.
+    r"""Return the groups that file names suggest, or None if they look like names of single images.
 
     Args:
         names: [N] `CLASS/FILE`, with `/` on every system; the same name in another part counts once.

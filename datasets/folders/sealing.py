@@ -1,4 +1,4 @@
-"""Setting test images aside in a folder that has none: a fifth, stratified and by group, fixed by seed."""
+"""Set test images aside in a folder that has none: a fifth, stratified and by group, fixed by seed."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,14 +21,14 @@ def split_off_test(folder: Path, group_pattern: str | None = None) -> tuple[str,
     Nothing is written; `test_list.write_test_list` takes what comes back.
 
     Args:
-        folder: With images in `folder/train/CLASS/*` (and `val/`) or in `folder/CLASS/*`, without a test part.
-        group_pattern: Which images belong together, see `groups.groups_of`.
+        folder: with images in `folder/train/CLASS/*` (and `val/`) or in `folder/CLASS/*`, without a test part.
+        group_pattern: which images belong together, see `groups.groups_of`.
 
     Returns:
         Their paths relative to the folder, with `/`, sorted.
 
     Raises:
-        DataError: A class is too small, or the group pattern does not fit.
+        DataError: a class is too small, or the group pattern does not fit.
     """
     files = all_files(folder)
     _check_counts(files)
@@ -42,13 +42,13 @@ def check_search(
     """Check that a search could be made: as `prepare` will, but from names alone.
 
     Args:
-        folder: With images in one of the layouts of `image_folder`.
-        paths: What is to be on its list of test images; None for a folder that has a test part.
-        validation: Share of the training part to validate on, where there is no validation part.
-        group_pattern: Which images belong together.
+        folder: with images in one of the layouts of `image_folder`.
+        paths: what is to be on its list of test images; None for a folder that has a test part.
+        validation: share of the training part to validate on, where there is no validation part.
+        group_pattern: which images belong together.
 
     Raises:
-        DataError: A class would be missing in a part, or a group would be in two.
+        DataError: a class would be missing in a part, or a group would be in two.
     """
     files = all_files(folder)
     kept, sealed = divided(files) if paths is None else divided_by(files, paths)
@@ -67,7 +67,7 @@ def _check_counts(files: FolderFiles) -> None:
 
 
 def _withheld(files: FolderFiles, groups: NDArray[np.int64] | None) -> NDArray[np.int64]:
-    """int64 [n]: a fifth of every class, and of every class in each part where these are large enough for it."""
+    """Return the indices, int64 [n], of a fifth of every class, in each part if the parts are large enough."""
     start = files.validation_start
     if start is not None:
         strata = files.labels.copy()

@@ -1,4 +1,4 @@
-"""A look at a folder of images before anything is trained on it: names, headers, and whether the files can be read."""
+"""Survey a folder of images before anything is trained on it: names, headers, and whether the files can be read."""
 
 import math
 from collections import Counter
@@ -33,18 +33,18 @@ class FolderSurvey:
     """What a folder of images holds.
 
     Attributes:
-        folder: Which one.
-        has_parts: Its images lie in `train/CLASS/*` and not in `CLASS/*`.
+        folder: which one.
+        has_parts: its images lie in `train/CLASS/*` and not in `CLASS/*`.
         parts: "train", "validation" where the folder brings such a part, and "test" where images are set aside already:
             name of each class to number of images.
-        sealed: How test images are set aside: in a folder `test`, on a list, or not yet.
-        looked_at: Of how many images the headers were read; all of them, or a random sample. None of the test part.
-        smallest: Of these, the smallest height and the smallest width.
-        median: The same for the medians.
-        largest: The same for the largest.
-        short_side: Median of their shorter sides, in pixels.
+        sealed: how test images are set aside: in a folder `test`, on a list, or not yet.
+        looked_at: of how many images the headers were read; all of them, or a random sample. None of the test part.
+        smallest: of these, the smallest height and the smallest width.
+        median: the same for the medians.
+        largest: the same for the largest.
+        short_side: median of their shorter sides, in pixels.
         grey: None of them has colour.
-        groups: What names suggest; None where they suggest nothing.
+        groups: what names suggest; None where they suggest nothing.
     """
 
     folder: Path
@@ -65,14 +65,14 @@ class FolderSurvey:
         return tuple(self.parts["train"])
 
     def images(self, *parts: str) -> int:
-        """How many images some parts have together; all of them if none is named."""
+        """Return how many images some parts have together; all parts if none is named."""
         return sum(sum(self.parts[part].values()) for part in parts or self.parts if part in self.parts)
 
     def with_test(self, paths: Sequence[str]) -> "FolderSurvey":
-        """The same folder once these images are on its list of test images.
+        """Return the survey as it will be with these images on the folder's list of test images.
 
         Args:
-            paths: See `sealing.split_off_test`.
+            paths: see `sealing.split_off_test`.
         """
         counts = {part: Counter(self.parts[part]) for part in self.parts}
         test = Counter(dict.fromkeys(self.classes, 0))
@@ -91,11 +91,11 @@ def survey_folder(folder: Path, progress: Progress | None = None) -> FolderSurve
     Files that are set aside for tests already are counted and not opened.
 
     Args:
-        folder: With images in one of the layouts of `image_folder`.
-        progress: Told how many images were looked at, and of how many.
+        folder: with images in one of the layouts of `image_folder`.
+        progress: called with (looked at, total) image counts.
 
     Raises:
-        DataError: The folder cannot be trained on as it is; the message says what to do.
+        DataError: the folder cannot be trained on as it is; the message says what to do.
     """
     files, on_list = divided(all_files(folder))
     try:
@@ -136,7 +136,7 @@ def _counted(files: FolderFiles, start: int, end: int | None) -> dict[str, int]:
 
 
 def _sample(files: Sequence[Path]) -> list[Path]:
-    """All files, or as many as are looked at, always the same ones of the same folder."""
+    """Return all files, or a sample of those to look at, always the same ones of the same folder."""
     if len(files) <= _LOOKED_AT:
         return list(files)
     chosen: list[int] = np.random.default_rng(_SEED).choice(len(files), _LOOKED_AT, replace=False).tolist()

@@ -32,7 +32,7 @@ def read_test_list(folder: Path) -> tuple[str, ...] | None:
     """Return the paths that a folder's list holds, or None if there is no list.
 
     Raises:
-        DataError: It cannot be read, or holds no path.
+        DataError: it cannot be read, or holds no path.
     """
     file = folder / TEST_LIST
     try:
@@ -53,8 +53,8 @@ def listed_images(name: str, count: int) -> list[Path]:
     """Return some images on the list of a data set's folder, of all classes, to try out; none if there is no list.
 
     Args:
-        name: Of the data set, `image_folder:PATH`.
-        count: How many at most.
+        name: of the data set, `image_folder:PATH`.
+        count: how many at most.
     """
     kind, _, argument = name.partition(":")
     folder = Path(argument)
@@ -72,11 +72,11 @@ def write_test_list(folder: Path, paths: Iterable[str]) -> Path:
     """Write a folder's list, and return its path.
 
     Args:
-        folder: Of the data set.
-        paths: Relative to it, with `/`.
+        folder: of the data set.
+        paths: relative to it, with `/`.
 
     Raises:
-        DataError: There is one already, it cannot be written, or a name cannot stand on one line.
+        DataError: there is one already, it cannot be written, or a name cannot stand on one line.
     """
     names = sorted(paths)
     odd = [repr(name) for name in names if "\n" in name or name.endswith("\r")]
@@ -91,7 +91,7 @@ def divided(files: FolderFiles) -> tuple[FolderFiles, FolderFiles | None]:
     """Divide a folder's files into what a search may see and what its list seals: all of them and None without one.
 
     Raises:
-        DataError: There is a list beside a folder `test`, or the list does not fit the files.
+        DataError: there is a list beside a folder `test`, or the list does not fit the files.
     """
     paths = read_test_list(files.root)
     if paths is None:
@@ -108,7 +108,7 @@ def divided_by(files: FolderFiles, paths: Sequence[str]) -> tuple[FolderFiles, F
     """Divide a folder's files into what a search may see and what these paths seal.
 
     Raises:
-        DataError: A path is none of the files or stands twice, or a class would be missing in a part.
+        DataError: a path is none of the files or stands twice, or a class would be missing in a part.
     """
     name = f"the list of test images {str(files.root / TEST_LIST)!r}"
     _check_paths(files, paths, name)
@@ -129,7 +129,7 @@ def check_whole_groups(kept: FolderFiles, sealed: FolderFiles, pattern: str) -> 
     """Check that a list divides no group.
 
     Raises:
-        DataError: A group has images both on the list and beside it, or the pattern finds no key in a name.
+        DataError: a group has images both on the list and beside it, or the pattern finds no key in a name.
     """
     groups = groups_of([*kept.names, *sealed.names], pattern)
     start = len(kept.names)

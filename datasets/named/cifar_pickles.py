@@ -22,14 +22,14 @@ def read_batch(file: Path, *, classes: int) -> tuple[NDArray[np.uint8], NDArray[
     """Read one batch.
 
     Args:
-        file: As it comes in the archive for Python.
-        classes: How many classes there are.
+        file: as it comes in the archive for Python.
+        classes: how many classes there are.
 
     Returns:
         Images, uint8 [N, 3, 32, 32], and labels, int64 [N].
 
     Raises:
-        DataError: It is damaged, or names something that no batch does.
+        DataError: it is damaged, or names something that no batch does.
     """
     try:
         with file.open("rb") as stream:
@@ -37,7 +37,7 @@ def read_batch(file: Path, *, classes: int) -> tuple[NDArray[np.uint8], NDArray[
         entries: dict[str, Any] = {_text(key): value for key, value in content.items()}
         images, labels = _pixels(entries["data"]), np.array(entries["labels"], dtype=np.int64)
     except Exception as error:
-        raise DataError(f"{str(file)!r} is damaged, or no batch of CIFAR-10: {_reason(error)}") from error
+        raise DataError(f"{str(file)!r} is damaged, or not a batch of CIFAR-10: {_reason(error)}") from error
     if labels.shape != (len(images),) or not len(labels):
         raise DataError(f"{str(file)!r} must have a label for each image, but has {len(images)} images, {labels.size}")
     if labels.min() < 0 or labels.max() >= classes:
@@ -53,7 +53,7 @@ class _Unpickler(pickle.Unpickler):
         self._known = known
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
-        """What a pickle gets for a name."""
+        """Return the stand-in for a name."""
         try:
             return self._known[module_name, global_name]
         except KeyError:
@@ -61,7 +61,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _stand_ins() -> dict[tuple[str, str], Callable[..., object]]:
-    """Made anew for every file, so that what one does to them is gone with it."""
+    """Make stand-ins for one file, so that nothing a pickle does to them outlives it."""
 
     class Dtype:
         def __init__(self, code: object, *_: object) -> None:
@@ -94,7 +94,7 @@ def _stand_ins() -> dict[tuple[str, str], Callable[..., object]]:
 
 
 def _latin1(text: str, encoding: str) -> bytes:
-    """How Python 3 writes bytes into the pickles of Python 2."""
+    """Encode text as Python 3 does for bytes in pickles of Python 2."""
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"it encodes text as {encoding!r}, which no batch does")
     return text.encode("latin1")

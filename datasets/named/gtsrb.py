@@ -135,7 +135,7 @@ def _names_in_folder(table: Path, label: int) -> list[str]:
 
 
 def _rows(table: Path) -> list[tuple[str, int]]:
-    """File name and class of every row of a table."""
+    """Return file name and class of every row of a table."""
     try:
         with table.open(encoding="utf-8", newline="") as stream:
             rows = [(row["Filename"], int(row["ClassId"])) for row in csv.DictReader(stream, delimiter=";")]

@@ -1,4 +1,4 @@
-"""Gray images in the four IDX files that MNIST and its successors come in."""
+"""Grey images in the four IDX files that MNIST and its successors come in."""
 
 import gzip
 import math

@@ -24,7 +24,7 @@ class TestData:
     Attributes:
         images: uint8 [N, C, H, W], mapped into memory from the cache.
         labels: int64 [N], indices into `classes`.
-        classes: Names of the classes, the same as those of the other parts.
+        classes: names of the classes, the same as those of the other parts.
         digest: SHA-256 over class names, images and labels, in hexadecimal.
     """
 
@@ -47,20 +47,20 @@ def open_test(
 ) -> TestData:
     """Open the test part, decoded once into a cache folder of its own.
 
-    It is the official one where there is one. Data sets without one have a fifth withheld from searches: the digits,
-    and own images in class folders without parts.
+    It is the official one if there is one. Data sets without one have a fifth withheld from searches: the digits,
+    and user images in class folders without parts.
 
     Args:
-        name: As for `prepare`, like all that follow.
-        image_size: Width and height in pixels to resize to; None for images as they come.
-        data_dir: Folder that named data sets lie in.
-        cache_dir: Folder to keep decoded images in.
-        group_pattern: The one that the search had: a withheld fifth depends on it.
-        progress: Told how many images are done, and of how many.
+        name: as for `prepare`, like all that follow.
+        image_size: width and height in pixels to resize to; None for images as they come.
+        data_dir: folder that named data sets lie in.
+        cache_dir: folder for decoded images.
+        group_pattern: the one that the search had: a withheld fifth depends on it.
+        progress: called with (decoded, total) image counts.
 
     Raises:
-        NoTestPartError: The data set is there without a test part.
-        DataError: Something is wrong with the name, the arguments or the files.
+        NoTestPartError: the data set is there without a test part.
+        DataError: something is wrong with the name, the arguments or the files.
     """
     check_image_size(image_size)
     source = resolve(name).find_test(data_dir, group_pattern)

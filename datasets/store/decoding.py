@@ -58,7 +58,7 @@ class Unreadable:
 
 
 def read_header(path: Path) -> Header | Unreadable:
-    """Size and mode of an image file, without decoding it (but for PNG files with an orientation)."""
+    """Read size and mode of an image file, without decoding it (except PNG files with an orientation)."""
     try:
         with Image.open(path) as image:
             width, height = image.size
@@ -82,7 +82,7 @@ def pixels_of(image: Image.Image, *, grey: bool, image_size: int | None) -> NDAr
     """Convert an opened image to uint8 [C, H, W]; one that is not decoded yet may be so at a smaller size.
 
     Raises:
-        Exception: Whatever Pillow's readers raise on broken bytes.
+        Exception: whatever Pillow's readers raise on broken bytes.
     """
     if image_size is not None:
         # JPEG files are decoded at 1/2, 1/4 or 1/8 where that leaves twice of what is needed: 3 times faster.
@@ -101,7 +101,7 @@ def flatten(image: Image.Image, *, grey: bool) -> Image.Image:
     """Convert an image of any mode to 8 bits, grey or RGB, over white where it is transparent.
 
     Raises:
-        ValueError: Its pixels have no defined range.
+        ValueError: its pixels have no defined range.
     """
     if image.mode in _SIXTEEN_BITS:
         image = _eight_bits(image)
@@ -114,7 +114,7 @@ def flatten(image: Image.Image, *, grey: bool) -> Image.Image:
 
 
 def square(image: Image.Image, image_size: int) -> Image.Image:
-    """The largest centred square of an image, resized to `image_size` pixels (bicubic, antialiased)."""
+    """Cut out the largest centred square of an image and resize it to `image_size` pixels (bicubic, antialiased)."""
     side = min(image.size)
     left, top = (image.width - side) / 2, (image.height - side) / 2
     box = (left, top, left + side, top + side)
@@ -132,7 +132,7 @@ def pillow_warnings_settled() -> Generator[None]:
 
 @contextmanager
 def all_cores() -> Generator[ThreadPoolExecutor]:
-    """A pool of as many threads as this process may use cores; what is still waiting at the end is not begun."""
+    """Open a pool of as many threads as this process may use cores; tasks still waiting at the end are cancelled."""
     affinity = getattr(os, "sched_getaffinity", None)  # Linux alone knows it
     pool = ThreadPoolExecutor(len(affinity(0)) if affinity else os.cpu_count())
     try:
@@ -142,7 +142,7 @@ def all_cores() -> Generator[ThreadPoolExecutor]:
 
 
 def mapped(pool: ThreadPoolExecutor, function: Callable[[_S], _T], items: Sequence[_S]) -> list[_T]:
-    """The function's values for all items, in order; several items a task, for a task costs as much as a header."""
+    """Map a function over items, in order; several items a task, because a task costs as much as reading a header."""
     chunks = [items[start : start + 16] for start in range(0, len(items), 16)]
 
     def run(chunk: Iterable[_S]) -> list[_T]:
@@ -152,7 +152,7 @@ def mapped(pool: ThreadPoolExecutor, function: Callable[[_S], _T], items: Sequen
 
 
 def _orientation(image: Image.Image) -> int:
-    """The orientation that a camera noted, 1 to 8, or 1."""
+    """Return the orientation that a camera noted, 1 to 8, or 1."""
     # Pillow turns TIFF files itself, and would decode all pixels of a PNG file in search of a late entry.
     if image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info):
         return 1

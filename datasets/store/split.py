@@ -4,7 +4,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import DataError
 from .groups import split_off_groups
 
-# Fixed for ever: another value would hand images that were test images yesterday to today's search.
+# Fixed forever: another value would give yesterday's test images to today's search.
 _TEST_SHARE = 0.2
 _TEST_SEED = 1729
 
@@ -51,16 +51,16 @@ def split_off(
 
     Args:
         labels: int64 [N], indices into `classes`.
-        classes: Names of the classes, for messages.
-        share: How much to split off, in (0, 1).
-        seed: What the random choice depends on, in [0, 2**32).
-        part: What the images are split off for, for messages.
+        classes: names of the classes, for messages.
+        share: how much to split off, in (0, 1).
+        seed: what the random choice depends on, in [0, 2**32).
+        part: what the images are split off for, for messages.
 
     Returns:
         Sorted indices of what stays and of what is split off, int64, disjoint and together complete.
 
     Raises:
-        DataError: A class is so small that one side would get no image of it.
+        DataError: a class is so small that one side would get no image of it.
     """
     # Takes seconds to import, and data sets in the cache do not need it.
     import sklearn.model_selection  # pyright: ignore[reportMissingTypeStubs]
@@ -76,10 +76,10 @@ def split_off(
     taken = math.ceil(share * len(labels))
     if fewest < 2 or not len(classes) <= taken <= len(labels) - len(classes):  # noqa: PLR2004  one for each side
         raise error
-    chosen = sklearn.model_selection.train_test_split(
+    split = cast("Any", sklearn.model_selection.train_test_split)
+    parts: tuple[NDArray[np.int64], NDArray[np.int64]] = split(
         np.arange(len(labels), dtype=np.int64), test_size=share, random_state=seed, stratify=labels
     )
-    parts = cast("tuple[NDArray[np.int64], NDArray[np.int64]]", chosen)
     if any(np.bincount(labels[part], minlength=len(classes)).min() == 0 for part in parts):
         raise error
     return np.sort(parts[0]), np.sort(parts[1])
@@ -92,14 +92,14 @@ def withhold_test(
 
     Args:
         labels: int64 [N], indices into `classes`, in an order that does not change.
-        classes: Names of the classes, for messages.
+        classes: names of the classes, for messages.
         groups: int64 [N] from 0 without gaps, to be kept whole; None where there are none.
 
     Returns:
         Sorted indices of what a search may see, and of the test part, int64.
 
     Raises:
-        DataError: A class is too small for it.
+        DataError: a class is too small for it.
     """
     if groups is not None:
         return split_off_groups(labels, groups, classes, share=_TEST_SHARE, seed=_TEST_SEED, part="the test part")
@@ -115,12 +115,12 @@ def split_parts(
     split_seed: int,
     groups: NDArray[np.int64] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices to train and to validate on: the official parts where they exist, a stratified split otherwise.
+    """Return indices to train and to validate on: the official parts if they exist, a stratified split otherwise.
 
     Groups, where there are any, are kept whole; that official parts share none is for their reader to check.
 
     Raises:
-        DataError: A class is too small, or the share.
+        DataError: a class is too small, or the share.
     """
     if validation_start is not None:
         indices = np.arange(len(labels), dtype=np.int64)
@@ -133,7 +133,7 @@ def split_parts(
 def channel_statistics(
     images: NDArray[np.uint8], indices: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation of every channel, exact up to the last rounding, because integers are counted.
+    """Return mean and deviation of every channel, exact up to the last rounding, because integers are counted.
 
     Args:
         images: uint8 [N, C, H, W].
@@ -153,7 +153,7 @@ def channel_statistics(
 
 
 def _moments(counts: list[int]) -> tuple[float, float]:
-    """Mean and standard deviation of pixels in [0, 1] from how often each of the values 0 to 255 occurs."""
+    """Return mean and deviation of pixels in [0, 1] from how often each of the values 0 to 255 occurs."""
     pixels = sum(counts)
     total = sum(value * count for value, count in enumerate(counts))
     squares = sum(value * value * count for value, count in enumerate(counts))

@@ -83,7 +83,7 @@ def test_a_malicious_pickle_runs_nothing(tmp_path: Path, write_cifar10: Write, p
     for call in calls:
         file.write_bytes(pickle.dumps({"data": call, "labels": [1]}, protocol=protocol))
         with pytest.raises(
-            DataError, match=r"data_batch_3' is damaged, or no batch .*: it names \w+\.\w+, which no batch"
+            DataError, match=r"data_batch_3' is damaged, or not a batch .*: it names \w+\.\w+, which no batch"
         ):
             _prepare(tmp_path)
         assert not trace.exists()
