@@ -6,7 +6,7 @@ from typing import Any
 
 from ..importance.escaped import escaped_text
 from ..pages.look import TEMPLATE, Plot
-from ..study.study import Metric
+from ..study.metric import MetricName
 from ..text import METRIC_NAMES, shortened
 
 HEIGHT = 320
@@ -29,7 +29,7 @@ def accuracy_axis(title: str = "accuracy", **options: Any) -> Plot:
     return axis(title, tickformat=".3~%", hoverformat=".2%", **options)
 
 
-def metric_axis(metric: Metric) -> Plot:
+def metric_axis(metric: MetricName) -> Plot:
     """The axis of a study's metric."""
     words = METRIC_NAMES[metric]
     return accuracy_axis(words) if metric.endswith("accuracy") else axis(words)
