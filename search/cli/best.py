@@ -31,7 +31,7 @@ def best(study: StudyArgument, storage: StorageOption = DEFAULT_STORAGE, as_json
 
 
 def print_best(name: str, families: "Sequence[StoredFamily]") -> None:
-    """The best configurations as a table."""
+    """Print the best configurations as a table."""
     from ..stores import trials
 
     answer = trials.best(name, families)

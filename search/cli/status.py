@@ -15,7 +15,7 @@ def status(study: StudyArgument, storage: StorageOption = DEFAULT_STORAGE, as_js
     if as_json:
         print_json(answer)
         return
-    states = ("total", "finished", "pruned", "failed", "running", "waiting")
+    states = ("total", *trials.OPTUNA_STATES)
     rows = [
         [
             family["family"],

@@ -1,4 +1,4 @@
-"""What was found where: each hyperparameter's range, the champion in it, and the best trials."""
+"""Where the best values lie: each hyperparameter's range, with the champion and the best trials in it."""
 
 import math
 from collections import Counter
@@ -14,7 +14,7 @@ from ..text import listing, value_text
 TOP_SHARE, TOP_AT_LEAST = 0.2, 3
 
 EDGE = 0.02
-"""Share of a range that counts as its edge: what is found there may be better still outside."""
+"""Share of a range that counts as its edge: beyond it there may be something better."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,14 +40,14 @@ class SpaceRow:
 
     Args:
         name: of the hyperparameter.
-        kind: how it is drawn: "float, logarithmic", "int" or "choice".
+        kind: how it is sampled: "float, logarithmic", "int" or "choice".
         low: lower end as text; empty for a choice.
         high: upper end as text; empty for a choice.
-        condition: when it exists at all; empty for always.
+        condition: when it exists; empty for always.
         value: the champion's; empty where the champion has none.
-        place: where that lies in the range, in per cent of its scale; None without a value, and for a choice.
+        place: where that lies in the range, in percent of its scale; None without a value, and for a choice.
         top: values of the top trials in words; empty without any.
-        band: where these begin and how far they reach, in per cent of the scale; None without any, and for a choice.
+        band: start and width of their span, in percent of the scale; None without any, and for a choice.
         choices: of a categorical hyperparameter.
         edge: "lower" or "upper" where the champion lies at that edge of the range, else empty.
     """
@@ -66,19 +66,19 @@ class SpaceRow:
 
     @property
     def picture(self) -> str:
-        """The drawn range in words, for those who cannot see it."""
+        """The drawn range in words, for screen readers."""
         where = "" if self.place is None else f"the champion at {self.place:.0f} per cent of the range"
         band = "" if self.band is None else f"top trials from {self.band[0]:.0f} to {sum(self.band):.0f} per cent"
         return ", ".join(text for text in (where, band) if text) or "nothing found yet"
 
 
 def space_rows(stored: StoredFamily, family: Family, champion: Trial | None) -> tuple[SpaceRow, ...]:
-    """The space of a family, one row for each hyperparameter.
+    """Return the space of a family, one row for each hyperparameter.
 
     Args:
         stored: the trials.
         family: whose space it is.
-        champion: the trial whose configuration was chosen; None where there is none yet.
+        champion: the trial whose configuration was chosen; None before there is one.
     """
     top = top_trials(stored)
     rows: list[SpaceRow] = []
@@ -96,7 +96,7 @@ def top_trials(stored: StoredFamily) -> list[Trial]:
 
 
 def condition_text(condition: Condition) -> str:
-    """When a hyperparameter exists.
+    """Return when a hyperparameter exists, in words.
 
     >>> condition_text({"optimizer": ("sgd", "adamw")})
     'only with optimizer = sgd or adamw'
@@ -109,7 +109,7 @@ def condition_text(condition: Condition) -> str:
 
 
 def position(distribution: Float | Int, value: float) -> float:
-    """Where a value lies between the ends of a range, 0 to 1, on its own scale.
+    """Return where a value lies in a range, from 0 to 1 on its own scale.
 
     >>> position(Float(1e-4, 1e-2, log=True), 1e-3)
     0.5
@@ -196,5 +196,5 @@ def _choice_row(
 
 
 def _key(value: object) -> tuple[str, str]:
-    """Values that Python takes for equal, such as 1 and True, apart."""
+    """Return a key that tells apart what Python takes for equal, such as 1 and True."""
     return (type(value).__name__, str(value))

@@ -19,7 +19,7 @@ PICTURES = ("misclassified", "filters", "feature_maps")
 
 
 def collect(stored: Sequence[StoredFamily], *, storage: str, tracking_uri: str) -> StudyResults:
-    """Everything that is known of a study by now.
+    """Collect everything that is known of a study by now.
 
     Args:
         stored: all families of the study.
@@ -27,7 +27,7 @@ def collect(stored: Sequence[StoredFamily], *, storage: str, tracking_uri: str) 
         tracking_uri: of MLflow.
 
     Raises:
-        TrackingError: MLflow is away, or an artifact that a finished test has left is gone.
+        TrackingError: MLflow does not answer, or an artifact of a finished test is missing.
     """
     study = whole_study(stored)
     try:
@@ -111,7 +111,7 @@ def _test(runs: ModelRuns, run: ModelRun) -> TestResult | None:
 
 
 def _parameters(runs: ModelRuns, family_run: str, candidate: Candidate) -> int | None:
-    """Of the candidate's network, for images as the search's best one takes them; None while there is none."""
+    """Count the parameters of the candidate's network, built for the images of the search's best one."""
     if not runs.artifacts(family_run, "best"):
         return None
     from ...architectures.inspection import describe

@@ -28,7 +28,7 @@ STUDY_ATTRIBUTE = "optrack.study"
 DATA_ATTRIBUTE = "optrack.data"
 SOURCE_ATTRIBUTE = "optrack.source"
 
-# How long a connection waits for another one that writes; a dashboard's read takes milliseconds.
+# How long a connection waits while another one writes; a dashboard's read takes milliseconds.
 BUSY_SECONDS = 60.0
 
 
@@ -41,7 +41,7 @@ def open_storage(url: str) -> RDBStorage:
     check_storage(url)
     if sqlite_path(url) is None:
         return _connect(url, create=True)
-    # Two processes that create a fresh database at once break each other.
+    # Two processes that create the same database at once break each other.
     with filelock.FileLock(make_state_folder(url) / "storage.lock"):
         return _connect(url, create=True)
 
@@ -67,7 +67,7 @@ def _connect(url: str, *, create: bool) -> RDBStorage:
     except (SQLAlchemyError, RuntimeError, ImportError, ValueError) as error:
         raise StorageError(f"storage {shown(url)} cannot be opened: {first_line(error)}") from None
     if on_sqlite and create:
-        # Seven times the speed of SQLite's defaults, and after a killed process nothing that was committed is lost.
+        # Seven times as fast as SQLite's defaults; nothing committed is lost when the process is killed.
         sqlalchemy.event.listen(storage.engine, "connect", _write_ahead)
         storage.engine.dispose()
     return storage
@@ -80,9 +80,9 @@ def _write_ahead(connection: sqlite3.Connection, _: object) -> None:
 
 @contextmanager
 def owned(url: str, study: str) -> Generator[None]:
-    """Own a study: one process at a time may add to it.
+    """Own a study: only one process at a time may add to it.
 
-    The lock is the operating system's, so that it falls with its process, however that ends.
+    The operating system holds the lock and releases it when the process ends, however it ends.
 
     Raises:
         StorageError: another process owns it.
@@ -100,7 +100,7 @@ def owned(url: str, study: str) -> Generator[None]:
 
 
 def open_family(storage: RDBStorage, study: Study, family: Family) -> optuna.Study:
-    """The Optuna study of a family, made when it is not there, with the start configurations enqueued."""
+    """Return the Optuna study of a family, created unless it exists, with the start configurations enqueued."""
     opened = optuna.create_study(
         study_name=f"{study.name}/{family.name}",
         storage=storage,
@@ -109,7 +109,7 @@ def open_family(storage: RDBStorage, study: Study, family: Family) -> optuna.Stu
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        opened.set_metric_names([study.metric])  # what optuna-dashboard writes at its axes
+        opened.set_metric_names([study.metric])  # the axes of optuna-dashboard
     for values in family.start:
         opened.enqueue_trial(dict(values), skip_if_exists=True)
     return opened
@@ -123,19 +123,19 @@ def requeue(storage: BaseStorage, study: optuna.Study, number: int) -> None:
 
 
 def stored_names(storage: RDBStorage) -> list[str]:
-    """The names of all studies in a storage, in the order in which they were begun."""
+    """Return the names of all studies in a storage, in the order in which they were created."""
     names = (summary.split("/")[0] for summary in optuna.get_all_study_names(storage) if "/" in summary)
     return list(dict.fromkeys(names))
 
 
 def stored_families(storage: RDBStorage, study_name: str) -> list[StoredFamily]:
-    """All families of a study, in the order in which they were begun; an empty list for a study that is not stored."""
+    """Return all families of a study in the order in which they were created; none for a study that is not stored."""
     names = [name for name in optuna.get_all_study_names(storage) if name.startswith(f"{study_name}/")]
     return [_stored_family(storage, name) for name in names]
 
 
 def whole_study(families: Sequence[StoredFamily]) -> Study:
-    """A stored study with all its families, whichever of them the last run was about."""
+    """Return a stored study with all its families, even those that the last run left out."""
     latest = max(families, key=_last_change).study
     return replace(latest, families=[stored.family for stored in families])
 
