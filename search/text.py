@@ -137,6 +137,15 @@ def short(value: object) -> str:
     return NOTHING if value is None else value_text(value)
 
 
+def setting_texts(values: Mapping[str, object]) -> list[str]:
+    """Return the settings of a configuration for a list or a sentence.
+
+    >>> setting_texts({"lr": 0.00123456, "optimizer": "sgd"})
+    ['lr = 0.001235', 'optimizer = sgd']
+    """
+    return [f"{name} = {value_text(value)}" for name, value in values.items()]
+
+
 def configuration(values: Mapping[str, object]) -> str:
     """Return a configuration in one line.
 

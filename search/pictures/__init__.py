@@ -6,6 +6,5 @@ does where it needs it.
 
 from .across import study_drawings
 from .family import family_drawings
-from .table import Table
 
-__all__ = ["Table", "family_drawings", "study_drawings"]
+__all__ = ["family_drawings", "study_drawings"]

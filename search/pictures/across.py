@@ -1,9 +1,8 @@
 """All figures across the families of a study, in the order in which they are read."""
 
-from ..importance.optuna_figures import Drawing
+from ..pages.drawing import Drawing, Table
 from ..results.values import StudyResults
 from .effort import best_so_far, budget
-from .table import Table
 from .trade_offs import trade_offs
 
 

@@ -1,11 +1,10 @@
 """All figures and tables of one family, in the order in which they are read."""
 
-from ..importance.optuna_figures import Drawing
+from ..pages.drawing import Drawing, Table
 from ..results.values import FamilyResult
 from . import curves
 from .recognition import recognition
 from .settings import top_settings
-from .table import Table
 
 
 def family_drawings(result: FamilyResult) -> list[Drawing | Table]:

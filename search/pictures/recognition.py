@@ -9,14 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import StudyError
-from ..importance.escaped import escaped_text
-from ..importance.optuna_figures import Drawing
-from ..pages.look import BLUE, GREY, ORANGE, Plot
+from ..pages.drawing import Drawing, Table
+from ..pages.look import BLUE, GREY, ORANGE, Plot, escaped_text
 from ..results.scores import confusion, per_class_accuracy, reliability
 from ..results.values import FamilyResult, TestResult
 from ..text import percent
 from .charts import accuracy_axis, axis, figure, names_axis, vertical_line
-from .table import Table
 
 CONFUSION, CONFUSIONS = "Confusion matrix", "Most frequent confusions"
 PER_CLASS, CALIBRATION = "Accuracy per class", "Calibration"

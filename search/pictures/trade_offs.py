@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..importance.escaped import escaped_text
-from ..importance.optuna_figures import Drawing
-from ..pages.look import GREY, Plot
+from ..pages.drawing import Drawing
+from ..pages.look import GREY, Plot, escaped_text
 from ..results.values import Candidate, FamilyResult, StudyResults
 from .charts import accuracy_axis, family_look, figure, finite, logarithmic_axis
 from .pareto import pareto_front

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optrack.search.importance.optuna_figures import Drawing
-from optrack.search.pictures import Table, family_drawings
+from optrack.search.pages.drawing import Drawing, Table
+from optrack.search.pictures import family_drawings
 from optrack.search.results.values import FamilyResult, TestResult
 
 CLASSES = ("cat", "dog", "bird")
