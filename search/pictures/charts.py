@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..pages.look import TEMPLATE, Plot, escaped_text
-from ..study.study import Metric
+from ..study.metric import MetricName
 from ..text import METRIC_NAMES, shortened
 
 HEIGHT = 320
@@ -28,7 +28,7 @@ def accuracy_axis(title: str = "accuracy", **options: Any) -> Plot:
     return axis(title, tickformat=".3~%", hoverformat=".2%", **options)
 
 
-def metric_axis(metric: Metric) -> Plot:
+def metric_axis(metric: MetricName) -> Plot:
     """The axis of a study's metric."""
     words = METRIC_NAMES[metric]
     return accuracy_axis(words) if metric.endswith("accuracy") else axis(words)

@@ -6,7 +6,7 @@ from typing import Any
 from ..pages.drawing import Drawing, Table
 from ..pages.look import BLUE, ORANGE, Plot, escaped_text
 from ..results.values import FamilyResult
-from ..study.study import Metric
+from ..study.metric import MetricName
 from ..text import METRIC_NAMES, NOTHING, metric_text, value_text
 from .charts import axis, figure, logarithmic_axis, metric_axis
 from .trials import Trial, top_trials, trials_of
@@ -23,7 +23,7 @@ _SWITCHES = {True: "with", False: "without"}
 def top_settings(result: FamilyResult) -> list[Drawing | Table]:
     """The value against each of these settings that is searched, and a table of the best trials."""
     study = result.stored.study
-    top = top_trials(trials_of(result.stored), _TOP, maximize=study.maximize)
+    top = top_trials(trials_of(result.stored), _TOP, study.objective)
     if not top:
         missing = f"No trial is finished yet: `optrack run {study.name}` goes on with the search."
         return [Drawing(heading=heading, explanation=missing) for heading in (SETTINGS, TOP)]
@@ -75,7 +75,7 @@ def _searched(name: str, result: FamilyResult) -> list[float]:
     return [*values, *(end for end in ends if end is not None)]
 
 
-def _table(top: Sequence[Trial], metric: Metric) -> Table:
+def _table(top: Sequence[Trial], metric: MetricName) -> Table:
     names = list(dict.fromkeys(name for trial in top for name in trial.params))
     numeric = [name for name in names if all(_is_number(trial.params.get(name, 0)) for trial in top)]
     columns = ("trial#", f"{METRIC_NAMES[metric]}#", *(f"{name}#" if name in numeric else name for name in names))

@@ -195,9 +195,8 @@ def _champion(result: FamilyResult) -> str:
 
 
 def _choice(result: FamilyResult, trial: int) -> str:
-    best = max if result.stored.study.maximize else min
     means = {number: fmean(values) for number, values in result.raced.items() if values}
-    if means and best(means, key=means.__getitem__) == trial:
+    if result.stored.study.objective.best_of(means, means.get) == trial:
         return "the winner of the race"
     if result.stored.best is None or result.stored.best.number == trial:
         return "the best of the search"

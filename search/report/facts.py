@@ -30,7 +30,7 @@ def facts(results: StudyResults) -> list[Fact]:
     """What was searched: data, budget and families."""
     study = results.study
     tests = [test for family in results.families for test in family.tests]
-    best = "highest" if study.maximize else "lowest"
+    best = "highest" if study.objective.maximize else "lowest"
     return [
         ("Data set", study.data.name),
         *([("Classes", _classes(tests[0].classes))] if tests else []),

@@ -123,11 +123,10 @@ def scores(results: StudyResults) -> dict[str, FamilyScore]:
 def best_first(results: StudyResults) -> list[FamilyResult]:
     """The families, by mean test accuracy where they were tested, the others behind them by what the search found."""
     known = scores(results)
-    sign = 1.0 if results.study.maximize else -1.0
 
     def merit(family: FamilyResult) -> tuple[bool, float, bool, float]:
         score, candidate = known.get(family.name), family.candidate
-        found = 0.0 if candidate is None else sign * candidate.value
+        found = 0.0 if candidate is None else results.study.objective.sign * candidate.value
         return (score is not None, score.mean if score else 0.0, candidate is not None, found)
 
     return sorted(results.families, key=merit, reverse=True)
