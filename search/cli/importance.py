@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import StorageError
 from .options import DEFAULT_STORAGE, JsonOption, StorageOption, StudyArgument
-from .output import console, print_json, print_table
+from .output import console, output_file, print_json, print_table, writing
 from .stored import stored_study
 
 if TYPE_CHECKING:
@@ -25,9 +24,7 @@ def importance(
 ) -> None:
     """Show which hyperparameters matter and how sure that is, and write a page with Optuna's figures."""
     name, families = stored_study(study, storage)
-    page = output or Path(f"{name}-importance.html")
-    if page.is_dir():
-        raise StorageError(f"--output {page} is a folder; it must be a file")
+    page = output_file(output, f"{name}-importance.html")
 
     from ..importance.importance import importances
     from ..importance.page import write_page
@@ -36,10 +33,8 @@ def importance(
     metric = families[0].study.metric
     found = {family.name: importances(family.optuna_study, evaluator=evaluator) for family in families}
     studies = {family.name: family.optuna_study for family in families}
-    try:
+    with writing(page):
         write_page(page, name, studies, metric=metric, found=found)
-    except OSError as error:
-        raise StorageError(f"--output {page} cannot be written: {error.strerror}") from None
     if as_json:
         answer = [{"family": family, **_as_json(item)} for family, item in found.items()]
         print_json({"study": name, "metric": metric, "page": str(page), "families": answer})

@@ -135,7 +135,7 @@ def test_the_shares_are_those_of_optunas_evaluators(name: str, theirs: BaseImpor
 def test_ped_anova_is_what_ranks_unless_another_is_asked_for() -> None:
     study = study_of(25)
     assert importances(study) == importances(study, evaluator="ped_anova")
-    assert importances(study).evaluator == EVALUATORS[0] == "ped_anova"
+    assert importances(study).evaluator == next(iter(EVALUATORS)) == "ped_anova"
 
 
 def test_an_unknown_evaluator_is_refused_with_the_known_ones() -> None:
