@@ -1,4 +1,4 @@
-"""The commands that a reader of the page may want to type."""
+"""The commands that lead to a report, for readers who want to run them again."""
 
 import json
 import shlex
@@ -8,12 +8,12 @@ from ..results.values import StudyResults
 from ..study.study import Pruner, Sampler, Study
 
 STORAGE, TRACKING_URI = "sqlite:///optuna.db", "sqlite:///mlflow.db"
-"""Where the commands look when they are not told; what lies there need not be named."""
+"""The commands' defaults, which need not be named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commands:
-    """A study from its search to this page, in the order in which the commands are given.
+    """The commands from a study's search to its report, in their order.
 
     Args:
         run: searches, with all that can be said on a command line, so that a fresh storage gets the same trials.
@@ -34,7 +34,7 @@ class Commands:
 
 
 def commands(results: StudyResults, reference: str) -> Commands:
-    """The commands that lead to these results.
+    """Return the commands that lead to these results.
 
     Args:
         results: of the study.
