@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..results.values import StudyResults
 from ..study.study import Pruner, Sampler, Study
+from ..text import option
 
 STORAGE, TRACKING_URI = "sqlite:///optuna.db", "sqlite:///mlflow.db"
 """The commands' defaults, which need not be named."""
@@ -41,11 +42,11 @@ def commands(results: StudyResults, reference: str) -> Commands:
         reference: how the user names the study.
     """
     name = shlex.quote(reference)
-    places = _option("--storage", results.storage, STORAGE)
-    both = f"{places}{_option('--tracking-uri', results.tracking_uri, TRACKING_URI)}"
+    places = option("--storage", results.storage, STORAGE)
+    both = f"{places}{option('--tracking-uri', results.tracking_uri, TRACKING_URI)}"
     seeds = max((len(family.models) for family in results.families), default=0)
     raced = max((len(family.raced) for family in results.families), default=0)
-    retrain = f"optrack retrain {name}{f' --seeds {seeds}' if seeds else ''}{f' --confirm {raced}' if raced else ''}"
+    retrain = f"optrack retrain {name}{option('--seeds', seeds, 0)}{option('--confirm', raced, 0)}"
     return Commands(
         run=f"optrack run {name}{_settings(results.study)}{both}",
         retrain=f"{retrain}{both}",
@@ -65,17 +66,11 @@ def _settings(study: Study) -> str:
         "--seed": study.seed,
     }
     given = "".join(
-        f" {name} {value:g}" if isinstance(value, float) else f" {name} {value}"
-        for name, value in limits.items()
-        if value is not None
+        option(name, f"{value:g}" if isinstance(value, float) else value, None) for name, value in limits.items()
     )
     return f"{given}{_strategy('sampler', study.sampler)}{_strategy('pruner', study.pruner)}"
 
 
 def _strategy(kind: str, chosen: Sampler | Pruner) -> str:
-    options = [shlex.quote(f"{name}={json.dumps(value)}") for name, value in chosen.options.items()]
-    return "".join([f" --{kind} {shlex.quote(chosen.name)}", *(f" --{kind}-option {option}" for option in options)])
-
-
-def _option(name: str, value: str, default: str) -> str:
-    return "" if value == default else f" {name} {shlex.quote(value)}"
+    given = (option(f"--{kind}-option", f"{name}={json.dumps(value)}", None) for name, value in chosen.options.items())
+    return option(f"--{kind}", chosen.name, None) + "".join(given)

@@ -1,6 +1,6 @@
 import json
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -104,14 +104,6 @@ def drawn(study: optuna.Study, importances: Importances = NOTHING) -> dict[str, 
 
 def reasons(study: optuna.Study) -> dict[str, str]:
     return {heading: drawing.explanation for heading, drawing in drawn(study).items() if not drawing.plots}
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    yield
-    optuna.logging.set_verbosity(before)
 
 
 def test_a_full_study_gets_all_seven_figures() -> None:

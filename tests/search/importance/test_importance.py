@@ -1,6 +1,6 @@
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, Literal
@@ -24,14 +24,6 @@ UNIT = FloatDistribution(0.0, 1.0)
 HOSTILE = "</script><script>document.title='broken out'</script>"
 Direction = Literal["maximize", "minimize"]
 DRAWN = 'class="plot js-plotly-plot"'
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    yield
-    optuna.logging.set_verbosity(before)
 
 
 def add(study: optuna.Study, value: float, params: Mapping[str, Any], **distributions: BaseDistribution) -> None:
