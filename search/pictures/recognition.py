@@ -158,7 +158,7 @@ def _per_class(test: TestResult, counts: NDArray[np.int64]) -> Drawing:
     accuracy = per_class_accuracy(test.labels, test.predictions, len(test.classes))
     tested = np.flatnonzero(images)
     worst_first: list[int] = tested[np.argsort(accuracy[tested], kind="stable")][:_MOST_CLASSES].tolist()
-    intervals = [
+    intervals: list[Any] = [
         binomtest(int(right[index]), int(images[index])).proportion_ci(method="wilson") for index in worst_first
     ]
     names = [test.classes[index] for index in worst_first]
