@@ -1,12 +1,12 @@
 """The models of timm (Hugging Face's PyTorch image models), each as a network behind a new head; timm is an extra."""
 
-from difflib import get_close_matches
 from functools import cache, partial
 from importlib import import_module
 from typing import Any
 
 from torch import nn
 
+from ..sources.errors import unknown
 from .errors import MissingLibraryError, PretrainedWeightsError, UnknownArchitectureError
 from .pretrained_weights import one_line
 from .registry import registered_name
@@ -29,8 +29,8 @@ def timm_class(model: str) -> type[TransferModel]:
     timm = _timm(model)
     names = [*timm.list_models(), *timm.list_pretrained()]
     if model not in names:
-        nearest = ", ".join(f"timm:{name}" for name in get_close_matches(model.lower(), names, n=5, cutoff=0.0))
-        raise UnknownArchitectureError(f"unknown architecture {f'timm:{model}'!r}; nearest names: {nearest}")
+        known = (f"timm:{name}" for name in names)
+        raise UnknownArchitectureError(unknown("architecture", f"timm:{model}", known))
     name = registered_name("timm", model)
     settings = timm.get_pretrained_cfg(model)
     is_fixed = bool(settings.fixed_input_size)

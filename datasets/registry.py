@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..sources import is_own
-from .errors import DataError, did_you_mean
+from ..sources.errors import did_you_mean, unknown
+from .errors import DataError
 from .folders.image_folder import ImageFolder
 from .named.cifar10 import CIFAR10
 from .named.cinic10 import CINIC10
@@ -94,8 +95,7 @@ def resolve(name: str) -> "tuple[Dataset, str]":
         if not did_you_mean(key, DATASETS) or own.locate("", Path()) is not None:
             return own, ""
     if dataset is None:
-        known = ", ".join(info.name for info in dataset_infos())
-        raise DataError(f"there is no data set {name!r}{did_you_mean(key, DATASETS)}; known are {known}, FILE.py:CLASS")
+        raise DataError(unknown("data set", key, [*(info.name for info in dataset_infos()), "FILE.py:CLASS"]))
     takes_argument = ":" in dataset.info.name
     if takes_argument and not argument:
         raise DataError(f"{key!r} needs more than its name: {dataset.info.name}")
