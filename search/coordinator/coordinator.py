@@ -26,7 +26,7 @@ from ..stores.optuna_store import (
 )
 from ..stores.tracking import State, Tracker
 from ..study.study import Family, Study
-from ..training import EpochResult, Job, improves, split_settings
+from ..training import EpochResult, Job, split_settings
 from ..training.own_code import SOURCE_FOLDER, data_code, network_code
 from .family_search import FamilySearch, RunningTrial
 from .strategies import pruner, seed_of, suggest
@@ -326,7 +326,7 @@ class Coordinator:
     def _keep_if_best(self, running: RunningTrial, best: EpochResult) -> None:
         """The family's best weights and configuration go into the record; nobody needs the others'."""
         search, value = running.search, running.value(best)
-        if improves(self._study.metric, value, search.best_value):
+        if self._study.objective.better(value, search.best_value):
             search.best_value, search.best_trial = value, running.trial.number
             self._log_best(running, best)
 

@@ -14,7 +14,7 @@ from ..launchers import EpochEnded, Event, JobEnded, JobFailed, Launcher
 from ..results.values import Candidate
 from ..stores.model_runs import VALUE_TAG, ModelRun, Stage
 from ..stores.tracking import State, Tracker
-from ..training import EpochResult, Job, improves
+from ..training import EpochResult, Job, best_epoch
 
 UNFINISHED = {"running", "interrupted"}
 """States of runs that go on where they stopped; whoever owns the study knows that no running one is alive."""
@@ -58,12 +58,7 @@ class ModelTraining:
     @property
     def best_epoch(self) -> EpochResult | None:
         """The epoch with the best metric, of a training that validates; None where no value is a number."""
-        best: EpochResult | None = None
-        for result in self.epochs:
-            value = result.metrics().get(self.job.metric)
-            if value is not None and improves(self.job.metric, value, best and best.metrics()[self.job.metric]):
-                best = result
-        return best
+        return best_epoch(self.epochs, self.job.metric)
 
     @property
     def value(self) -> float | None:

@@ -29,7 +29,7 @@ from ..stores.optuna_store import StoredFamily
 from ..stores.places import Places, check_places, prepared_data
 from ..stores.tracking import Tracker
 from ..study.study import Study
-from ..training import Job, improves, split_settings
+from ..training import Job, split_settings
 from ..training.own_code import network_code
 from .model_training import ModelTrainer, ModelTraining, TrainingObserver
 
@@ -258,11 +258,11 @@ class Retraining:
 
     def _set_best(self, finished: Mapping[str, ModelRun]) -> None:
         """Until there is a verdict, the family with the best validation metric is ahead, whenever it was retrained."""
-        best: tuple[float, str] | None = None
-        for name, champion in registered(self._tracker.uri, self._study.name).items():
-            if champion.run_id in finished:
-                value = float(finished[champion.run_id].tags.get(VALUE_TAG, "nan"))
-                if improves(self._study.metric, value, best and best[0]):
-                    best = (value, name)
+        values = {
+            name: float(finished[champion.run_id].tags.get(VALUE_TAG, "nan"))
+            for name, champion in registered(self._tracker.uri, self._study.name).items()
+            if champion.run_id in finished
+        }
+        best = self._study.objective.best_of(values, values.get)
         if best is not None:
-            set_best(self._tracker.uri, self._study.name, best[1])
+            set_best(self._tracker.uri, self._study.name, best)

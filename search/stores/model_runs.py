@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from ..errors import NothingStoredError, TrackingError
+from ..study.metric import EPOCH_METRICS
 from .addresses import check_tracking, has_records, shown
 from .mlflow_address import answers_of
 
@@ -30,8 +31,6 @@ LATENCY_TAG = "optrack.latency_device"
 
 VALUE_TAG = "optrack.value"
 """Of the run of a model: the metric of the trial whose configuration it has."""
-
-EPOCH_METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "seconds")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,7 +103,7 @@ def open_family(storage: RDBStorage, study: Study, family: Family) -> optuna.Stu
     opened = optuna.create_study(
         study_name=f"{study.name}/{family.name}",
         storage=storage,
-        direction="maximize" if study.maximize else "minimize",
+        direction="maximize" if study.objective.maximize else "minimize",
         load_if_exists=True,
     )
     with warnings.catch_warnings():
@@ -143,9 +143,7 @@ class StoredFamily:
     @property
     def best(self) -> FrozenTrial | None:
         """The finished trial with the best value; the first of equals."""
-        finished = [trial for trial in self.in_state(TrialState.COMPLETE) if trial.value is not None]
-        sign = 1.0 if self.study.maximize else -1.0
-        return max(finished, key=lambda trial: sign * (trial.value or 0.0), default=None)
+        return self.study.objective.best_of(self.in_state(TrialState.COMPLETE), lambda trial: trial.value)
 
 
 def stored_names(storage: RDBStorage) -> list[str]:
