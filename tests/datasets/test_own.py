@@ -143,7 +143,7 @@ def test_a_group_pattern_is_for_files() -> None:
 
 
 def test_a_slip_in_the_name_of_a_data_set_is_taken_for_one() -> None:
-    with pytest.raises(DataError, match="did you mean 'image_folder'"):
+    with pytest.raises(DataError, match="did you mean 'image_folder:PATH'"):
         prepared("", "image_foldr:photos")
     with pytest.raises(SourceError, match=r"there is no file other\.py"):
         prepared("", "other.py:Mine")

@@ -17,7 +17,7 @@ from optrack.datasets import Prepared
 from optrack.search import Data, Family, Float, OwnSourceError, Study, StudyError
 from optrack.search.champions.champion import load_folder, save_folder
 from optrack.search.champions.mlflow_model import save_model
-from optrack.search.champions.recipe import Recipe
+from optrack.search.champions.recipe import Recipe, read_recipe
 from optrack.search.coordinator.checks import check_models, check_study
 from optrack.search.stores.comparable import check_comparable, data_record
 from optrack.search.stores.optuna_store import DATA_ATTRIBUTE, SOURCE_ATTRIBUTE, StoredFamily
@@ -175,7 +175,7 @@ def test_mlflow_runs_recorded_code_only_when_its_configuration_or_the_environmen
 ) -> None:
     champion = saved(folder / "champion")
     expected = load_folder(champion).probabilities(IMAGES)
-    save_model(folder / "model", champion, json.loads((champion / "configuration.json").read_text()))
+    save_model(folder / "model", champion, read_recipe(champion))
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     load_model: Any = import_module("mlflow.pyfunc").load_model
     with pytest.raises(OwnSourceError):
