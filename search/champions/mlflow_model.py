@@ -41,6 +41,7 @@ def save_model(folder: Path, champion_folder: Path, recipe: Recipe) -> None:
         recipe: the one in it.
     """
     quiet_mlflow()
+    described = {name: getattr(recipe, name) for name in ("study", "family", "classes", "input")}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about MLflow's own type hints, and about an example that nobody needs
         import mlflow.pyfunc
