@@ -53,8 +53,7 @@ def save_model(folder: Path, champion_folder: Path, recipe: Recipe) -> None:
             # MLflow hands on only what stands here already.
             model_config={RUN_SOURCE: ""} if recipe.source is not None else None,
             pip_requirements=_requirements(recipe.architecture),
-            metadata={name: getattr(recipe, name) for name in ("study", "family", "classes", "input")}
-            | {"usage": USAGE},
+            metadata={**described, "usage": USAGE},
         )
     for name in STRAY_FILES:
         (folder / name).unlink(missing_ok=True)
