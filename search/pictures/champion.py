@@ -23,11 +23,8 @@ def champion_pictures(job: Job, champion: Champion) -> dict[str, bytes]:
     with Randomness(job.seed, device, job.threads).active():
         before = first_weights(make_model(job, resident(data, device)), champion.input_shape)
     after = first_weights(champion.model, champion.input_shape)
-    mean, deviation = champion.normalisation()
     # An image of the validation part: the test part stays closed.
-    maps = feature_maps(
-        champion.model, data.images[data.validation[0]], lambda images: (images.float() - mean) / deviation
-    )
+    maps = feature_maps(champion.model, data.images[data.validation[0]], champion.normalisation())
     found = {
         "filters": None if before is None or after is None else filters(before, after),
         "feature_maps": maps,

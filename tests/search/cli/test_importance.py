@@ -81,7 +81,7 @@ def test_the_table_shows_each_share_with_its_interval_and_says_too_few(
 
 
 def test_an_unknown_evaluator_is_refused_and_nothing_is_written(storage: str, tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match=r"unknown evaluator 'anova'.*known are ped_anova, fanova, mdi"):
+    with pytest.raises(StudyError, match=r"unknown evaluator 'anova'.*valid names: ped_anova, fanova, mdi"):
         importance("mine", evaluator="anova", storage=storage)
     assert [path.name for path in tmp_path.iterdir()] == ["optuna.db"]
 

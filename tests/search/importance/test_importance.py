@@ -131,7 +131,7 @@ def test_ped_anova_is_what_ranks_unless_another_is_asked_for() -> None:
 
 
 def test_an_unknown_evaluator_is_refused_with_the_known_ones() -> None:
-    known = "unknown evaluator 'fanva': did you mean 'fanova'? known are ped_anova, fanova, mdi"
+    known = "unknown evaluator 'fanva' (did you mean 'fanova'?); valid names: ped_anova, fanova, mdi"
     with pytest.raises(StudyError, match=re.escape(known)):
         importances(study_of(3), evaluator="fanva")
 
