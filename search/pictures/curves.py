@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 
-from ..importance.optuna_figures import Drawing
+from ..pages.drawing import Drawing, Table
 from ..pages.look import BLUE, GREY, ORANGE, Plot
 from ..results.values import FamilyResult, RetrainedModel
 from ..stores.candidates import Candidate
 from ..text import METRIC_NAMES, metric_text
 from .charts import accuracy_axis, axis, family_look, figure, finite, vertical_line
-from .table import Table
 
 CURVES, WEIGHTS, RETRAINED = "Learning curves of the best trial", "Best against last weights", "Training of the models"
 

@@ -3,15 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..importance.escaped import escaped_text
-from ..importance.optuna_figures import Drawing
-from ..pages.look import BLUE, ORANGE, Plot
+from ..pages.drawing import Drawing, Table
+from ..pages.look import BLUE, ORANGE, Plot, escaped_text
 from ..results.values import FamilyResult
 from ..stores.trials import Trial
 from ..study.metric import MetricName
 from ..text import METRIC_NAMES, NOTHING, metric_text, value_text
 from .charts import axis, figure, logarithmic_axis, metric_axis
-from .table import Table
 
 SETTINGS, TOP = "Learning rate and batch norm of the top trials", "Top trials"
 

@@ -26,7 +26,7 @@ OPTUNA_STATES: dict[State, TrialState] = {
 """The words that users read for a trial's state, in the order in which they are listed. Start configurations and
 interrupted trials wait."""
 
-_WORDS: dict[TrialState, State] = {state: word for word, state in OPTUNA_STATES.items()}
+STATE_WORDS: dict[TrialState, State] = {state: word for word, state in OPTUNA_STATES.items()}
 
 REPLICATE_ATTRIBUTE = "replicate_of"
 """A trial's user attribute: the number of an earlier one with the same configuration, under another seed."""
@@ -82,18 +82,13 @@ class Trial:
         return sum(epoch.seconds for epoch in self.epochs)
 
 
-def state_of(trial: FrozenTrial) -> State:
-    """Return the word for the state of one of Optuna's trials."""
-    return _WORDS[trial.state]
-
-
 def trial_of(stored: FrozenTrial) -> Trial:
     """Return one of Optuna's trials as a typed record."""
     attributes: Mapping[str, Any] = stored.user_attrs
     is_valued = stored.state == TrialState.COMPLETE and stored.value is not None and math.isfinite(stored.value)
     return Trial(
         number=stored.number,
-        state=state_of(stored),
+        state=STATE_WORDS[stored.state],
         value=stored.value if is_valued else None,
         params=stored.params,
         distributions=stored.distributions,
