@@ -1,6 +1,5 @@
 """A champion as a model that MLflow can load, serve and register."""
 
-import logging
 import shutil
 import warnings
 from collections.abc import Mapping
@@ -39,6 +38,8 @@ def save_model(folder: Path, champion_folder: Path, configuration: Mapping[str, 
         champion_folder: what `champion.save_folder` wrote.
         configuration: the one in it.
     """
+    from ..stores.mlflow_store import quiet_mlflow
+
     quiet_mlflow()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about MLflow's own type hints, and about an example that nobody needs
@@ -56,12 +57,6 @@ def save_model(folder: Path, champion_folder: Path, configuration: Mapping[str, 
     for name in STRAY_FILES:
         (folder / name).unlink(missing_ok=True)
     shutil.copytree(champion_folder, folder, dirs_exist_ok=True)
-
-
-def quiet_mlflow() -> None:
-    """What goes wrong comes as an exception; MLflow's own lines would stand between ours."""
-    logging.getLogger("mlflow").setLevel(logging.CRITICAL)
-    logging.getLogger("alembic").setLevel(logging.CRITICAL)
 
 
 def _signature() -> "ModelSignature":

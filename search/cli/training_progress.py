@@ -9,8 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from ..results.values import Candidate
 from ..retraining.model_training import ModelTraining
-from ..stores.model_runs import Stage
-from ..stores.tracking import State
+from ..stores.tracking import Stage, State
 from .output import configuration, console, short
 
 

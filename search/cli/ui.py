@@ -22,7 +22,7 @@ def ui(
     quiet_optuna()
     read_storage(storage)  # a dashboard of nothing would leave an empty file behind
     from ..stores.mlflow_address import check_address
-    from ..stores.tracking import study_links
+    from ..stores.mlflow_store import study_links
 
     check_address(tracking_uri)
     say = console(stderr=True)

@@ -8,6 +8,20 @@ from collections.abc import Mapping
 
 from ...datasets import Prepared
 from ..study.study import Family, Study
+from .mlflow_names import (
+    BEST,
+    FAMILY_STAGE,
+    KIND_TAG,
+    NOTE_TAG,
+    RETRAIN_STAGE,
+    SEARCH_STAGE,
+    STAGE_TAG,
+    STATE_TAG,
+    STUDY_TAG,
+    TEST,
+    VIEW_TAG_PREFIX,
+    tagged,
+)
 
 # MLflow refuses longer values of an experiment's tags, and nobody reads a wider table.
 NOTE_LIMIT = 20_000
@@ -28,22 +42,22 @@ def experiment_tags(study: Study, data: Prepared) -> dict[str, str]:
     hyperparameters = dict.fromkeys(name for family in study.families for name in family.space)
     views = _views(study.metric, hyperparameters)
     return {
-        "mlflow.experimentKind": "custom_model_development",
-        "mlflow.note.content": _study_note(study, data)[:NOTE_LIMIT],
-        "optrack.study": study.name,
-        **{f"mlflow.sharedViewState.{key}": view for key, view in views.items()},
+        KIND_TAG: "custom_model_development",
+        NOTE_TAG: _study_note(study, data)[:NOTE_LIMIT],
+        STUDY_TAG: study.name,
+        **{f"{VIEW_TAG_PREFIX}{key}": view for key, view in views.items()},
     }
 
 
 def _views(metric: str, hyperparameters: Mapping[str, object]) -> dict[str, str]:
     """MLflow's shared views: its table of runs opens with these columns, best first."""
-    best = f"metrics.`best/{metric}`"
+    best = f"metrics.`{BEST}/{metric}`"
     trial_columns = [
         "attributes.`Duration`",
         best,
-        "metrics.`best/epoch`",
+        f"metrics.`{BEST}/epoch`",
         *(f"params.`{name}`" for name in list(hyperparameters)[:COLUMN_LIMIT]),
-        "tags.`optrack.state`",
+        f"tags.`{STATE_TAG}`",
     ]
     common: dict[str, object] = {
         "orderByKey": best,
@@ -53,19 +67,19 @@ def _views(metric: str, hyperparameters: Mapping[str, object]) -> dict[str, str]
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
     }
-    family_columns = ["attributes.`Duration`", best, "params.`architecture`", "tags.`optrack.state`"]
+    family_columns = ["attributes.`Duration`", best, "params.`architecture`", f"tags.`{STATE_TAG}`"]
     model_columns = [
         "attributes.`Duration`",
-        *(f"metrics.`test/{name}`" for name in ("accuracy", "loss", "calibration_error", "latency_ms")),
+        *(f"metrics.`{TEST}/{name}`" for name in ("accuracy", "loss", "calibration_error", "latency_ms")),
         *(f"tags.`optrack.{name}`" for name in ("family", "trial", "number", "state", "test_openings")),
     ]
     views: dict[str, dict[str, object]] = {
-        TRIALS_VIEW: {"selectedColumns": trial_columns, "searchFilter": "tags.`optrack.stage` = 'search'"},
-        FAMILIES_VIEW: {"selectedColumns": family_columns, "searchFilter": "tags.`optrack.stage` = 'family'"},
+        TRIALS_VIEW: {"selectedColumns": trial_columns, "searchFilter": tagged(STAGE_TAG, SEARCH_STAGE)},
+        FAMILIES_VIEW: {"selectedColumns": family_columns, "searchFilter": tagged(STAGE_TAG, FAMILY_STAGE)},
         MODELS_VIEW: {
             "selectedColumns": model_columns,
-            "searchFilter": "tags.`optrack.stage` = 'retrain'",
-            "orderByKey": "metrics.`test/accuracy`",
+            "searchFilter": tagged(STAGE_TAG, RETRAIN_STAGE),
+            "orderByKey": f"metrics.`{TEST}/accuracy`",
             "orderByAsc": False,
         },
     }

@@ -1,0 +1,188 @@
+"""Runs recorded in this process: what stands in for MLflow where it is not what is tested."""
+
+import tempfile
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from typing_extensions import override
+
+from ..errors import TrackingError
+from ..study.study import Family
+from .mlflow_names import (
+    EPOCH_METRICS,
+    FAMILY_STAGE,
+    FAMILY_TAG,
+    PARENT_TAG,
+    SEARCH_STAGE,
+    STAGE_TAG,
+    STATE_TAG,
+    TRIAL_TAG,
+)
+from .tracking import FamilyRun, ModelRun, RunReader, Stage, State, Tracker
+
+
+@dataclass(slots=True, kw_only=True)
+class MemoryRun:
+    """A run as it is recorded.
+
+    Args:
+        params: settings, as text.
+        tags: by name.
+        history: each metric's steps and values, in the order in which they were logged.
+        files: content of the artifacts by path.
+    """
+
+    params: dict[str, str] = field(default_factory=dict[str, str])
+    tags: dict[str, str] = field(default_factory=dict[str, str])
+    history: dict[str, list[tuple[int, float]]] = field(default_factory=dict[str, list[tuple[int, float]]])
+    files: dict[str, bytes] = field(default_factory=dict[str, bytes])
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The value of each metric at its last step."""
+        return {name: max(reversed(values), key=lambda each: each[0])[1] for name, values in self.history.items()}
+
+    @property
+    def epochs(self) -> list[int]:
+        """The epochs that were logged, in their order."""
+        return [step for step, _ in self.history.get("train_loss", ())]
+
+
+class MemoryStore(Tracker, RunReader):
+    """Records one study in this process, and reads what is recorded.
+
+    Args:
+        runs: by run ID, the oldest first: what another one has recorded; the ID of a run is its name, with a number
+            where there are several.
+    """
+
+    def __init__(self, runs: dict[str, MemoryRun] | None = None) -> None:
+        self.runs: dict[str, MemoryRun] = {} if runs is None else runs
+        self._unclaimed: dict[tuple[str, int], str] = {}
+
+    @override
+    def families(self) -> dict[str, FamilyRun]:
+        return {run.tags[FAMILY_TAG]: FamilyRun.of(run_id, run.tags) for run_id, run in self._of_stage(FAMILY_STAGE)}
+
+    @override
+    def find(self, stage: Stage) -> list[ModelRun]:
+        return [ModelRun.of(run_id, dict(run.tags), run.metrics) for run_id, run in self._of_stage(stage)]
+
+    @override
+    def epochs(self, run: ModelRun) -> tuple[Mapping[str, float], ...]:
+        by_epoch: dict[int, dict[str, float]] = {}
+        for name in EPOCH_METRICS:
+            for step, value in self.runs[run.run_id].history.get(name, ()):
+                by_epoch.setdefault(step, {"epoch": step})[name] = value
+        return tuple(by_epoch[epoch] for epoch in sorted(by_epoch))
+
+    @override
+    def artifacts(self, run_id: str, folder: str) -> list[str]:
+        inside = [path.removeprefix(f"{folder}/") for path in self.runs[run_id].files if path.startswith(f"{folder}/")]
+        return sorted({f"{folder}/{path.split('/')[0]}" for path in inside})
+
+    @override
+    @contextmanager
+    def fetched(self, run_id: str, name: str) -> Generator[Path]:
+        files = {
+            path: content for path, content in self.runs[run_id].files.items() if f"{path}/".startswith(f"{name}/")
+        }
+        if not files:
+            raise TrackingError(f"the artifact {name} of run {run_id} is gone")
+        with tempfile.TemporaryDirectory() as folder:
+            for path, content in files.items():
+                (Path(folder) / path).parent.mkdir(parents=True, exist_ok=True)
+                (Path(folder) / path).write_bytes(content)
+            yield Path(folder) / name
+
+    @override
+    def log(
+        self,
+        run_id: str,
+        *,
+        params: Mapping[str, object] | None = None,
+        tags: Mapping[str, str] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        step: int = 0,
+    ) -> None:
+        if run_id not in self.runs:
+            raise TrackingError(f"there is no run {run_id}")
+        run = self.runs[run_id]
+        for name, value in (params or {}).items():
+            if run.params.setdefault(name, str(value)) != str(value):
+                raise TrackingError(
+                    f"the parameter {name} of run {run_id} is {run.params[name]}, and cannot be {value}"
+                )
+        run.tags |= tags or {}
+        for name, value in (metrics or {}).items():
+            run.history.setdefault(name, []).append((step, value))
+
+    @override
+    def log_file(self, run_id: str, file: str, content: str | bytes | Path) -> None:
+        content = content.read_bytes() if isinstance(content, Path) else content
+        self.runs[run_id].files[file] = content if isinstance(content, bytes) else content.encode()
+
+    @override
+    def log_folder(self, run_id: str, folder: Path, name: str) -> None:
+        for path in folder.rglob("*"):
+            if path.is_file():
+                self.log_file(run_id, f"{name}/{path.relative_to(folder).as_posix()}", path)
+
+    @override
+    def open_family(self, family: Family) -> str:
+        found = self.families().get(family.name)
+        tags = {STAGE_TAG: FAMILY_STAGE, FAMILY_TAG: family.name}
+        run_id = self._open(family.name, found and found.run_id, {"architecture": family.architecture}, tags)
+        for trial_run, run in self._of_stage(SEARCH_STAGE):
+            if (run.tags[PARENT_TAG], run.tags[STATE_TAG]) == (run_id, "running"):
+                self._unclaimed[family.name, int(run.tags[TRIAL_TAG])] = trial_run
+        return run_id
+
+    @override
+    def open_trial(
+        self,
+        parent: str,
+        family: Family,
+        trial: int,
+        *,
+        known_run: str | None,
+        params: Mapping[str, object],
+        tags: Mapping[str, str],
+    ) -> str:
+        own = {PARENT_TAG: parent, STAGE_TAG: SEARCH_STAGE, FAMILY_TAG: family.name, TRIAL_TAG: str(trial), **tags}
+        left = self._unclaimed.pop((family.name, trial), None)
+        return self._open(f"{family.name}/{trial}", known_run or left, params, own)
+
+    @override
+    def open_model(
+        self,
+        parent: str,
+        name: str,
+        *,
+        known_run: str | None,
+        params: Mapping[str, object],
+        tags: Mapping[str, str],
+    ) -> str:
+        return self._open(name, known_run, params, {PARENT_TAG: parent, **tags})
+
+    @override
+    def logged_epochs(self, run_id: str) -> int:
+        return max(self.runs[run_id].epochs, default=0)
+
+    @override
+    def end_run(self, run_id: str, state: State) -> None:
+        """The tag says it all."""
+
+    def _of_stage(self, stage: str) -> list[tuple[str, MemoryRun]]:
+        return [(run_id, run) for run_id, run in self.runs.items() if run.tags[STAGE_TAG] == stage]
+
+    def _open(self, name: str, known_run: str | None, params: Mapping[str, object], tags: Mapping[str, str]) -> str:
+        if known_run is None:
+            others = sum(run_id.startswith(name) for run_id in self.runs)
+            known_run = f"{name} ({others + 1})" if name in self.runs else name
+            self.runs[known_run] = MemoryRun()
+            self.log(known_run, params=params)
+        self.log(known_run, tags={**tags, STATE_TAG: "running"})
+        return known_run
