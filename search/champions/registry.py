@@ -13,17 +13,10 @@ from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 
 from ..errors import NothingStoredError, TrackingError, unknown
-from ..stores.mlflow_address import answers_of, is_there, shown
-from ..stores.mlflow_names import (
-    DATA_DIGEST_TAG,
-    FAMILY_TAG,
-    MODEL_FOLDER,
-    SEED_TAG,
-    STUDY_TAG,
-    TEST,
-    TRIAL_TAG,
-    tagged,
-)
+from ..stores import mlflow_names as names
+from ..stores.addresses import check_tracking, has_records, shown
+from ..stores.mlflow_address import answers_of
+from ..stores.mlflow_names import tagged
 from ..stores.mlflow_store import client
 from .mlflow_model import USAGE
 
@@ -90,11 +83,11 @@ def register(uri: str, study: str, family: str, run_id: str, *, figures: Mapping
     with answers_of(uri):
         source, configuration = _model_of(calls, uri, run_id)
         tags = {
-            STUDY_TAG: study,
-            FAMILY_TAG: family,
-            TRIAL_TAG: str(configuration.get("trial", "")),
-            SEED_TAG: str(configuration.get("seed", "")),
-            DATA_DIGEST_TAG: str(configuration["data"].get("digest", "")),
+            names.STUDY_TAG: study,
+            names.FAMILY_TAG: family,
+            names.TRIAL_TAG: str(configuration.get("trial", "")),
+            names.SEED_TAG: str(configuration.get("seed", "")),
+            names.DATA_DIGEST_TAG: str(configuration["data"].get("digest", "")),
             **_figure_tags(figures or {}),
         }
         name = _opened_model(calls, study, family)
@@ -143,7 +136,8 @@ def registered(uri: str, study: str) -> dict[str, RegisteredChampion]:
     Raises:
         TrackingError: MLflow does not answer.
     """
-    if not is_there(uri):
+    check_tracking(uri)
+    if not has_records(uri):
         return {}
     calls = client(uri)
     champions: dict[str, RegisteredChampion] = {}
@@ -153,7 +147,9 @@ def registered(uri: str, study: str) -> dict[str, RegisteredChampion]:
         for family, model in models.items():
             found = _behind(calls, model, CHAMPION_ALIAS)
             if family is not None and found is not None:
-                figures = {name: float(value) for name, value in found.tags.items() if name.startswith(f"{TEST}_")}
+                figures = {
+                    name: float(value) for name, value in found.tags.items() if name.startswith(f"{names.TEST}_")
+                }
                 champions[family] = RegisteredChampion(
                     study=study,
                     name=found.name,
@@ -190,7 +186,8 @@ def load_champion(
     from ..training.own_code import SOURCE_FOLDER
     from .champion import CONFIGURATION_FILE, WEIGHTS_FILE, load_folder
 
-    if not is_there(tracking_uri):
+    check_tracking(tracking_uri)
+    if not has_records(tracking_uri):
         raise NothingStoredError(
             f"nothing is recorded in {shown(tracking_uri)} yet: `optrack retrain {study}` makes champions"
         )
@@ -250,7 +247,7 @@ def _model_of(calls: MlflowClient, uri: str, run_id: str) -> tuple[str, Mapping[
         if error.error_code == NOT_THERE:
             raise NothingStoredError(f"MLflow at {shown(uri)} has no run {run_id}") from None
         raise
-    source = f"{artifacts.rstrip('/')}/{MODEL_FOLDER}"
+    source = f"{artifacts.rstrip('/')}/{names.MODEL_FOLDER}"
     with _fetched(f"the model of run {run_id}", source, uri, (CONFIGURATION_FILE, WEIGHTS_FILE)) as folder:
         return source, read_configuration(folder)
 
@@ -262,7 +259,7 @@ def _opened_model(calls: MlflowClient, study: str, family: str | None) -> str:
         TrackingError: it is somebody else's; family `c` of study `a.b` has the same name as family `b.c` of `a`.
     """
     name, what = model_name(study, family), "study's winner" if family is None else "family's champion"
-    tags = {STUDY_TAG: study} if family is None else {STUDY_TAG: study, FAMILY_TAG: family}
+    tags = {names.STUDY_TAG: study} if family is None else {names.STUDY_TAG: study, names.FAMILY_TAG: family}
     try:
         calls.create_registered_model(name, tags, f"The {what}. {USAGE}")
     except MlflowException as error:
@@ -286,7 +283,7 @@ def _whose(study: str | None, family: str | None) -> str:
 def _owner(model: RegisteredModel) -> tuple[str | None, str | None]:
     """Return study and family that a registered model was made for; None where it is not one of ours."""
     tags = cast("dict[str, str]", model.tags)
-    return tags.get(STUDY_TAG), tags.get(FAMILY_TAG)
+    return tags.get(names.STUDY_TAG), tags.get(names.FAMILY_TAG)
 
 
 def _models(calls: MlflowClient, study: str | None) -> dict[tuple[str, str | None], RegisteredModel]:
@@ -294,7 +291,7 @@ def _models(calls: MlflowClient, study: str | None) -> dict[tuple[str, str | Non
     found: dict[tuple[str, str | None], RegisteredModel] = {}
     token: str | None = None
     while True:
-        wanted = None if study is None else tagged(STUDY_TAG, study)
+        wanted = None if study is None else tagged(names.STUDY_TAG, study)
         page: Any = calls.search_registered_models(wanted, page_token=token)
         for model in page:
             owner, family = _owner(model)

@@ -16,7 +16,8 @@ from rich.text import Text
 
 from ..coordinator.family_search import FamilySearch, RunningTrial
 from ..stores.tracking import State
-from .output import configuration, console, short
+from ..text import configuration, duration, short
+from .output import console
 
 STARTING = "starting workers and opening the stores"
 
@@ -136,7 +137,7 @@ class LiveProgress:
         if not self._ended or not missing:
             return ""
         seconds = (time.monotonic() - self._started_at) / self._ended * missing
-        return f"about {_duration(seconds)} left"
+        return f"about {duration(round(seconds))} left"
 
 
 def trial_line(running: RunningTrial, state: State) -> str:
@@ -167,15 +168,3 @@ def counted(what: str, total: int) -> Generator[Callable[[], None]]:
     with Progress(*columns, console=console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(what, total=total)
         yield lambda: bar.advance(task)
-
-
-def _duration(seconds: float) -> str:
-    """A duration as people say it.
-
-    >>> _duration(42), _duration(600), _duration(9000)
-    ('42 s', '10 min', '2 h 30 min')
-    """
-    if seconds < 100:  # noqa: PLR2004 - up to there seconds are easy to read
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"  # noqa: PLR2004 - likewise

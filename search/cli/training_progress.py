@@ -10,7 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from ..results.values import Candidate
 from ..retraining.model_training import ModelTraining
 from ..stores.tracking import Stage, State
-from .output import configuration, console, short
+from ..text import configuration, duration, short
+from .output import console
 
 
 class TrainingProgress:
@@ -67,7 +68,7 @@ class TrainingProgress:
         result = f"train_accuracy {short(last.train_accuracy)}"
         if training.value is not None:
             result = f"{training.job.metric} {short(training.value)}"
-        self._line(f"{training.name}: {result} after {len(training.epochs)} epochs in {short(round(seconds, 1))} s")
+        self._line(f"{training.name}: {result} after {len(training.epochs)} epochs in {duration(seconds)}")
 
     def candidate_picked(self, candidate: Candidate, raced: Mapping[int, Sequence[float]]) -> None:
         """Say which configuration is retrained, and why."""

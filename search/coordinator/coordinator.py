@@ -14,17 +14,9 @@ from optuna.trial import FrozenTrial, TrialState
 from ...datasets import Prepared
 from ..champions.recipe import configuration
 from ..launchers import EpochEnded, Event, JobEnded, JobFailed, Launcher
+from ..stores import mlflow_names as names
 from ..stores.candidates import REPLICATE_ATTRIBUTE, replicated
 from ..stores.comparable import data_record
-from ..stores.mlflow_names import (
-    DEVICE_TAG,
-    FAILURE_FILE,
-    REPLICATE_TAG,
-    SEED_TAG,
-    SOURCE_DIGEST_TAG,
-    STUDY_FILE,
-    THREADS_TAG,
-)
 from ..stores.optuna_store import (
     DATA_ATTRIBUTE,
     SOURCE_ATTRIBUTE,
@@ -35,7 +27,7 @@ from ..stores.optuna_store import (
 )
 from ..stores.tracking import State, Tracker
 from ..study.study import Family, Study
-from ..training import EpochResult, Job, improves, split_settings
+from ..training import EpochResult, Job, split_settings
 from ..training.own_code import SOURCE_FOLDER, data_code, network_code
 from .family_search import FamilySearch, RunningTrial
 from .strategies import pruner, seed_of, suggest
@@ -169,14 +161,14 @@ class Coordinator:
             # This process owns the study, so whoever ran that trial is dead.
             self._interrupt(trial, trial.user_attrs.get("mlflow_run"))
         run_id = self._tracker.open_family(family)
-        self._tracker.log_file(run_id, STUDY_FILE, self._study.to_json())
+        self._tracker.log_file(run_id, names.STUDY_FILE, self._study.to_json())
         code = self._codes[family.name]
         for own in (code, data_code(self._study)):
             if own is not None:
                 self._tracker.log_file(run_id, f"{SOURCE_FOLDER}/{own.file}", own.content)
         if code is not None:
             opened.set_user_attr(SOURCE_ATTRIBUTE, code.as_json())
-            self._tracker.log(run_id, tags={SOURCE_DIGEST_TAG: code.digest})
+            self._tracker.log(run_id, tags={names.SOURCE_DIGEST_TAG: code.digest})
         stored = StoredFamily(family.name, opened, self._study, tuple(opened.get_trials(deepcopy=False)))
         return FamilySearch.of(stored, self._study, family, run_id)
 
@@ -205,10 +197,10 @@ class Coordinator:
             known_run=known_run,
             params={"architecture": search.family.architecture, **search.family.options, **values},
             tags={
-                SEED_TAG: str(job.seed),
-                DEVICE_TAG: job.device,
-                THREADS_TAG: str(job.threads),
-                **({} if repeats is None else {REPLICATE_TAG: str(repeats)}),
+                names.SEED_TAG: str(job.seed),
+                names.DEVICE_TAG: job.device,
+                names.THREADS_TAG: str(job.threads),
+                **({} if repeats is None else {names.REPLICATE_TAG: str(repeats)}),
             },
         )
         if repeats is not None:
@@ -269,7 +261,7 @@ class Coordinator:
             case JobFailed():
                 self._failed += 1
                 running.reason = event.reason
-                self._tracker.log_file(running.run_id, FAILURE_FILE, event.details)
+                self._tracker.log_file(running.run_id, names.FAILURE_FILE, event.details)
                 self._end(running, "failed")
 
     def _record_epoch(self, running: RunningTrial, result: EpochResult) -> None:
@@ -335,7 +327,7 @@ class Coordinator:
     def _keep_if_best(self, running: RunningTrial, best: EpochResult) -> None:
         """The family's best weights and configuration go into the record; nobody needs the others'."""
         search, value = running.search, running.value(best)
-        if improves(self._study.metric, value, search.best_value):
+        if self._study.objective.better(value, search.best_value):
             search.best_value, search.best_trial = value, running.trial.number
             self._log_best(running, best)
 

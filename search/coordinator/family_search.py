@@ -8,7 +8,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ..stores.optuna_store import StoredFamily
 from ..study.study import Family, Study
-from ..training import EpochResult, Job, improves
+from ..training import EpochResult, Job, best_epoch
 from .strategies import sampler
 
 
@@ -140,11 +140,7 @@ class RunningTrial:
     @property
     def best_epoch(self) -> EpochResult | None:
         """The epoch with the best value of the metric; the first of equals, None when no value is a number."""
-        best: EpochResult | None = None
-        for result in self.epochs:
-            if improves(self.job.metric, self.value(result), None if best is None else self.value(best)):
-                best = result
-        return best
+        return best_epoch(self.epochs, self.job.metric)
 
     def value(self, result: EpochResult) -> float:
         """The metric of an epoch."""

@@ -1,4 +1,4 @@
-"""Everything that is known of a study, read from Optuna's storage and MLflow's runs."""
+"""Everything that is known about a study, read from Optuna's storage and MLflow's runs."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,12 +6,13 @@ from typing import Any
 
 from ..champions.registry import registered
 from ..errors import NothingStoredError
+from ..stores import mlflow_names as names
+from ..stores.addresses import shown
 from ..stores.candidates import candidate_of, picked
-from ..stores.mlflow_names import BEST, CONFIGURATION_FILE, PICTURES_FOLDER, TEST
 from ..stores.mlflow_store import MlflowRuns
-from ..stores.optuna_store import DATA_ATTRIBUTE, StoredFamily, shown, whole_study
+from ..stores.optuna_store import DATA_ATTRIBUTE, StoredFamily, whole_study
 from ..stores.tracking import FamilyRun, ModelRun, RunReader, race_values
-from ..study.study import Metric
+from ..study.metric import MetricName
 from .predictions import PREDICTIONS_FILE, RESULT_FILE, decoded
 from .values import Candidate, FamilyResult, RetrainedModel, StudyResults, TestResult
 
@@ -19,7 +20,7 @@ PICTURES = ("misclassified", "filters", "feature_maps")
 
 
 def collect(stored: Sequence[StoredFamily], *, storage: str, tracking_uri: str) -> StudyResults:
-    """Everything that is known of a study by now.
+    """Return everything that is known about a study.
 
     Args:
         stored: all families of the study.
@@ -27,7 +28,7 @@ def collect(stored: Sequence[StoredFamily], *, storage: str, tracking_uri: str) 
         tracking_uri: of MLflow.
 
     Raises:
-        TrackingError: MLflow is away, or an artifact that a finished test has left is gone.
+        TrackingError: MLflow does not answer, or an artifact of a finished test is gone.
     """
     study = whole_study(stored)
     runs = recorded_runs(tracking_uri, study.name)
@@ -76,7 +77,7 @@ def _families(
     runs: RunReader,
     parents: Mapping[str, FamilyRun],
     versions: Mapping[str, str],
-    metric: Metric,
+    metric: MetricName,
 ) -> tuple[FamilyResult, ...]:
     raced = race_values(runs.find("confirm"), metric)
     retrained = retrained_models(runs, parents)
@@ -91,7 +92,7 @@ def _families(
                 raced=raced.get(family.name, {}),
                 models=tuple(_model(runs, run) for run in models),
                 parameters=_parameters(runs, parent.run_id, candidate) if parent and candidate else None,
-                latency_ms=models[0].metrics.get(f"{TEST}/latency_ms") if models else None,
+                latency_ms=models[0].metrics.get(f"{names.TEST}/latency_ms") if models else None,
                 latency_device=models[0].latency_device if models else None,
                 version=versions.get(family.name),
                 pictures=_pictures(runs, models[0].run_id) if models else {},
@@ -101,7 +102,7 @@ def _families(
 
 
 def _candidate(stored: StoredFamily, chosen: int | None, raced: Mapping[int, Sequence[float]]) -> Candidate | None:
-    """The configuration that was retrained; before that, the one that would be."""
+    """Return the configuration that was retrained or, before that, the one that would be."""
     return picked(stored, raced) if chosen is None else candidate_of(stored, chosen)
 
 
@@ -126,13 +127,13 @@ def _test(runs: RunReader, run: ModelRun) -> TestResult | None:
 
 
 def _parameters(runs: RunReader, family_run: str, candidate: Candidate) -> int | None:
-    """Of the candidate's network, for images as the search's best one takes them; None while there is none."""
-    if not runs.artifacts(family_run, BEST):
+    """Count the parameters of the candidate's network for the search's images; None while no trial has finished."""
+    if not runs.artifacts(family_run, names.BEST):
         return None
     from ...architectures.inspection import describe
     from ..training import split_settings
 
-    best: dict[str, Any] = json.loads(runs.read(family_run, CONFIGURATION_FILE))
+    best: dict[str, Any] = json.loads(runs.read(family_run, names.CONFIGURATION_FILE))
     channels, height, width = best["input"]
     _, model = split_settings(candidate.settings)
     found = describe(candidate.architecture, (channels, height, width), len(best["classes"]), **model)
@@ -141,6 +142,6 @@ def _parameters(runs: RunReader, family_run: str, candidate: Candidate) -> int |
 
 def _pictures(runs: RunReader, run_id: str) -> dict[str, bytes]:
     """Return the pictures of a family's first model by name, as far as they are there."""
-    there = runs.artifacts(run_id, PICTURES_FOLDER)
-    files = {name: f"{PICTURES_FOLDER}/{name}.png" for name in PICTURES}
+    there = runs.artifacts(run_id, names.PICTURES_FOLDER)
+    files = {name: f"{names.PICTURES_FOLDER}/{name}.png" for name in PICTURES}
     return {name: runs.read(run_id, file) for name, file in files.items() if file in there}

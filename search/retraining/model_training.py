@@ -12,20 +12,9 @@ from typing import Protocol
 from ..coordinator.coordinator import POLL_SECONDS
 from ..launchers import EpochEnded, Event, JobEnded, JobFailed, Launcher
 from ..results.values import Candidate
-from ..stores.mlflow_names import (
-    DEVICE_TAG,
-    FAILURE_FILE,
-    FAMILY_TAG,
-    NUMBER_TAG,
-    SEED_TAG,
-    STAGE_TAG,
-    THREADS_TAG,
-    TRAINING_TAG,
-    TRIAL_TAG,
-    VALUE_TAG,
-)
+from ..stores import mlflow_names as names
 from ..stores.tracking import ModelRun, Stage, State, Tracker
-from ..training import EpochResult, Job, improves
+from ..training import EpochResult, Job, best_epoch
 
 UNFINISHED = {"running", "interrupted"}
 """States of runs that go on where they stopped; whoever owns the study knows that no running one is alive."""
@@ -69,12 +58,7 @@ class ModelTraining:
     @property
     def best_epoch(self) -> EpochResult | None:
         """The epoch with the best metric, of a training that validates; None where no value is a number."""
-        best: EpochResult | None = None
-        for result in self.epochs:
-            value = result.metrics().get(self.job.metric)
-            if value is not None and improves(self.job.metric, value, best and best.metrics()[self.job.metric]):
-                best = result
-        return best
+        return best_epoch(self.epochs, self.job.metric)
 
     @property
     def value(self) -> float | None:
@@ -168,7 +152,7 @@ class ModelTrainer:
             if before is not None and before.trial != training.candidate.trial:
                 # A replicate of that trial is the candidate now; what its configuration has trained is its own.
                 now = _tags(training)
-                self._tracker.log(before.run_id, tags={name: now[name] for name in (TRIAL_TAG, VALUE_TAG)})
+                self._tracker.log(before.run_id, tags={name: now[name] for name in (names.TRIAL_TAG, names.VALUE_TAG)})
         waiting = deque(item for item in planned if item.digest not in runs or runs[item.digest].state != "finished")
         if planned:
             self._observer.trainings_planned(planned[0].stage, tuple(waiting), len(planned) - len(waiting))
@@ -235,7 +219,7 @@ class ModelTrainer:
     def _fail(self, training: ModelTraining, reason: str, details: str) -> None:
         self.failed += 1
         training.reason = reason
-        self._tracker.log_file(training.run_id, FAILURE_FILE, details)
+        self._tracker.log_file(training.run_id, names.FAILURE_FILE, details)
         self._put_away(training, "failed")
 
     def _put_away(self, training: ModelTraining, state: State) -> None:
@@ -250,13 +234,13 @@ class ModelTrainer:
 
 def _tags(training: ModelTraining) -> dict[str, str]:
     return {
-        STAGE_TAG: training.stage,
-        FAMILY_TAG: training.candidate.family,
-        TRIAL_TAG: str(training.candidate.trial),
-        VALUE_TAG: repr(training.candidate.value),
-        NUMBER_TAG: str(training.number),
-        TRAINING_TAG: training.digest,
-        SEED_TAG: str(training.job.seed),
-        DEVICE_TAG: training.job.device,
-        THREADS_TAG: str(training.job.threads),
+        names.STAGE_TAG: training.stage,
+        names.FAMILY_TAG: training.candidate.family,
+        names.TRIAL_TAG: str(training.candidate.trial),
+        names.VALUE_TAG: repr(training.candidate.value),
+        names.NUMBER_TAG: str(training.number),
+        names.TRAINING_TAG: training.digest,
+        names.SEED_TAG: str(training.job.seed),
+        names.DEVICE_TAG: training.job.device,
+        names.THREADS_TAG: str(training.job.threads),
     }

@@ -20,18 +20,18 @@ from ..launchers import Launcher
 from ..launchers.machine import Machine, devices_of, launcher_of
 from ..pictures.champion import champion_pictures
 from ..results.values import Candidate
+from ..stores import mlflow_names as names
 from ..stores import optuna_store as stores
+from ..stores.addresses import make_state_folder, shown
 from ..stores.candidates import candidates, check_searched, picked
 from ..stores.comparable import check_comparable
-from ..stores.mlflow_address import shown
-from ..stores.mlflow_names import CANDIDATE_TAG, MODEL_FOLDER, TEST
 from ..stores.mlflow_store import MlflowRuns
 from ..stores.mlflow_tracker import MlflowTracker
 from ..stores.optuna_store import StoredFamily
 from ..stores.places import Places, check_places, prepared_data
 from ..stores.tracking import ModelRun, RunReader, Stage, Tracker, race_values
 from ..study.study import Study
-from ..training import Job, improves, split_settings
+from ..training import Job, split_settings
 from ..training.own_code import network_code
 from .model_training import ModelTrainer, ModelTraining, TrainingObserver
 
@@ -114,7 +114,7 @@ def retrain_study(
             tracking_uri=places.tracking_uri,
             launcher=launcher,
             data=data,
-            weights=stores.state_folder(places.storage) / "weights" / f"{study.name}.retrain",
+            weights=make_state_folder(places.storage) / "weights" / f"{study.name}.retrain",
             observer=observer,
         )
         on_start(retraining)
@@ -205,7 +205,7 @@ class Retraining:
             candidate = picked(stored, raced.get(stored.name, {}))
             if candidate is not None:
                 chosen.append(candidate)
-                self._tracker.log(self._parents[stored.name], tags={CANDIDATE_TAG: str(candidate.trial)})
+                self._tracker.log(self._parents[stored.name], tags={names.CANDIDATE_TAG: str(candidate.trial)})
                 self._observer.candidate_picked(candidate, raced.get(stored.name, {}))
         return chosen
 
@@ -241,10 +241,10 @@ class Retraining:
         code = self._codes[job.family]
         record = configuration(self._study, self._data, job, code=code, value=value, epoch=epoch)
         with tempfile.TemporaryDirectory() as folder:
-            source, model = Path(folder) / "champion", Path(folder) / MODEL_FOLDER
+            source, model = Path(folder) / "champion", Path(folder) / names.MODEL_FOLDER
             save_folder(source, state=load_file(job.weights), configuration=record, code=code and code.content)
             save_model(model, source, record)
-            self._tracker.log_folder(training.run_id, model, MODEL_FOLDER)
+            self._tracker.log_folder(training.run_id, model, names.MODEL_FOLDER)
             pictures = champion_pictures(job, load_folder(source)) if training.number == 1 else {}
         for name, content in pictures.items():
             self._tracker.log_file(training.run_id, name, content)
@@ -255,18 +255,15 @@ class Retraining:
         for training in firsts:
             if training.digest in finished:
                 run = finished[training.digest]
-                figures = {name: run.metrics[name] for name in run.metrics if name.startswith(f"{TEST}/")}
+                figures = {name: run.metrics[name] for name in run.metrics if name.startswith(f"{names.TEST}/")}
                 register(self._tracking_uri, self._study.name, run.family, run.run_id, figures=figures)
         if not any(run.openings for run in finished.values()):
             self._set_best({run.run_id: run for run in finished.values()})
 
     def _set_best(self, finished: Mapping[str, ModelRun]) -> None:
         """Until there is a verdict, the family with the best validation metric is ahead, whenever it was retrained."""
-        best: tuple[float, str] | None = None
-        for name, champion in registered(self._tracking_uri, self._study.name).items():
-            if champion.run_id in finished:
-                value = finished[champion.run_id].value
-                if value is not None and improves(self._study.metric, value, best and best[0]):
-                    best = (value, name)
+        champions = registered(self._tracking_uri, self._study.name).items()
+        values = {name: finished[each.run_id].value for name, each in champions if each.run_id in finished}
+        best = self._study.objective.best_of(values, values.get)
         if best is not None:
-            set_best(self._tracking_uri, self._study.name, best[1])
+            set_best(self._tracking_uri, self._study.name, best)

@@ -1,6 +1,6 @@
-"""The sealed test: each retrained model sees the test images once, and how often is counted.
+"""The sealed test: each retrained model sees the test images once, and every opening is counted.
 
-Nothing else in optrack opens the test part but the statistics of a data set, which count and compare.
+Only the statistics of a data set open the test part as well, to count and compare.
 """
 
 import statistics
@@ -19,7 +19,7 @@ from ..pictures.images import misclassified, png
 from ..results.predictions import encoded
 from ..results.scores import expected_calibration_error
 from ..results.values import TestResult
-from ..stores.mlflow_names import LATENCY_TAG, MODEL_FOLDER, OPENINGS_TAG, PICTURES_FOLDER, TEST
+from ..stores import mlflow_names as names
 from ..stores.places import Places
 from ..stores.tracking import ModelRun, RunReader, RunWriter
 from ..study.study import Study
@@ -28,7 +28,7 @@ LATENCY_DEVICE = "one CPU thread"
 LATENCY_RUNS = 50
 LATENCY_WARM_UP = 10
 
-MISCLASSIFIED_FILE = f"{PICTURES_FOLDER}/misclassified.png"
+MISCLASSIFIED_FILE = f"{names.PICTURES_FOLDER}/misclassified.png"
 
 
 def evaluate_models(
@@ -72,20 +72,20 @@ def evaluate_models(
     for model in waiting:
         openings = model.openings + 1
         # First the count: who is interrupted after this has seen the test images.
-        writer.log(model.run_id, tags={OPENINGS_TAG: str(openings)})
+        writer.log(model.run_id, tags={names.OPENINGS_TAG: str(openings)})
         champion = champions[model.run_id]
         result, files = _tested(champion, data, openings=openings)
         if model.run_id in firsts:
             files[MISCLASSIFIED_FILE] = png(misclassified(data.images, result))
         figures = {
-            f"{TEST}/loss": result.loss,
-            f"{TEST}/calibration_error": result.calibration_error,
-            f"{TEST}/latency_ms": latency_ms(champion, data),
-            f"{TEST}/accuracy": result.accuracy,
+            f"{names.TEST}/loss": result.loss,
+            f"{names.TEST}/calibration_error": result.calibration_error,
+            f"{names.TEST}/latency_ms": latency_ms(champion, data),
+            f"{names.TEST}/accuracy": result.accuracy,
         }
         for name, content in files.items():
             writer.log_file(model.run_id, name, content)
-        writer.log(model.run_id, tags={LATENCY_TAG: LATENCY_DEVICE})
+        writer.log(model.run_id, tags={names.LATENCY_TAG: LATENCY_DEVICE})
         # The accuracy tells that a test is complete, hence last of all.
         writer.log(model.run_id, metrics=figures)
         # Whoever is registered later brings the figures along from the run.
@@ -128,14 +128,14 @@ def _opened(study: Study, places: Places, on_decoded: Progress | None) -> TestDa
 
 
 def _fetched(runs: RunReader, study: str, run_id: str) -> Champion:
-    with runs.fetched(run_id, MODEL_FOLDER) as folder:
+    with runs.fetched(run_id, names.MODEL_FOLDER) as folder:
         try:
             return load_folder(folder)
         except OwnSourceError:
             raise
         except (NothingStoredError, StudyError) as error:
             raise TrackingError(
-                f"the model of run {run_id} is broken ({str(error).replace(str(folder), MODEL_FOLDER)}): "
+                f"the model of run {run_id} is broken ({str(error).replace(str(folder), names.MODEL_FOLDER)}): "
                 f"delete the run, and `optrack retrain {study}` makes it again"
             ) from None
 

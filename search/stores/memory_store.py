@@ -9,17 +9,8 @@ from pathlib import Path
 from typing_extensions import override
 
 from ..errors import TrackingError
-from ..study.study import Family
-from .mlflow_names import (
-    EPOCH_METRICS,
-    FAMILY_STAGE,
-    FAMILY_TAG,
-    PARENT_TAG,
-    SEARCH_STAGE,
-    STAGE_TAG,
-    STATE_TAG,
-    TRIAL_TAG,
-)
+from ..study.metric import EPOCH_METRICS
+from . import mlflow_names as names
 from .tracking import FamilyRun, ModelRun, RunReader, Stage, State, Tracker
 
 
@@ -55,16 +46,19 @@ class MemoryStore(Tracker, RunReader):
 
     Args:
         runs: by run ID, the oldest first: what another one has recorded; the ID of a run is its name, with a number
-            where there are several.
+            in brackets where there are several.
     """
 
     def __init__(self, runs: dict[str, MemoryRun] | None = None) -> None:
         self.runs: dict[str, MemoryRun] = {} if runs is None else runs
-        self._unclaimed: dict[tuple[str, int], str] = {}
+        self.left = {}
 
     @override
     def families(self) -> dict[str, FamilyRun]:
-        return {run.tags[FAMILY_TAG]: FamilyRun.of(run_id, run.tags) for run_id, run in self._of_stage(FAMILY_STAGE)}
+        return {
+            run.tags[names.FAMILY_TAG]: FamilyRun.of(run_id, run.tags)
+            for run_id, run in self._of_stage(names.FAMILY_STAGE)
+        }
 
     @override
     def find(self, stage: Stage) -> list[ModelRun]:
@@ -131,58 +125,41 @@ class MemoryStore(Tracker, RunReader):
                 self.log_file(run_id, f"{name}/{path.relative_to(folder).as_posix()}", path)
 
     @override
-    def open_family(self, family: Family) -> str:
-        found = self.families().get(family.name)
-        tags = {STAGE_TAG: FAMILY_STAGE, FAMILY_TAG: family.name}
-        run_id = self._open(family.name, found and found.run_id, {"architecture": family.architecture}, tags)
-        for trial_run, run in self._of_stage(SEARCH_STAGE):
-            if (run.tags[PARENT_TAG], run.tags[STATE_TAG]) == (run_id, "running"):
-                self._unclaimed[family.name, int(run.tags[TRIAL_TAG])] = trial_run
+    def create_run(self, name: str, tags: Mapping[str, str]) -> str:
+        others = sum(run_id.startswith(name) for run_id in self.runs)
+        run_id = f"{name} ({others + 1})" if name in self.runs else name
+        self.runs[run_id] = MemoryRun(tags=dict(tags))
         return run_id
 
     @override
-    def open_trial(
-        self,
-        parent: str,
-        family: Family,
-        trial: int,
-        *,
-        known_run: str | None,
-        params: Mapping[str, object],
-        tags: Mapping[str, str],
-    ) -> str:
-        own = {PARENT_TAG: parent, STAGE_TAG: SEARCH_STAGE, FAMILY_TAG: family.name, TRIAL_TAG: str(trial), **tags}
-        left = self._unclaimed.pop((family.name, trial), None)
-        return self._open(f"{family.name}/{trial}", known_run or left, params, own)
+    def describe_run(self, run_id: str, params: Mapping[str, object]) -> None:
+        self.log(run_id, params=params)
 
     @override
-    def open_model(
-        self,
-        parent: str,
-        name: str,
-        *,
-        known_run: str | None,
-        params: Mapping[str, object],
-        tags: Mapping[str, str],
-    ) -> str:
-        return self._open(name, known_run, params, {PARENT_TAG: parent, **tags})
-
-    @override
-    def logged_epochs(self, run_id: str) -> int:
-        return max(self.runs[run_id].epochs, default=0)
+    def resume_run(self, run_id: str) -> None:
+        """The tag says it all."""
 
     @override
     def end_run(self, run_id: str, state: State) -> None:
         """The tag says it all."""
 
-    def _of_stage(self, stage: str) -> list[tuple[str, MemoryRun]]:
-        return [(run_id, run) for run_id, run in self.runs.items() if run.tags[STAGE_TAG] == stage]
+    @override
+    def family_run(self, family: str) -> str | None:
+        found = self.families().get(family)
+        return found and found.run_id
 
-    def _open(self, name: str, known_run: str | None, params: Mapping[str, object], tags: Mapping[str, str]) -> str:
-        if known_run is None:
-            others = sum(run_id.startswith(name) for run_id in self.runs)
-            known_run = f"{name} ({others + 1})" if name in self.runs else name
-            self.runs[known_run] = MemoryRun()
-            self.log(known_run, params=params)
-        self.log(known_run, tags={**tags, STATE_TAG: "running"})
-        return known_run
+    @override
+    def running_trials(self, family_run: str) -> dict[int, str]:
+        mine = (family_run, "running")
+        return {
+            int(run.tags[names.TRIAL_TAG]): run_id
+            for run_id, run in self._of_stage(names.SEARCH_STAGE)
+            if (run.tags[names.PARENT_TAG], run.tags[names.STATE_TAG]) == mine
+        }
+
+    @override
+    def logged_epochs(self, run_id: str) -> int:
+        return max(self.runs[run_id].epochs, default=0)
+
+    def _of_stage(self, stage: str) -> list[tuple[str, MemoryRun]]:
+        return [(run_id, run) for run_id, run in self.runs.items() if run.tags[names.STAGE_TAG] == stage]

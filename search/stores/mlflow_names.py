@@ -45,8 +45,6 @@ CONFIRM_STAGE = "confirm"
 RETRAIN_STAGE = "retrain"
 REPORT_STAGE = "report"
 
-EPOCH_METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "seconds")
-
 # Metrics and artifacts of the best epoch or trial, and of the test, begin with these and a slash.
 BEST = "best"
 TEST = "test"

@@ -13,19 +13,11 @@ from mlflow.entities import Metric, Param, Run, RunTag
 from typing_extensions import override
 
 from ..errors import NothingStoredError, TrackingError
-from .mlflow_address import answers_of, is_there, shown
-from .mlflow_names import (
-    EPOCH_METRICS,
-    FAMILY_STAGE,
-    FAMILY_TAG,
-    REPORT_FILE,
-    REPORT_STAGE,
-    STAGE_TAG,
-    STATE_TAG,
-    STUDY_TAG,
-    TEXT_LIMIT,
-    tagged,
-)
+from ..study.metric import EPOCH_METRICS
+from . import mlflow_names as names
+from .addresses import check_tracking, has_records, shown
+from .mlflow_address import answers_of
+from .mlflow_names import tagged
 from .mlflow_views import MODELS_VIEW, TRIALS_VIEW
 from .tracking import FamilyRun, ModelRun, RunReader, RunWriter, Stage
 
@@ -40,7 +32,7 @@ def client(uri: str) -> MlflowClient:
     """Return MLflow's client for runs and registered models.
 
     Args:
-        uri: MLflow's tracking URI, which `check_address` has accepted.
+        uri: MLflow's tracking URI, which `check_tracking` has accepted.
 
     Raises:
         TrackingError: MLflow does not answer.
@@ -66,7 +58,8 @@ class MlflowRuns(RunReader):
         self.uri = uri
         self.study = study
         found = None
-        if is_there(uri):
+        check_tracking(uri)
+        if has_records(uri):
             self._client = client(uri)
             with answers_of(uri):
                 found = self._client.get_experiment_by_name(study)
@@ -78,8 +71,8 @@ class MlflowRuns(RunReader):
 
     @override
     def families(self) -> dict[str, FamilyRun]:
-        runs = self.search(FAMILY_STAGE)
-        return {run.data.tags[FAMILY_TAG]: FamilyRun.of(run.info.run_id, run.data.tags) for run in runs}
+        runs = self.search(names.FAMILY_STAGE)
+        return {run.data.tags[names.FAMILY_TAG]: FamilyRun.of(run.info.run_id, run.data.tags) for run in runs}
 
     @override
     def find(self, stage: Stage) -> list[ModelRun]:
@@ -122,7 +115,7 @@ class MlflowRuns(RunReader):
             while True:
                 page: Any = self._client.search_runs(
                     [self.experiment_id],
-                    tagged(STAGE_TAG, stage),
+                    tagged(names.STAGE_TAG, stage),
                     order_by=["attributes.start_time ASC"],
                     page_token=token,
                 )
@@ -157,7 +150,7 @@ class MlflowWriter(RunWriter):
         with answers_of(self.uri):
             self._client.log_batch(
                 run_id,
-                params=[Param(name, str(value)[:TEXT_LIMIT]) for name, value in (params or {}).items()],
+                params=[Param(name, str(value)[: names.TEXT_LIMIT]) for name, value in (params or {}).items()],
                 tags=[RunTag(name, value) for name, value in (tags or {}).items()],
                 metrics=[Metric(name, float(value), now, step) for name, value in (metrics or {}).items()],
             )
@@ -184,13 +177,13 @@ def log_report(uri: str, study: str, page: bytes) -> None:
         TrackingError: MLflow does not answer.
     """
     runs = MlflowRuns(uri, study)
-    found = runs.search(REPORT_STAGE)
-    tags = {STAGE_TAG: REPORT_STAGE, STUDY_TAG: study, STATE_TAG: "finished"}
+    found = runs.search(names.REPORT_STAGE)
+    tags = {names.STAGE_TAG: names.REPORT_STAGE, names.STUDY_TAG: study, names.STATE_TAG: "finished"}
     writes = client(uri)
     with answers_of(uri):
-        run = found[0] if found else writes.create_run(runs.experiment_id, run_name=REPORT_STAGE, tags=tags)
+        run = found[0] if found else writes.create_run(runs.experiment_id, run_name=names.REPORT_STAGE, tags=tags)
         writes.set_terminated(run.info.run_id)
-    MlflowWriter(uri).log_file(run.info.run_id, REPORT_FILE, page)
+    MlflowWriter(uri).log_file(run.info.run_id, names.REPORT_FILE, page)
 
 
 def study_links(uri: str, address: str) -> list[tuple[str, str]]:
@@ -203,7 +196,7 @@ def study_links(uri: str, address: str) -> list[tuple[str, str]]:
         address: of its server, e.g. "http://127.0.0.1:5000".
     """
     with answers_of(uri):
-        experiments = client(uri).search_experiments(filter_string=f"tags.`{STUDY_TAG}` != ''")
+        experiments = client(uri).search_experiments(filter_string=f"tags.`{names.STUDY_TAG}` != ''")
     page = "runs?workflowType=machine_learning&viewStateShareKey"
     return [
         (f"{what} of {item.name}", f"{address}/#/experiments/{item.experiment_id}/{page}={view}")

@@ -1,29 +1,18 @@
-"""What MLflow's UI shows of a study beside its runs: descriptions, and tables with the columns that matter.
+"""What MLflow's UI shows about a study besides its runs: descriptions, and tables with the columns that matter.
 
-Left alone, its table of runs shows neither metrics nor parameters.
+By default its table of runs shows neither metrics nor parameters.
 """
 
 import json
 from collections.abc import Mapping
 
 from ...datasets import Prepared
+from ..study.metric import METRICS
 from ..study.study import Family, Study
-from .mlflow_names import (
-    BEST,
-    FAMILY_STAGE,
-    KIND_TAG,
-    NOTE_TAG,
-    RETRAIN_STAGE,
-    SEARCH_STAGE,
-    STAGE_TAG,
-    STATE_TAG,
-    STUDY_TAG,
-    TEST,
-    VIEW_TAG_PREFIX,
-    tagged,
-)
+from . import mlflow_names as names
+from .mlflow_names import tagged
 
-# MLflow refuses longer values of an experiment's tags, and nobody reads a wider table.
+# MLflow rejects longer values of an experiment's tags, and nobody reads a wider table.
 NOTE_LIMIT = 20_000
 COLUMN_LIMIT = 40
 
@@ -33,7 +22,7 @@ MODELS_VIEW = "models"
 
 
 def experiment_tags(study: Study, data: Prepared) -> dict[str, str]:
-    """The tags that describe a study's experiment to MLflow's UI.
+    """Return the tags that describe a study's experiment to MLflow's UI.
 
     Args:
         study: what is searched.
@@ -42,44 +31,44 @@ def experiment_tags(study: Study, data: Prepared) -> dict[str, str]:
     hyperparameters = dict.fromkeys(name for family in study.families for name in family.space)
     views = _views(study.metric, hyperparameters)
     return {
-        KIND_TAG: "custom_model_development",
-        NOTE_TAG: _study_note(study, data)[:NOTE_LIMIT],
-        STUDY_TAG: study.name,
-        **{f"{VIEW_TAG_PREFIX}{key}": view for key, view in views.items()},
+        names.KIND_TAG: "custom_model_development",
+        names.NOTE_TAG: _study_note(study, data)[:NOTE_LIMIT],
+        names.STUDY_TAG: study.name,
+        **{f"{names.VIEW_TAG_PREFIX}{key}": view for key, view in views.items()},
     }
 
 
 def _views(metric: str, hyperparameters: Mapping[str, object]) -> dict[str, str]:
-    """MLflow's shared views: its table of runs opens with these columns, best first."""
-    best = f"metrics.`{BEST}/{metric}`"
+    """Return MLflow's shared views: tables of runs with these columns, the best run first."""
+    best = f"metrics.`{names.BEST}/{metric}`"
     trial_columns = [
         "attributes.`Duration`",
         best,
-        f"metrics.`{BEST}/epoch`",
+        f"metrics.`{names.BEST}/epoch`",
         *(f"params.`{name}`" for name in list(hyperparameters)[:COLUMN_LIMIT]),
-        f"tags.`{STATE_TAG}`",
+        f"tags.`{names.STATE_TAG}`",
     ]
     common: dict[str, object] = {
         "orderByKey": best,
-        "orderByAsc": metric == "val_loss",
+        "orderByAsc": not METRICS[metric].maximize,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
     }
-    family_columns = ["attributes.`Duration`", best, "params.`architecture`", f"tags.`{STATE_TAG}`"]
+    family_columns = ["attributes.`Duration`", best, "params.`architecture`", f"tags.`{names.STATE_TAG}`"]
     model_columns = [
         "attributes.`Duration`",
-        *(f"metrics.`{TEST}/{name}`" for name in ("accuracy", "loss", "calibration_error", "latency_ms")),
+        *(f"metrics.`{names.TEST}/{name}`" for name in ("accuracy", "loss", "calibration_error", "latency_ms")),
         *(f"tags.`optrack.{name}`" for name in ("family", "trial", "number", "state", "test_openings")),
     ]
     views: dict[str, dict[str, object]] = {
-        TRIALS_VIEW: {"selectedColumns": trial_columns, "searchFilter": tagged(STAGE_TAG, SEARCH_STAGE)},
-        FAMILIES_VIEW: {"selectedColumns": family_columns, "searchFilter": tagged(STAGE_TAG, FAMILY_STAGE)},
+        TRIALS_VIEW: {"selectedColumns": trial_columns, "searchFilter": tagged(names.STAGE_TAG, names.SEARCH_STAGE)},
+        FAMILIES_VIEW: {"selectedColumns": family_columns, "searchFilter": tagged(names.STAGE_TAG, names.FAMILY_STAGE)},
         MODELS_VIEW: {
             "selectedColumns": model_columns,
-            "searchFilter": tagged(STAGE_TAG, RETRAIN_STAGE),
-            "orderByKey": f"metrics.`{TEST}/accuracy`",
+            "searchFilter": tagged(names.STAGE_TAG, names.RETRAIN_STAGE),
+            "orderByKey": f"metrics.`{names.TEST}/accuracy`",
             "orderByAsc": False,
         },
     }
@@ -103,7 +92,7 @@ def _study_note(study: Study, data: Prepared) -> str:
 
 
 def family_note(study: Study, family: Family) -> str:
-    """The description of a family's run."""
+    """Return the description of a family's run."""
     fixed = ", ".join(f"{name} = {value}" for name, value in family.options.items()) or "nothing"
     return (
         f"Family **{family.name}** of study **{study.name}**: architecture `{family.architecture}`, "

@@ -1,6 +1,6 @@
 """Where runs are recorded: what the search, retraining, the test and the report need of it, and no more.
 
-`mlflow_store` and `mlflow_tracker` keep runs in MLflow, `memory_store` keeps them in this process, for tests.
+`mlflow_store` and `mlflow_tracker` keep runs in MLflow; `memory_store` keeps them in this process, for tests.
 """
 
 import json
@@ -12,30 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from ..study.study import Family
-from .mlflow_names import (
-    BEST,
-    BEST_TRIAL_TAG,
-    CANDIDATE_TAG,
-    COMMIT_TAG,
-    CONFIGURATION_FILE,
-    CONFIRM_STAGE,
-    FAMILY_TAG,
-    LATENCY_TAG,
-    NUMBER_TAG,
-    OPENINGS_TAG,
-    PYTHON_TAG,
-    REASON_TAG,
-    SEED_TAG,
-    STAGE_TAG,
-    STATE_TAG,
-    TEST,
-    TEXT_LIMIT,
-    THREADS_TAG,
-    TRAINING_TAG,
-    TRIAL_TAG,
-    VALUE_TAG,
-    VERSIONS_TAG,
-)
+from . import mlflow_names as names
 
 State = Literal["running", "finished", "pruned", "failed", "interrupted"]
 
@@ -62,12 +39,12 @@ class FamilyRun:
     @classmethod
     def of(cls, run_id: str, tags: Mapping[str, str]) -> "FamilyRun":
         """Read a run from its tags."""
-        pairs = (entry.split(" ", 1) for entry in tags.get(VERSIONS_TAG, "").split(", ") if " " in entry)
+        pairs = (entry.split(" ", 1) for entry in tags.get(names.VERSIONS_TAG, "").split(", ") if " " in entry)
         return cls(
             run_id=run_id,
-            candidate=int(tags[CANDIDATE_TAG]) if CANDIDATE_TAG in tags else None,
-            versions={"python": tags.get(PYTHON_TAG, "unknown"), **dict(pairs)},
-            git_commit=tags.get(COMMIT_TAG),
+            candidate=int(tags[names.CANDIDATE_TAG]) if names.CANDIDATE_TAG in tags else None,
+            versions={"python": tags.get(names.PYTHON_TAG, "unknown"), **dict(pairs)},
+            git_commit=tags.get(names.COMMIT_TAG),
         )
 
 
@@ -110,24 +87,24 @@ class ModelRun:
         """Read a run from its tags and metrics."""
         return cls(
             run_id=run_id,
-            family=tags[FAMILY_TAG],
-            stage="confirm" if tags[STAGE_TAG] == CONFIRM_STAGE else "retrain",
-            trial=int(tags[TRIAL_TAG]),
-            value=float(tags[VALUE_TAG]) if VALUE_TAG in tags else None,
-            number=int(tags[NUMBER_TAG]),
-            seed=int(tags[SEED_TAG]),
-            training=tags[TRAINING_TAG],
-            state=tags[STATE_TAG],
-            threads=int(tags[THREADS_TAG]) if THREADS_TAG in tags else None,
-            openings=int(tags.get(OPENINGS_TAG, 0)),
-            latency_device=tags.get(LATENCY_TAG),
+            family=tags[names.FAMILY_TAG],
+            stage="confirm" if tags[names.STAGE_TAG] == names.CONFIRM_STAGE else "retrain",
+            trial=int(tags[names.TRIAL_TAG]),
+            value=float(tags[names.VALUE_TAG]) if names.VALUE_TAG in tags else None,
+            number=int(tags[names.NUMBER_TAG]),
+            seed=int(tags[names.SEED_TAG]),
+            training=tags[names.TRAINING_TAG],
+            state=tags[names.STATE_TAG],
+            threads=int(tags[names.THREADS_TAG]) if names.THREADS_TAG in tags else None,
+            openings=int(tags.get(names.OPENINGS_TAG, 0)),
+            latency_device=tags.get(names.LATENCY_TAG),
             metrics=metrics,
         )
 
     @property
     def tested(self) -> bool:
         """Whether its test is complete: the accuracy is recorded last."""
-        return f"{TEST}/accuracy" in self.metrics
+        return f"{names.TEST}/accuracy" in self.metrics
 
 
 class RunReader(Protocol):
@@ -206,11 +183,49 @@ class RunWriter(Protocol):
 
 
 class Tracker(RunWriter, Protocol):
-    """Records one study: a run for each family, and under it one for each of its trials and models."""
+    """Records one study: a run for each family, and under it one for each of its trials and models.
+
+    Which run a trial goes on in, and what stands in its tags, is decided here; a subclass knows how it is stored.
+    """
+
+    left: dict[tuple[str, int], str]
+    """Runs of trials by family and number, whose process died before Optuna heard of them."""
+
+    def create_run(self, name: str, tags: Mapping[str, str]) -> str:
+        """Return the ID of a new run that is running."""
+        ...
+
+    def describe_run(self, run_id: str, params: Mapping[str, object]) -> None:
+        """Add what never changes of a run: its configuration, and the images."""
+        ...
+
+    def resume_run(self, run_id: str) -> None:
+        """Note that a run is running again, where that is kept apart from its tags."""
+        ...
+
+    def end_run(self, run_id: str, state: State) -> None:
+        """Note that a run is over, where that is kept apart from its tags."""
+        ...
+
+    def family_run(self, family: str) -> str | None:
+        """Return the ID of a family's run; None where there is none."""
+        ...
+
+    def running_trials(self, family_run: str) -> dict[int, str]:
+        """Return the IDs of the runs of a family's trials that are recorded as running, by trial number."""
+        ...
+
+    def logged_epochs(self, run_id: str) -> int:
+        """Return how many epochs of a run are recorded already."""
+        ...
 
     def open_family(self, family: Family) -> str:
         """Return the ID of a family's run, made where there is none; it is running from now on."""
-        ...
+        run_id = self.family_run(family.name)
+        if run_id is not None:
+            self.left |= {(family.name, trial): run for trial, run in self.running_trials(run_id).items()}
+        own = {names.STAGE_TAG: names.FAMILY_STAGE, names.FAMILY_TAG: family.name}
+        return self._open_run(family.name, run_id, {"architecture": family.architecture}, own, {})
 
     def open_trial(
         self,
@@ -232,31 +247,30 @@ class Tracker(RunWriter, Protocol):
             params: its configuration.
             tags: seed, device and so on.
         """
-        ...
+        own = {
+            names.PARENT_TAG: parent,
+            names.STAGE_TAG: names.SEARCH_STAGE,
+            names.FAMILY_TAG: family.name,
+            names.TRIAL_TAG: str(trial),
+        }
+        left = self.left.pop((family.name, trial), None)
+        if known_run is None and left is not None:
+            self.describe_run(left, params)  # its process may have died before that
+        return self._open_run(f"{family.name} {trial}", known_run or left, params, own, tags)
 
     def open_model(
-        self,
-        parent: str,
-        name: str,
-        *,
-        known_run: str | None,
-        params: Mapping[str, object],
-        tags: Mapping[str, str],
+        self, parent: str, name: str, *, known_run: str | None, params: Mapping[str, object], tags: Mapping[str, str]
     ) -> str:
         """Return the ID of the run of a training outside of the search; an interrupted one goes on in its run.
 
         Args:
             parent: run ID of the family.
-            name: what the table of runs shows.
+            name: as users see it.
             known_run: run ID of the interrupted training.
             params: its configuration.
             tags: stage, seed, device and so on.
         """
-        ...
-
-    def logged_epochs(self, run_id: str) -> int:
-        """Return how many epochs of a run are recorded already."""
-        ...
+        return self._open_run(name, known_run, params, {names.PARENT_TAG: parent}, tags)
 
     def log_epoch(self, run_id: str, epoch: int, metrics: Mapping[str, float]) -> None:
         """Add one epoch's metrics to a run."""
@@ -267,9 +281,9 @@ class Tracker(RunWriter, Protocol):
     ) -> None:
         """Replace the family's best trial: weights and configuration as artifacts, metrics of its best epoch."""
         if weights is not None:
-            self.log_file(family_run, f"{BEST}/{weights.name}", weights)
-        self.log_file(family_run, CONFIGURATION_FILE, json.dumps(configuration, indent=2))
-        self.log(family_run, tags={BEST_TRIAL_TAG: str(configuration["trial"])}, metrics=_best(metrics))
+            self.log_file(family_run, f"{names.BEST}/{weights.name}", weights)
+        self.log_file(family_run, names.CONFIGURATION_FILE, json.dumps(configuration, indent=2))
+        self.log(family_run, tags={names.BEST_TRIAL_TAG: str(configuration["trial"])}, metrics=_best(metrics))
 
     def close_run(
         self, run_id: str, state: State, *, metrics: Mapping[str, float] | None = None, reason: str | None = None
@@ -283,17 +297,32 @@ class Tracker(RunWriter, Protocol):
             reason: why, where that is not plain.
         """
         best = metrics or {}
-        tags = {STATE_TAG: state, **({REASON_TAG: reason[:TEXT_LIMIT]} if reason else {})}
+        tags = {names.STATE_TAG: state, **({names.REASON_TAG: reason[: names.TEXT_LIMIT]} if reason else {})}
         self.log(run_id, tags=tags, metrics=_best(best), step=int(best.get("epoch", 0)))
         self.end_run(run_id, state)
 
-    def end_run(self, run_id: str, state: State) -> None:
-        """Note that a run is over, where that is kept apart from its tags."""
-        ...
+    def _open_run(
+        self,
+        name: str,
+        known_run: str | None,
+        params: Mapping[str, object],
+        own: Mapping[str, str],
+        tags: Mapping[str, str],
+    ) -> str:
+        """Return a run that is running: the known one, which keeps its configuration, or a new one."""
+        running = {**tags, names.STATE_TAG: "running"}
+        if known_run is None:
+            # All tags at once: whoever finds the run of a process that died just then must know what it is.
+            run_id = self.create_run(name, {**own, **running})
+            self.describe_run(run_id, params)
+            return run_id
+        self.resume_run(known_run)
+        self.log(known_run, tags=running)
+        return known_run
 
 
 def _best(metrics: Mapping[str, float]) -> dict[str, float]:
-    return {f"{BEST}/{name}": value for name, value in metrics.items()}
+    return {f"{names.BEST}/{name}": value for name, value in metrics.items()}
 
 
 def race_values(runs: Sequence[ModelRun], metric: str) -> dict[str, dict[int, list[float]]]:
@@ -305,8 +334,10 @@ def race_values(runs: Sequence[ModelRun], metric: str) -> dict[str, dict[int, li
     """
     values: dict[str, dict[int, dict[int, float]]] = {}
     for run in runs:
-        if run.state == "finished" and f"{BEST}/{metric}" in run.metrics:
-            values.setdefault(run.family, {}).setdefault(run.trial, {})[run.number] = run.metrics[f"{BEST}/{metric}"]
+        if run.state == "finished" and f"{names.BEST}/{metric}" in run.metrics:
+            values.setdefault(run.family, {}).setdefault(run.trial, {})[run.number] = run.metrics[
+                f"{names.BEST}/{metric}"
+            ]
     return {
         family: {
             trial: [by_seed[number] for number in takewhile(by_seed.__contains__, count(1))]

@@ -147,7 +147,7 @@ def test_each_family_s_own_network_is_built_from_the_code_that_was_named_for_it(
 def test_a_port_in_use_is_said_before_anything_is_loaded() -> None:
     with listener(0, option="--port") as opened:
         port = opened.getsockname()[1]
-        with pytest.raises(ServerError, match=rf"port {port} cannot be had .* --port"):
+        with pytest.raises(ServerError, match=rf"port {port} is not available .* --port"):
             serve("tiny", port=port)
 
 
