@@ -147,16 +147,14 @@ def registered(uri: str, study: str) -> dict[str, RegisteredChampion]:
         for family, model in models.items():
             found = _behind(calls, model, CHAMPION_ALIAS)
             if family is not None and found is not None:
-                figures = {
-                    name: float(value) for name, value in found.tags.items() if name.startswith(f"{names.TEST}_")
-                }
+                tags = found.tags.items()
                 champions[family] = RegisteredChampion(
                     study=study,
                     name=found.name,
                     version=str(found.version),
                     run_id=str(found.run_id),
                     best=winner is not None and winner.run_id == found.run_id,
-                    figures=figures,
+                    figures={name: float(value) for name, value in tags if name.startswith(f"{names.TEST}_")},
                 )
     return champions
 

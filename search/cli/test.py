@@ -26,8 +26,8 @@ from .stored import chosen_families, stored_study
 if TYPE_CHECKING:
     from ..results.values import StudyResults, TestResult
     from ..results.verdict import Verdict
+    from ..stores.model_runs import ModelRun
     from ..stores.places import Places
-    from ..stores.tracking import ModelRun
 
 EXAMPLES = 10
 """Images that the next command names, of those that no search has seen."""

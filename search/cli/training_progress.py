@@ -9,7 +9,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from ..results.values import Candidate
 from ..retraining.model_training import ModelTraining
-from ..stores.tracking import Stage, State
+from ..stores.model_runs import Stage
+from ..stores.tracking import State
 from ..text import configuration, duration, short
 from .output import console
 

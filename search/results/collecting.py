@@ -10,8 +10,9 @@ from ..stores import mlflow_names as names
 from ..stores.addresses import shown
 from ..stores.candidates import candidate_of, picked
 from ..stores.mlflow_store import MlflowRuns
+from ..stores.model_runs import FamilyRun, ModelRun, race_values
 from ..stores.optuna_store import DATA_ATTRIBUTE, StoredFamily, whole_study
-from ..stores.tracking import FamilyRun, ModelRun, RunReader, race_values
+from ..stores.tracking import RunReader
 from ..study.metric import MetricName
 from .predictions import PREDICTIONS_FILE, RESULT_FILE, decoded
 from .values import Candidate, FamilyResult, RetrainedModel, StudyResults, TestResult

@@ -27,9 +27,10 @@ from ..stores.candidates import candidates, check_searched, picked
 from ..stores.comparable import check_comparable
 from ..stores.mlflow_store import MlflowRuns
 from ..stores.mlflow_tracker import MlflowTracker
+from ..stores.model_runs import ModelRun, Stage, race_values
 from ..stores.optuna_store import StoredFamily
 from ..stores.places import Places, check_places, prepared_data
-from ..stores.tracking import ModelRun, RunReader, Stage, Tracker, race_values
+from ..stores.tracking import RunReader, Tracker
 from ..study.study import Study
 from ..training import Job, split_settings
 from ..training.own_code import network_code

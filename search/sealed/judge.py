@@ -10,9 +10,10 @@ from ..results.values import StudyResults, TestResult
 from ..results.verdict import Verdict, verdict
 from ..stores.candidates import check_searched
 from ..stores.mlflow_store import MlflowWriter
+from ..stores.model_runs import ModelRun
 from ..stores.optuna_store import StoredFamily, owned, whole_study
 from ..stores.places import Places, check_places
-from ..stores.tracking import ModelRun, RunReader
+from ..stores.tracking import RunReader
 from .sealed_test import evaluate_models
 
 

@@ -20,8 +20,9 @@ from ..results.predictions import encoded
 from ..results.scores import expected_calibration_error
 from ..results.values import TestResult
 from ..stores import mlflow_names as names
+from ..stores.model_runs import ModelRun
 from ..stores.places import Places
-from ..stores.tracking import ModelRun, RunReader, RunWriter
+from ..stores.tracking import RunReader, RunWriter
 from ..study.study import Study
 
 LATENCY_DEVICE = "one CPU thread"

@@ -11,7 +11,8 @@ from typing_extensions import override
 from ..errors import TrackingError
 from ..study.metric import EPOCH_METRICS
 from . import mlflow_names as names
-from .tracking import FamilyRun, ModelRun, RunReader, Stage, State, Tracker
+from .model_runs import FamilyRun, ModelRun, Stage
+from .tracking import RunReader, State, Tracker
 
 
 @dataclass(slots=True, kw_only=True)

@@ -19,7 +19,8 @@ from .addresses import check_tracking, has_records, shown
 from .mlflow_address import answers_of
 from .mlflow_names import tagged
 from .mlflow_views import MODELS_VIEW, TRIALS_VIEW
-from .tracking import FamilyRun, ModelRun, RunReader, RunWriter, Stage
+from .model_runs import FamilyRun, ModelRun, Stage
+from .tracking import RunReader, RunWriter
 
 
 def quiet_mlflow() -> None:

@@ -14,7 +14,7 @@ from optrack.search.launchers import EpochEnded, Event, InlineLauncher
 from optrack.search.results.values import Candidate
 from optrack.search.retraining.model_training import ModelTrainer, ModelTraining
 from optrack.search.stores.memory_store import MemoryStore
-from optrack.search.stores.tracking import ModelRun, Stage
+from optrack.search.stores.model_runs import ModelRun, Stage
 from optrack.search.training import EpochResult, Job, TrainingConfig
 
 Curve = Callable[[Job, int], float]

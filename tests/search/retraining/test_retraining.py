@@ -24,9 +24,9 @@ from optrack.search.results.values import Candidate
 from optrack.search.retraining import retraining as module
 from optrack.search.retraining.model_training import ModelTrainer, ModelTraining
 from optrack.search.retraining.retraining import Retraining, RetrainingOutcome, retrain_study
+from optrack.search.stores.model_runs import Stage
 from optrack.search.stores.optuna_store import StoredFamily, read_storage, stored_families
 from optrack.search.stores.places import Places, prepared_data
-from optrack.search.stores.tracking import Stage
 from optrack.search.training import EpochResult, Job, TrainingConfig, split_settings, train
 
 # MLflow 3.17 uses what SQLAlchemy 2.1 has deprecated.

@@ -24,9 +24,9 @@ from optrack.search.retraining.retraining import retrain_study
 from optrack.search.sealed import sealed_test as module
 from optrack.search.sealed.sealed_test import evaluate_models, latency_ms
 from optrack.search.stores.mlflow_store import MlflowRuns, MlflowWriter
+from optrack.search.stores.model_runs import ModelRun
 from optrack.search.stores.optuna_store import read_storage, stored_families
 from optrack.search.stores.places import Places
-from optrack.search.stores.tracking import ModelRun
 
 # MLflow 3.17 uses what SQLAlchemy 2.1 has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")

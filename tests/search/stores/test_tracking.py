@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from optrack.datasets import Prepared
 from optrack.search import Data, Family, Study, TrackingError
 from optrack.search.stores.memory_store import MemoryStore
 from optrack.search.stores.mlflow_store import MlflowRuns
 from optrack.search.stores.mlflow_tracker import MlflowTracker
-from optrack.search.stores.tracking import ModelRun, RunReader, State, Tracker, race_values
+from optrack.search.stores.tracking import RunReader, State, Tracker
 
 # MLflow 3.17 uses what SQLAlchemy 2.1 has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
@@ -228,41 +226,3 @@ def test_a_run_that_is_not_there_cannot_be_written_to(tracker: Tracker) -> None:
 
 
 STAGES: tuple[Any, ...] = ("confirm", "retrain")
-
-
-def raced(family: str, trial: int, number: int, value: float | None, state: str = "finished") -> ModelRun:
-    return ModelRun(
-        run_id="",
-        family=family,
-        stage="confirm",
-        trial=trial,
-        number=number,
-        seed=number,
-        training="",
-        state=state,
-        threads=1,
-        value=None,
-        openings=0,
-        latency_device=None,
-        metrics={} if value is None else {"best/val_loss": value, "best/val_accuracy": -1.0},
-    )
-
-
-@given(order=st.permutations(range(6)))
-def test_the_values_of_a_race_stand_in_the_order_of_their_seeds_whatever_was_trained_first(order: list[int]) -> None:
-    runs = [raced("f", number // 3, number % 3 + 1, number / 10) for number in order]
-    assert race_values(runs, "val_loss") == {"f": {0: [0.0, 0.1, 0.2], 1: [0.3, 0.4, 0.5]}}
-
-
-def test_the_last_of_two_runs_of_a_seed_counts_and_unfinished_ones_do_not() -> None:
-    runs = [
-        raced("f", 0, 1, 0.5),
-        raced("f", 0, 1, 0.25),
-        raced("f", 0, 2, 0.75, "failed"),
-        raced("f", 0, 3, 0.75, "interrupted"),
-        raced("f", 0, 4, 0.75, "running"),
-        raced("f", 1, 1, None),
-        raced("g", 0, 1, 0.125),
-    ]
-    assert race_values(runs, "val_loss") == {"f": {0: [0.25]}, "g": {0: [0.125]}}
-    assert race_values([], "val_loss") == {}
