@@ -44,9 +44,9 @@ class Place:
 
 
 @pytest.fixture(params=["memory", "mlflow"])
-def place(request: pytest.FixtureRequest, tmp_path: Path, mlflow_tables: Path, digits: Prepared) -> Place:
+def place(request: pytest.FixtureRequest, tmp_path: Path, empty_mlflow: Path, digits: Prepared) -> Place:
     """All that is expected of a place where runs are recorded holds for MLflow and for what stands in for it."""
-    shutil.copy(mlflow_tables, tmp_path / "mlflow.db")
+    shutil.copy(empty_mlflow, tmp_path / "mlflow.db")
     uri = f"sqlite:///{tmp_path}/mlflow.db" if request.param == "mlflow" else None
     return Place(data=digits, uri=uri, memory=MemoryStore())
 
