@@ -12,7 +12,7 @@ from ..errors import TrackingError
 from ..study.metric import EPOCH_METRICS
 from . import mlflow_names as names
 from .model_runs import FamilyRun, ModelRun, Stage
-from .tracking import RunReader, State, Tracker
+from .tracking import NONE, Metrics, Params, RunReader, State, Tags, Tracker
 
 
 @dataclass(slots=True, kw_only=True)
@@ -94,24 +94,18 @@ class MemoryStore(Tracker, RunReader):
 
     @override
     def log(
-        self,
-        run_id: str,
-        *,
-        params: Mapping[str, object] | None = None,
-        tags: Mapping[str, str] | None = None,
-        metrics: Mapping[str, float] | None = None,
-        step: int = 0,
+        self, run_id: str, *, params: Params = NONE, tags: Tags = NONE, metrics: Metrics = NONE, step: int = 0
     ) -> None:
         if run_id not in self.runs:
             raise TrackingError(f"there is no run {run_id}")
         run = self.runs[run_id]
-        for name, value in (params or {}).items():
+        for name, value in params.items():
             if run.params.setdefault(name, str(value)) != str(value):
                 raise TrackingError(
                     f"the parameter {name} of run {run_id} is {run.params[name]}, and cannot be {value}"
                 )
-        run.tags |= tags or {}
-        for name, value in (metrics or {}).items():
+        run.tags |= tags
+        for name, value in metrics.items():
             run.history.setdefault(name, []).append((step, value))
 
     @override
@@ -126,14 +120,14 @@ class MemoryStore(Tracker, RunReader):
                 self.log_file(run_id, f"{name}/{path.relative_to(folder).as_posix()}", path)
 
     @override
-    def create_run(self, name: str, tags: Mapping[str, str]) -> str:
+    def create_run(self, name: str, tags: Tags) -> str:
         others = sum(run_id.startswith(name) for run_id in self.runs)
         run_id = f"{name} ({others + 1})" if name in self.runs else name
         self.runs[run_id] = MemoryRun(tags=dict(tags))
         return run_id
 
     @override
-    def describe_run(self, run_id: str, params: Mapping[str, object]) -> None:
+    def describe_run(self, run_id: str, params: Params) -> None:
         self.log(run_id, params=params)
 
     @override

@@ -20,7 +20,7 @@ from .mlflow_address import answers_of
 from .mlflow_names import tagged
 from .mlflow_views import MODELS_VIEW, TRIALS_VIEW
 from .model_runs import FamilyRun, ModelRun, Stage
-from .tracking import RunReader, RunWriter
+from .tracking import NONE, Metrics, Params, RunReader, RunWriter, Tags
 
 
 def quiet_mlflow() -> None:
@@ -139,21 +139,15 @@ class MlflowWriter(RunWriter):
 
     @override
     def log(
-        self,
-        run_id: str,
-        *,
-        params: Mapping[str, object] | None = None,
-        tags: Mapping[str, str] | None = None,
-        metrics: Mapping[str, float] | None = None,
-        step: int = 0,
+        self, run_id: str, *, params: Params = NONE, tags: Tags = NONE, metrics: Metrics = NONE, step: int = 0
     ) -> None:
         now = time.time_ns() // 1_000_000
         with answers_of(self.uri):
             self._client.log_batch(
                 run_id,
-                params=[Param(name, str(value)[: names.TEXT_LIMIT]) for name, value in (params or {}).items()],
-                tags=[RunTag(name, value) for name, value in (tags or {}).items()],
-                metrics=[Metric(name, float(value), now, step) for name, value in (metrics or {}).items()],
+                params=[Param(name, str(value)[: names.TEXT_LIMIT]) for name, value in params.items()],
+                tags=[RunTag(name, value) for name, value in tags.items()],
+                metrics=[Metric(name, float(value), now, step) for name, value in metrics.items()],
             )
 
     @override

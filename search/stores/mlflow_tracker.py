@@ -5,7 +5,6 @@ What is written here mirrors Optuna's storage, for people to look at; nothing is
 
 import json
 import platform
-from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from .mlflow_address import answers_of
 from .mlflow_names import tagged
 from .mlflow_store import MlflowWriter
 from .mlflow_views import experiment_tags, family_note
-from .tracking import State, Tracker
+from .tracking import Params, State, Tags, Tracker
 
 # A pruned trial did what it was meant to do; the tag tells it from one that ran to its end.
 MLFLOW_STATUS: dict[State, str] = {
@@ -70,14 +69,14 @@ class MlflowTracker(MlflowWriter, Tracker):
         return run_id
 
     @override
-    def create_run(self, name: str, tags: Mapping[str, str]) -> str:
+    def create_run(self, name: str, tags: Tags) -> str:
         command = "run" if tags[names.STAGE_TAG] in {names.FAMILY_STAGE, names.SEARCH_STAGE} else "retrain"
         own = {names.COMMAND_TAG: f"optrack {command} {self._study.name}", **self._tags}
         with answers_of(self.uri):
             return self._client.create_run(self.experiment_id, run_name=name, tags={**own, **tags}).info.run_id
 
     @override
-    def describe_run(self, run_id: str, params: Mapping[str, object]) -> None:
+    def describe_run(self, run_id: str, params: Params) -> None:
         channels, height, width = self._data.input_shape
         dataset = Dataset(
             name=self._data.name[:500],

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 from ..study.study import Family
@@ -14,6 +15,11 @@ from . import mlflow_names as names
 from .model_runs import FamilyRun, ModelRun, Stage
 
 State = Literal["running", "finished", "pruned", "failed", "interrupted"]
+
+Params = Mapping[str, object]
+Tags = Mapping[str, str]
+Metrics = Mapping[str, float]
+NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 class RunReader(Protocol):
@@ -57,13 +63,7 @@ class RunWriter(Protocol):
     """Adds to runs that are there."""
 
     def log(
-        self,
-        run_id: str,
-        *,
-        params: Mapping[str, object] | None = None,
-        tags: Mapping[str, str] | None = None,
-        metrics: Mapping[str, float] | None = None,
-        step: int = 0,
+        self, run_id: str, *, params: Params = NONE, tags: Tags = NONE, metrics: Metrics = NONE, step: int = 0
     ) -> None:
         """Add to a run in one call, which returns when all of it is stored.
 
@@ -100,11 +100,11 @@ class Tracker(RunWriter, Protocol):
     left: dict[tuple[str, int], str]
     """Runs of trials by family and number, whose process died before Optuna heard of them."""
 
-    def create_run(self, name: str, tags: Mapping[str, str]) -> str:
+    def create_run(self, name: str, tags: Tags) -> str:
         """Return the ID of a new run that is running."""
         ...
 
-    def describe_run(self, run_id: str, params: Mapping[str, object]) -> None:
+    def describe_run(self, run_id: str, params: Params) -> None:
         """Add what never changes of a run: its configuration, and the images."""
         ...
 
@@ -143,8 +143,8 @@ class Tracker(RunWriter, Protocol):
         trial: int,
         *,
         known_run: str | None,
-        params: Mapping[str, object],
-        tags: Mapping[str, str],
+        params: Params,
+        tags: Tags,
     ) -> str:
         """Return the ID of a trial's run under its family's; an interrupted trial goes on in the run that it had.
 
@@ -167,9 +167,7 @@ class Tracker(RunWriter, Protocol):
             self.describe_run(left, params)  # its process may have died before that
         return self._open_run(f"{family.name} {trial}", known_run or left, params, own, tags)
 
-    def open_model(
-        self, parent: str, name: str, *, known_run: str | None, params: Mapping[str, object], tags: Mapping[str, str]
-    ) -> str:
+    def open_model(self, parent: str, name: str, *, known_run: str | None, params: Params, tags: Tags) -> str:
         """Return the ID of the run of a training outside of the search; an interrupted one goes on in its run.
 
         Args:
@@ -181,12 +179,12 @@ class Tracker(RunWriter, Protocol):
         """
         return self._open_run(name, known_run, params, {names.PARENT_TAG: parent}, tags)
 
-    def log_epoch(self, run_id: str, epoch: int, metrics: Mapping[str, float]) -> None:
+    def log_epoch(self, run_id: str, epoch: int, metrics: Metrics) -> None:
         """Add one epoch's metrics to a run."""
         self.log(run_id, metrics=metrics, step=epoch)
 
     def log_best(
-        self, family_run: str, *, weights: Path | None, configuration: Mapping[str, Any], metrics: Mapping[str, float]
+        self, family_run: str, *, weights: Path | None, configuration: Mapping[str, Any], metrics: Metrics
     ) -> None:
         """Replace the family's best trial: weights and configuration as artifacts, metrics of its best epoch."""
         if weights is not None:
@@ -194,9 +192,7 @@ class Tracker(RunWriter, Protocol):
         self.log_file(family_run, names.CONFIGURATION_FILE, json.dumps(configuration, indent=2))
         self.log(family_run, tags={names.BEST_TRIAL_TAG: str(configuration["trial"])}, metrics=_best(metrics))
 
-    def close_run(
-        self, run_id: str, state: State, *, metrics: Mapping[str, float] | None = None, reason: str | None = None
-    ) -> None:
+    def close_run(self, run_id: str, state: State, *, metrics: Metrics = NONE, reason: str | None = None) -> None:
         """End a run with its state.
 
         Args:
@@ -205,18 +201,17 @@ class Tracker(RunWriter, Protocol):
             metrics: of the best epoch, so that MLflow's table, which shows last values, has the best ones.
             reason: why, where that is not plain.
         """
-        best = metrics or {}
         tags = {names.STATE_TAG: state, **({names.REASON_TAG: reason[: names.TEXT_LIMIT]} if reason else {})}
-        self.log(run_id, tags=tags, metrics=_best(best), step=int(best.get("epoch", 0)))
+        self.log(run_id, tags=tags, metrics=_best(metrics), step=int(metrics.get("epoch", 0)))
         self.end_run(run_id, state)
 
     def _open_run(
         self,
         name: str,
         known_run: str | None,
-        params: Mapping[str, object],
+        params: Params,
         own: Mapping[str, str],
-        tags: Mapping[str, str],
+        tags: Tags,
     ) -> str:
         """Return a run that is running: the known one, which keeps its configuration, or a new one."""
         running = {**tags, names.STATE_TAG: "running"}
@@ -230,5 +225,5 @@ class Tracker(RunWriter, Protocol):
         return known_run
 
 
-def _best(metrics: Mapping[str, float]) -> dict[str, float]:
+def _best(metrics: Metrics) -> dict[str, float]:
     return {f"{names.BEST}/{name}": value for name, value in metrics.items()}

@@ -113,6 +113,7 @@ def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(_: str) -> bool:
         return False
 
+    monkeypatch.setattr("optrack.search.stores.mlflow_store.check_tracking", never)
     monkeypatch.setattr("optrack.search.stores.mlflow_store.has_records", never)
     with pytest.raises(NothingStoredError, match=r"MLflow at postgresql://me:\*\*\*@host/name has no experiment"):
         MlflowRuns("postgresql://me:SECRET@host/name", "tiny")
