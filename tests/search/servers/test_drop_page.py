@@ -250,7 +250,7 @@ def test_the_page_names_families_with_their_figures_and_those_without_a_champion
     assert "<title>mine: what its champions see</title>" in page
     assert "wide winner says otherwise test 95.80 % reported 93.60 % " in text
     assert "small says otherwise not tested yet " in text
-    assert "Without a champion so far: resnet, vgg." in text
+    assert "No champion yet: resnet, vgg." in text
 
 
 def test_hostile_text_is_escaped(page: str) -> None:
