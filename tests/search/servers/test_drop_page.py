@@ -173,8 +173,8 @@ def test_families_that_say_the_same_stand_together_the_most_first() -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "none of the formats"),
-        (b"hello", "none of the formats"),
+        (b"", "Pillow does not know its format"),
+        (b"hello", "Pillow does not know its format"),
         (encoded(noise(40, 40, 3), "PNG")[:-400], "truncated"),
         (encoded(noise(200, 200, 3), "JPEG")[:-4000], "truncated"),
         (encoded(Image.new("F", (3, 3)), "TIFF"), "floating point"),
