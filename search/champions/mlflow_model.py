@@ -2,10 +2,11 @@
 
 import shutil
 import warnings
-from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .recipe import Recipe
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -30,17 +31,18 @@ USAGE = (
 )
 
 
-def save_model(folder: Path, champion_folder: Path, configuration: Mapping[str, Any]) -> None:
-    """Write a model that MLflow can load, with the champion's weights and configuration as files in it.
+def save_model(folder: Path, champion_folder: Path, recipe: Recipe) -> None:
+    """Write a model that MLflow can load, with the champion's weights and recipe as files in it.
 
     Args:
         folder: to be created.
         champion_folder: written by `champion.save_folder`.
-        configuration: the one in that folder.
+        recipe: the one in that folder.
     """
     from ..stores.mlflow_store import quiet_mlflow
 
     quiet_mlflow()
+    described = {name: getattr(recipe, name) for name in ("study", "family", "classes", "input")}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about MLflow's own type hints, and a missing example
         import mlflow.pyfunc
@@ -50,9 +52,9 @@ def save_model(folder: Path, champion_folder: Path, configuration: Mapping[str, 
             loader_module="optrack.search.pyfunc",
             signature=_signature(),
             # At loading, MLflow takes only keys that are already here.
-            model_config={RUN_SOURCE: ""} if "source" in configuration else None,
-            pip_requirements=_requirements(str(configuration["architecture"])),
-            metadata={name: configuration[name] for name in ("study", "family", "classes", "input")} | {"usage": USAGE},
+            model_config={RUN_SOURCE: ""} if recipe.source is not None else None,
+            pip_requirements=_requirements(recipe.architecture),
+            metadata={**described, "usage": USAGE},
         )
     for name in STRAY_FILES:
         (folder / name).unlink(missing_ok=True)

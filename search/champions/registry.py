@@ -19,6 +19,7 @@ from ..stores.mlflow_address import answers_of
 from ..stores.mlflow_names import tagged
 from ..stores.mlflow_store import client
 from .mlflow_model import USAGE
+from .recipe import CONFIGURATION_FILE, Recipe, read_recipe
 
 if TYPE_CHECKING:
     from .champion import Champion
@@ -81,13 +82,13 @@ def register(uri: str, study: str, family: str, run_id: str, *, figures: Mapping
     """
     calls = client(uri)
     with answers_of(uri):
-        source, configuration = _model_of(calls, uri, run_id)
+        source, recipe = _model_of(calls, uri, run_id)
         tags = {
             names.STUDY_TAG: study,
             names.FAMILY_TAG: family,
-            names.TRIAL_TAG: str(configuration.get("trial", "")),
-            names.SEED_TAG: str(configuration.get("seed", "")),
-            names.DATA_DIGEST_TAG: str(configuration["data"].get("digest", "")),
+            names.TRIAL_TAG: "" if recipe.trial is None else str(recipe.trial),
+            names.SEED_TAG: "" if recipe.seed is None else str(recipe.seed),
+            names.DATA_DIGEST_TAG: recipe.data.digest or "",
             **_figure_tags(figures or {}),
         }
         name = _opened_model(calls, study, family)
@@ -182,7 +183,7 @@ def load_champion(
         TrackingError: MLflow does not answer.
     """
     from ..training.own_code import SOURCE_FOLDER
-    from .champion import CONFIGURATION_FILE, WEIGHTS_FILE, load_folder
+    from .champion import WEIGHTS_FILE, load_folder
 
     check_tracking(tracking_uri)
     if not has_records(tracking_uri):
@@ -235,9 +236,9 @@ def _fetched(
         yield Path(scratch)
 
 
-def _model_of(calls: MlflowClient, uri: str, run_id: str) -> tuple[str, Mapping[str, Any]]:
-    """Return where a run's model lies, and its configuration."""
-    from .champion import CONFIGURATION_FILE, WEIGHTS_FILE, read_configuration
+def _model_of(calls: MlflowClient, uri: str, run_id: str) -> tuple[str, Recipe]:
+    """Return where a run's model lies, and its recipe."""
+    from .champion import WEIGHTS_FILE
 
     try:
         artifacts = str(calls.get_run(run_id).info.artifact_uri)
@@ -247,7 +248,7 @@ def _model_of(calls: MlflowClient, uri: str, run_id: str) -> tuple[str, Mapping[
         raise
     source = f"{artifacts.rstrip('/')}/{names.MODEL_FOLDER}"
     with _fetched(f"the model of run {run_id}", source, uri, (CONFIGURATION_FILE, WEIGHTS_FILE)) as folder:
-        return source, read_configuration(folder)
+        return source, read_recipe(folder)
 
 
 def _opened_model(calls: MlflowClient, study: str, family: str | None) -> str:
