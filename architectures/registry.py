@@ -39,17 +39,17 @@ def architecture(name: str, *, source: str | None = None) -> type[nn.Module]:
     """Look an architecture up.
 
     Args:
-        name: A key of `ARCHITECTURES`, `torchvision:NAME` or `timm:NAME`, or somebody's own `file.py:Class` or
+        name: a key of `ARCHITECTURES`, `torchvision:NAME` or `timm:NAME`, or a user-defined `file.py:Class` or
             `module:Class`.
-        source: SHA-256 that the code of one's own must have; None for any.
+        source: SHA-256 that the code of a user-defined network must have; None for any.
 
     Returns:
-        The class, each time the same; this imports its module, and torch with it.
+        The class, each time the same one; its module is imported, and torch with it.
 
     Raises:
-        UnknownArchitectureError: There is none of that name.
-        MissingLibraryError: Its library is not installed.
-        OwnArchitectureError: Somebody's own does not load, is no network, or was changed.
+        UnknownArchitectureError: there is no architecture of that name.
+        MissingLibraryError: its library is not installed.
+        OwnArchitectureError: a user-defined network does not load, is not a network, or was changed.
 
     >>> architecture("lenet")
     <class 'optrack.architectures.lenet.LeNet'>
@@ -69,7 +69,7 @@ def architecture(name: str, *, source: str | None = None) -> type[nn.Module]:
 
 
 def is_own_architecture(name: str) -> bool:
-    """Whether a name is that of somebody's own network.
+    """Whether a name is that of a user-defined network.
 
     >>> [is_own_architecture(name) for name in ("my_net.py:MyNet", "torchvision:resnet34", "lenet")]
     [True, False, False]
@@ -78,7 +78,7 @@ def is_own_architecture(name: str) -> bool:
 
 
 def _is_slip(name: str) -> bool:
-    """Whether a name is nearly that of a library, and no module that is there."""
+    """Whether a name is nearly that of a library, and not a module that exists."""
     library = name.partition(":")[0]
     if not get_close_matches(library.lower(), LIBRARIES, n=1):
         return False
@@ -90,7 +90,7 @@ def _is_slip(name: str) -> bool:
 
 
 def registered_name(library: str, model: str) -> str:
-    """Give the name that a library's model goes by: its own entry in `ARCHITECTURES` where there is one.
+    """Return the name that a library's model goes by: its own entry in `ARCHITECTURES` where there is one.
 
     >>> registered_name("torchvision", "resnet18"), registered_name("torchvision", "resnet34")
     ('resnet18', 'torchvision:resnet34')

@@ -1,7 +1,7 @@
-"""Python that people bring along: found by `file.py:Name` or `module:Name`, run once, known by its digest.
+"""User code: found by `file.py:Name` or `module:Name`, run once, identified by its digest.
 
-Own architectures, own data sets and study files come in here. Which code runs is decided by whoever names it: nothing
-in this room looks for code by itself.
+User-defined architectures and data sets and study files are loaded here. The user who names code decides that it
+runs: nothing in this room looks for code by itself.
 """
 
 if __name__ != "optrack.sources":

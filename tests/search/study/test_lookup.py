@@ -123,7 +123,7 @@ def test_an_error_names_its_line_by_absolute_path_too() -> None:
         ("folder", "folder is no file"),
         ("folder.py", "folder.py is no file"),
         ("", ". is no file"),
-        ("notes.txt", "study file notes.txt is no Python file"),
+        ("notes.txt", "study file notes.txt is not a Python file"),
         ("x" * 5000, "unknown study 'xxx"),
         ("x" * 5000 + ".py", "there is no study file xxx"),
         ("a\0b", "unknown study 'a\\x00b'"),
