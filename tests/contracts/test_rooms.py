@@ -154,7 +154,7 @@ def circle(sources: Sources) -> list[str]:
     """
     faces = {module_name(path) for path in sources if path.endswith("/__init__.py")}
     edges = {
-        module_name(path): {name for name in names if name.startswith("optrack.") and name not in faces}
+        module_name(path): {name for name in names - faces - {module_name(path)} if name.startswith("optrack.")}
         for path, names in graph(sources).items()
         if module_name(path) not in faces
     }
