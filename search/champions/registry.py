@@ -14,7 +14,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from ..errors import NothingStoredError, TrackingError, unknown
-from ..stores.mlflow_address import answers_of, check_address, is_there, shown
+from ..stores.addresses import check_tracking, has_records, shown
+from ..stores.mlflow_address import answers_of
 from .mlflow_model import USAGE, quiet_mlflow
 
 if TYPE_CHECKING:
@@ -153,7 +154,8 @@ def registered(uri: str, study: str) -> dict[str, RegisteredChampion]:
     Raises:
         TrackingError: MLflow does not answer.
     """
-    if not is_there(uri):
+    check_tracking(uri)
+    if not has_records(uri):
         return {}
     client = _client(uri)
     with answers_of(uri):
@@ -193,7 +195,8 @@ def load_champion(
     from ..training.own_code import SOURCE_FOLDER
     from .champion import CONFIGURATION_FILE, WEIGHTS_FILE, load_folder
 
-    if not is_there(tracking_uri):
+    check_tracking(tracking_uri)
+    if not has_records(tracking_uri):
         raise NothingStoredError(
             f"nothing is recorded in {shown(tracking_uri)} yet: `optrack retrain {study}` makes champions"
         )
@@ -239,7 +242,7 @@ def _fetched(
 
 
 def _client(uri: str) -> MlflowClient:
-    check_address(uri)
+    check_tracking(uri)
     quiet_mlflow()
     with answers_of(uri):
         return MlflowClient(tracking_uri=uri, registry_uri=uri)

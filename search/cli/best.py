@@ -3,8 +3,9 @@
 from typing import TYPE_CHECKING
 
 from ..errors import NothingStoredError
+from ..text import configuration, short
 from .options import DEFAULT_STORAGE, JsonOption, StorageOption, StudyArgument
-from .output import configuration, print_json, print_table, short
+from .output import print_json, print_table
 from .stored import stored_study
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..text import short
 from .options import DEFAULT_CACHE_DIR, DEFAULT_DATA_DIR, CacheDirOption, DataDirOption, JsonOption
-from .output import console, print_json, print_table, short
+from .output import console, print_json, print_table
 
 if TYPE_CHECKING:
     from ...datasets import DatasetStatistics, Prepared

@@ -113,9 +113,9 @@ def _plan(planned: "NewStudy") -> dict[str, str]:
 
 
 def _minutes(seconds: float) -> str:
-    from ..new_study.study_text import duration
+    from ..new_study.study_text import rough_duration
 
-    return duration(seconds)
+    return rough_duration(seconds)
 
 
 def _as_json(planned: "NewStudy", findings: "Findings", target: "Target") -> dict[str, Any]:

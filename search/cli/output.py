@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,23 +38,3 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title:
         # As text, not markup: names of people's classes and folders may hold brackets.
         table.add_row(*(Text(cell) for cell in row))
     console().print(table)
-
-
-def configuration(values: Mapping[str, object]) -> str:
-    """A configuration in one line, numbers short.
-
-    >>> configuration({"lr": 0.00312345, "optimizer": "adam", "batch_norm": True})
-    'lr=0.003123 optimizer=adam batch_norm=True'
-    """
-    return " ".join(f"{name}={short(value)}" for name, value in values.items())
-
-
-def short(value: object) -> str:
-    """A value as people read it: four digits of a float, a dash for nothing.
-
-    >>> short(0.98611111), short(12), short(None)
-    ('0.9861', '12', '-')
-    """
-    if value is None:
-        return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

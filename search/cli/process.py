@@ -59,11 +59,10 @@ def place_options(places: "Places", *, storage: bool = True, tracking: bool = Tr
         tracking: whether it takes MLflow's address.
         data: whether it takes the folders of images.
     """
-    from ..stores.mlflow_address import shown as shown_address
-    from ..stores.optuna_store import shown
+    from ..stores.addresses import shown
 
     text = option("--storage", shown(places.storage), DEFAULT_STORAGE) if storage else ""
-    text += option("--tracking-uri", shown_address(places.tracking_uri), DEFAULT_TRACKING_URI) if tracking else ""
+    text += option("--tracking-uri", shown(places.tracking_uri), DEFAULT_TRACKING_URI) if tracking else ""
     if data:
         text += option("--data-dir", places.data_dir, DEFAULT_DATA_DIR)
         text += option("--cache-dir", places.cache_dir, DEFAULT_CACHE_DIR)

@@ -19,8 +19,9 @@ from ..coordinator.family_search import FamilySearch
 from ..coordinator.observer import Observer
 from ..launchers.pool import Work
 from ..stores.tracking import State
+from ..text import configuration, duration, short
 from ..training.job import JobKey
-from .output import configuration, console, short
+from .output import console
 
 STARTING = "starting workers and opening the stores"
 
@@ -136,7 +137,7 @@ class LiveProgress(Display):
         if not self._ended or not missing:
             return ""
         seconds = (time.monotonic() - self._started_at) / self._ended * missing
-        return f"about {_duration(seconds)} left"
+        return f"about {duration(round(seconds))} left"
 
 
 def trial_line(work: Work, state: State) -> str:
@@ -166,15 +167,3 @@ def counted(what: str, total: int) -> Generator[Callable[[], None]]:
     with Progress(*columns, console=console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(what, total=total)
         yield lambda: bar.advance(task)
-
-
-def _duration(seconds: float) -> str:
-    """A duration as people say it.
-
-    >>> _duration(42), _duration(600), _duration(9000)
-    ('42 s', '10 min', '2 h 30 min')
-    """
-    if seconds < 100:  # noqa: PLR2004 - up to there seconds are easy to read
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"  # noqa: PLR2004 - likewise

@@ -1,7 +1,8 @@
 """`optrack status`: where a study stands."""
 
+from ..text import short
 from .options import DEFAULT_STORAGE, JsonOption, StorageOption, StudyArgument
-from .output import print_json, print_table, short
+from .output import print_json, print_table
 from .stored import stored_study
 
 

@@ -20,7 +20,8 @@ def stored_study(reference: str, storage_url: str) -> "tuple[str, list[StoredFam
         StudyError: no such study.
         NothingStoredError: it has not been run.
     """
-    from ..stores.optuna_store import read_storage, shown, stored_families, stored_names
+    from ..stores.addresses import shown
+    from ..stores.optuna_store import read_storage, stored_families, stored_names
     from ..study.lookup import shipped_studies
 
     shipped = shipped_studies()

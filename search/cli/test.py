@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..text import NOTHING, percent, percent_range, short
 from .options import (
     DEFAULT_CACHE_DIR,
     DEFAULT_DATA_DIR,
@@ -18,7 +19,7 @@ from .options import (
     StudyArgument,
     TrackingOption,
 )
-from .output import console, print_json, print_table, short
+from .output import console, print_json, print_table
 from .process import place_options, print_next
 from .stored import chosen_families, stored_study
 
@@ -97,14 +98,14 @@ def _print(name: str, results: "StudyResults", judged: "Verdict") -> None:
     for score in judged.scores:
         family = by_name[score.name]
         reported = family.reference.test if family.reference else None
-        spread = "-" if score.deviation is None else f"{_percent(score.lowest)} to {_percent(score.highest)}"
+        spread = NOTHING if score.deviation is None else percent_range(score.lowest, score.highest, sign=False)
         rows.append(
             [
                 score.name,
-                _percent(score.mean),
+                percent(score.mean, sign=False),
                 spread,
-                _percent(score.champion),
-                _percent(reported),
+                percent(score.champion, sign=False),
+                percent(reported, sign=False),
                 short(score.mean_loss),
                 short(score.calibration_error),
                 short(family.parameters),
@@ -128,12 +129,3 @@ def _print(name: str, results: "StudyResults", judged: "Verdict") -> None:
     out = console()
     for sentence in (judged.sentence, *(pair.sentence for pair in judged.comparisons)):
         out.print(sentence, markup=False, soft_wrap=True)
-
-
-def _percent(share: float | None) -> str:
-    """A share in per cent.
-
-    >>> _percent(0.9571), _percent(None)
-    ('95.71', '-')
-    """
-    return "-" if share is None else f"{100 * share:.2f}"

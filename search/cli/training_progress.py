@@ -9,8 +9,9 @@ from ..launchers.pool import Work
 from ..results.values import Candidate
 from ..stores.model_runs import Stage
 from ..stores.tracking import State
+from ..text import configuration, duration, short
 from ..training import Job
-from .output import configuration, console, short
+from .output import console
 from .progress import Display
 
 
@@ -62,4 +63,4 @@ class TrainingProgress(Display):
         result = f"train_accuracy {short(work.epochs[-1].train_accuracy)}"
         if work.value is not None:
             result = f"{work.job.metric} {short(work.value)}"
-        self.line(f"{work.name}: {result} after {len(work.epochs)} epochs in {short(round(seconds, 1))} s")
+        self.line(f"{work.name}: {result} after {len(work.epochs)} epochs in {duration(seconds)}")

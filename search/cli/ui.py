@@ -21,10 +21,10 @@ def ui(
 
     quiet_optuna()
     read_storage(storage)  # a dashboard of nothing would leave an empty file behind
-    from ..stores.mlflow_address import check_address
+    from ..stores.addresses import check_tracking
     from ..stores.tracking import study_links
 
-    check_address(tracking_uri)
+    check_tracking(tracking_uri)
     say = console(stderr=True)
     say.print("starting both, which takes about ten seconds; Ctrl-C ends them", markup=False)
 

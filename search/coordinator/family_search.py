@@ -12,7 +12,7 @@ from ..launchers.pool import Work
 from ..stores.optuna_store import StoredFamily
 from ..stores.tracking import State
 from ..study.study import Family, Study
-from ..training import EpochResult, improves
+from ..training import EpochResult
 from .strategies import sampler, suggest
 
 OPTUNA_STATE: dict[State, TrialState] = {
@@ -115,10 +115,9 @@ class FamilySearch:
         self.running -= 1
         self.ended[state] += 1
         self.granted_epochs -= running.granted - max(len(running.epochs), running.reported)
-        value = running.value
-        if state != "finished" or value is None or not improves(self.study.metric, value, self.best_value):
+        if state != "finished" or not self.study.objective.better(running.value, self.best_value):
             return False
-        self.best_value = value
+        self.best_value = running.value
         return True
 
     def _waiting(self) -> list[FrozenTrial]:

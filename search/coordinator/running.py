@@ -7,6 +7,7 @@ from ..errors import NothingStoredError
 from ..launchers.machine import Machine, devices_of, launcher_of
 from ..launchers.pool import Outcome
 from ..stores import optuna_store as stores
+from ..stores.addresses import make_state_folder
 from ..stores.comparable import check_comparable
 from ..stores.places import Places, check_places, prepared_data
 from ..stores.tracking import Tracker
@@ -52,7 +53,7 @@ def run_study(
             tracker=Tracker(places.tracking_uri, study, data),
             launcher=launcher,
             data=data,
-            weights=stores.state_folder(places.storage) / "weights" / study.name,
+            weights=make_state_folder(places.storage) / "weights" / study.name,
             observer=observer,
         )
         on_start(coordinator)

@@ -20,6 +20,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from ..pages.look import BLUE, FILL, GREEN, GREY, ORANGE, POOR_TO_GOOD, YELLOW, Plot
+from ..text import shortened, value_text
 from .escaped import escaped_text, escaped_trial, study_of
 from .resampling import CONFIDENCE
 
@@ -331,7 +332,7 @@ def _parallel(subject: _Subject) -> _Drawn:
     plot = _plain(plot_parallel_coordinate(study, target_name=subject.label), _HEIGHT)
     plot["layout"].pop("plot_bgcolor")
     for annotation in plot["layout"]["annotations"]:
-        annotation["text"] = _shortened(annotation["text"])
+        annotation["text"] = escaped_text(shortened(html.unescape(annotation["text"]), _TICK_LETTERS))
     values = [_value(trial) for trial in finite_trials(study)]
     *lines, scale = plot["data"]
     ranked = sorted(zip(map(_goodness(values, maximize=subject.maximize), values), lines, strict=True), key=_first)
@@ -412,11 +413,6 @@ def _subject(study: optuna.Study, metric: str, ranking: Sequence[str], importanc
     )
 
 
-def _shortened(text: str) -> str:
-    plain = html.unescape(text)
-    return text if len(plain) <= _TICK_LETTERS else escaped_text(plain[: _TICK_LETTERS - 1] + "…")
-
-
 def _plain(figure: Any, height: int) -> Plot:
     """Optuna's figure as JSON, without its title, which is a heading of the page, and in our height."""
     plot: Plot = json.loads(figure.to_json())
@@ -467,18 +463,16 @@ def _mix(goodness: float) -> str:
 def _label_of(trial: FrozenTrial) -> str:
     start, end = trial.datetime_start, trial.datetime_complete
     took = [str(timedelta(seconds=round((end - start).total_seconds())))] if start and end else []
-    return "<br>".join([f"trial {trial.number}", *took, *parameter_texts(trial.params)])
+    return "<br>".join([f"trial {trial.number}", *took, *setting_texts(trial.params)])
 
 
-def parameter_texts(params: Mapping[str, Any]) -> list[str]:
-    """Parameters as people read them.
+def setting_texts(params: Mapping[str, Any]) -> list[str]:
+    """Return parameters as people read them.
 
-    >>> parameter_texts({"lr": 0.00123456, "optimizer": "sgd"})
+    >>> setting_texts({"lr": 0.00123456, "optimizer": "sgd"})
     ['lr = 0.001235', 'optimizer = sgd']
     """
-    return [
-        f"{name} = {value:.4g}" if isinstance(value, float) else f"{name} = {value}" for name, value in params.items()
-    ]
+    return [f"{name} = {value_text(value)}" for name, value in params.items()]
 
 
 def _value(trial: FrozenTrial) -> float:

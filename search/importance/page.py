@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from ..pages.html import render, write
 from .importance import Importances, importances
-from .optuna_figures import Drawing, best_trial, figures, parameter_texts
+from .optuna_figures import Drawing, best_trial, figures, setting_texts
 
 _WORDS = {
     TrialState.COMPLETE: "completed",
@@ -70,7 +70,7 @@ def _section(name: str, study: optuna.Study, metric: str, found: Importances) ->
         states={word: counts[state] for state, word in _WORDS.items()},
         best="" if best is None else f"{best.value:.4g}",
         best_trial=None if best is None else best.number,
-        best_parameters=[] if best is None else parameter_texts(best.params),
+        best_parameters=[] if best is None else setting_texts(best.params),
         importances=found,
         drawings=figures(study, metric=metric, importances=found),
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from ..training import EpochResult, Job, improves
+from ..training import EpochResult, Job, best_epoch
 from ..training.job import JobKey
 from .base import Event, Launcher
 
@@ -38,17 +38,12 @@ class Work:
 
     @property
     def best_epoch(self) -> EpochResult | None:
-        """The epoch with the best value of the metric, the first of equals; None if no value is a number."""
-        best: EpochResult | None = None
-        for result in self.epochs:
-            value = result.metrics().get(self.job.metric)
-            if value is not None and improves(self.job.metric, value, best and best.metrics()[self.job.metric]):
-                best = result
-        return best
+        """The epoch with the best value of the metric, the first of equals; None if no value is finite."""
+        return best_epoch(self.epochs, self.job.metric)
 
     @property
     def value(self) -> float | None:
-        """The best epoch's metric; None if nothing validates, or no value is a number."""
+        """The best epoch's metric; None if nothing validates, or no value is finite."""
         return self.best_epoch and self.best_epoch.metrics()[self.job.metric]
 
     @property

@@ -1,5 +1,6 @@
 """The text of a new study file, as a person would have written it: readable, commented, formatted."""
 
+import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ import jinja2
 
 from ...datasets.folders.folder_files import TEST_LIST
 from ...datasets.folders.survey import FolderSurvey
+from ..text import duration, shortened
 from .proposal import LEAST_STEPS, PRETRAINED_SIZE, Proposal
 
 TEMPLATE = "study_text.py.jinja"
@@ -126,14 +128,13 @@ def plain(text: str) -> str:
     )
 
 
-def duration(seconds: float) -> str:
-    """A duration as people say it, rounded up.
+def rough_duration(seconds: float) -> str:
+    """Return an estimated duration, rounded up to minutes.
 
-    >>> duration(42), duration(200), duration(5400)
+    >>> rough_duration(42), rough_duration(200), rough_duration(5400)
     ('1 min', '4 min', '1 h 30 min')
     """
-    minutes = max(1, -int(-seconds // 60))
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"  # noqa: PLR2004 - an hour
+    return duration(60 * max(1, math.ceil(seconds / 60)))
 
 
 def size_range(survey: FolderSurvey) -> str:
@@ -180,8 +181,8 @@ def _estimated(draft: Draft, estimate: Estimate | None) -> str:
     workers = f"{estimate.workers} at a time" if estimate.workers > 1 else "one at a time"
     return (
         f"Estimated from a short measurement on the machine where this was written, trials running {workers}: about "
-        f"{duration(estimate.run_seconds)} for the search, and at most {duration(estimate.retrain_seconds)} more for "
-        "`optrack retrain`."
+        f"{rough_duration(estimate.run_seconds)} for the search, and at most "
+        f"{rough_duration(estimate.retrain_seconds)} more for `optrack retrain`."
     )
 
 
@@ -222,9 +223,8 @@ def _missing(draft: Draft) -> str:
 
 
 def _short(name: str) -> str:
-    """A name for a line among others."""
-    text = plain(name)
-    return text if len(text) <= NAME_WIDTH else f"{text[: NAME_WIDTH - 1]}…"
+    """Return a name for a line among others."""
+    return shortened(plain(name), NAME_WIDTH)
 
 
 def _filled(text: str) -> str:

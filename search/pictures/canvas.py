@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from .names import shortened
+from ..text import shortened
 
 Color = tuple[int, int, int]
 BLACK, SOFT, RED = (30, 30, 30), (100, 106, 115), (176, 66, 0)

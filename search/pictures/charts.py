@@ -6,17 +6,10 @@ from typing import Any
 
 from ..importance.escaped import escaped_text
 from ..pages.look import TEMPLATE, Plot
-from ..study.study import Metric
-from .names import shortened
+from ..study.metric import MetricName
+from ..text import METRIC_NAMES, shortened
 
 HEIGHT = 320
-NOTHING = "–"  # noqa: RUF001 - a dash of a digit's width
-METRIC_WORDS: dict[str, str] = {
-    "train_loss": "training loss",
-    "train_accuracy": "training accuracy",
-    "val_loss": "validation loss",
-    "val_accuracy": "validation accuracy",
-}
 
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
 
@@ -36,9 +29,9 @@ def accuracy_axis(title: str = "accuracy", **options: Any) -> Plot:
     return axis(title, tickformat=".3~%", hoverformat=".2%", **options)
 
 
-def metric_axis(metric: Metric) -> Plot:
+def metric_axis(metric: MetricName) -> Plot:
     """The axis of a study's metric."""
-    words = METRIC_WORDS[metric]
+    words = METRIC_NAMES[metric]
     return accuracy_axis(words) if metric.endswith("accuracy") else axis(words)
 
 
@@ -102,23 +95,3 @@ def finite(values: Mapping[str, float | None], name: str) -> float | None:
     """A metric that JSON can hold: None where there is none, and where it is no finite number."""
     value = values.get(name)
     return None if value is None or not math.isfinite(value) else value
-
-
-def metric_text(metric: str, value: float | None) -> str:
-    """A metric as people read it.
-
-    >>> metric_text("val_accuracy", 0.95714), metric_text("val_loss", 0.123456)
-    ('95.71 %', '0.1235')
-    """
-    if value is None or not math.isfinite(value):
-        return NOTHING
-    return percent(value) if metric.endswith("accuracy") else f"{value:.4f}"
-
-
-def percent(share: float) -> str:
-    """A share in per cent.
-
-    >>> percent(0.95714)
-    '95.71 %'
-    """
-    return f"{100 * share:.2f} %"

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from ..importance.optuna_figures import Drawing
 from ..pages.look import BLUE, GREY, ORANGE, Plot
 from ..results.values import Candidate, FamilyResult, RetrainedModel
-from .charts import METRIC_WORDS, accuracy_axis, axis, family_look, figure, finite, metric_text, vertical_line
+from ..text import METRIC_NAMES, metric_text
+from .charts import accuracy_axis, axis, family_look, figure, finite, vertical_line
 from .table import Table
 
 Epochs = Sequence[Mapping[str, float]]
@@ -103,8 +104,8 @@ def _weights_table(candidate: Candidate) -> Table:
     best, last = _best(candidate), candidate.epochs[-1]
     number = _numbers(candidate.epochs)[-1]
     rows = tuple(
-        (words, metric_text(name, finite(best, name)), metric_text(name, finite(last, name)))
-        for name, words in METRIC_WORDS.items()
+        (words, metric_text(name, best.get(name)), metric_text(name, last.get(name)))
+        for name, words in METRIC_NAMES.items()
     )
     ended = "They are the same: it was best at its end." if number == candidate.epoch else "The best ones were kept."
     return Table(

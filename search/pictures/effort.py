@@ -7,6 +7,7 @@ from ..importance.escaped import escaped_text
 from ..importance.optuna_figures import Drawing
 from ..pages.look import BLUE, GREEN, GREY, ORANGE, YELLOW, Plot
 from ..results.values import FamilyResult, StudyResults
+from ..study.metric import Metric
 from .charts import axis, family_look, figure, metric_axis, names_axis
 from .trials import STATES, State, Trial, trials_of
 
@@ -34,9 +35,9 @@ def best_so_far(results: StudyResults) -> Drawing:
     for place, (name, trials) in enumerate(families.items()):
         ended = sorted((trial for trial in trials if trial.has_ended), key=_end)
         by_number = [(1.0, trial) for trial in trials if trial.has_ended]
-        against_trials.append(_steps(place, name, by_number, maximize=study.maximize))
+        against_trials.append(_steps(place, name, by_number, study.objective))
         by_end = [(trial.seconds / divisor, trial) for trial in ended]
-        against_time.append(_steps(place, name, by_end, maximize=study.maximize))
+        against_time.append(_steps(place, name, by_end, study.objective))
     value = metric_axis(study.metric)
     plots = (
         figure(against_trials, axis("trials", rangemode="tozero"), value, showlegend=True),
@@ -81,13 +82,13 @@ def budget(results: StudyResults) -> Drawing:
     return Drawing(heading=BUDGET, explanation=explanation, plots=plots)
 
 
-def _steps(place: int, name: str, costs: Iterable[tuple[float, Trial]], *, maximize: bool) -> Plot:
+def _steps(place: int, name: str, costs: Iterable[tuple[float, Trial]], metric: Metric) -> Plot:
     """A line that steps where a trial was better than all before it, and ends where the last trial did."""
     color, symbol = family_look(place)
     spent, best, points = 0.0, None, list[tuple[float, float, str]]()
     for cost, trial in costs:
         spent += cost
-        if trial.value is not None and (best is None or (trial.value > best if maximize else trial.value < best)):
+        if trial.value is not None and metric.better(trial.value, best):
             best = trial.value
             points.append((spent, best, f"trial {trial.number}"))
     if best is not None and points[-1][0] < spent:

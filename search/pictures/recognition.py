@@ -14,7 +14,8 @@ from ..importance.optuna_figures import Drawing
 from ..pages.look import BLUE, GREY, ORANGE, Plot
 from ..results.scores import confusion, per_class_accuracy, reliability
 from ..results.values import FamilyResult, TestResult
-from .charts import accuracy_axis, axis, figure, names_axis, percent, vertical_line
+from ..text import percent
+from .charts import accuracy_axis, axis, figure, names_axis, vertical_line
 from .table import Table
 
 CONFUSION, CONFUSIONS = "Confusion matrix", "Most frequent confusions"

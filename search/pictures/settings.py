@@ -7,8 +7,9 @@ from ..importance.escaped import escaped_text
 from ..importance.optuna_figures import Drawing
 from ..pages.look import BLUE, ORANGE, Plot
 from ..results.values import FamilyResult
-from ..study.study import Metric
-from .charts import METRIC_WORDS, NOTHING, axis, figure, logarithmic_axis, metric_axis, metric_text
+from ..study.metric import MetricName
+from ..text import METRIC_NAMES, NOTHING, metric_text, value_text
+from .charts import axis, figure, logarithmic_axis, metric_axis
 from .table import Table
 from .trials import Trial, top_trials, trials_of
 
@@ -24,7 +25,7 @@ _SWITCHES = {True: "with", False: "without"}
 def top_settings(result: FamilyResult) -> list[Drawing | Table]:
     """The value against each of these settings that is searched, and a table of the best trials."""
     study = result.stored.study
-    top = top_trials(trials_of(result.stored), _TOP, maximize=study.maximize)
+    top = top_trials(trials_of(result.stored), _TOP, study.objective)
     if not top:
         missing = f"No trial is finished yet: `optrack run {study.name}` goes on with the search."
         return [Drawing(heading=heading, explanation=missing) for heading in (SETTINGS, TOP)]
@@ -76,10 +77,10 @@ def _searched(name: str, result: FamilyResult) -> list[float]:
     return [*values, *(end for end in ends if end is not None)]
 
 
-def _table(top: Sequence[Trial], metric: Metric) -> Table:
+def _table(top: Sequence[Trial], metric: MetricName) -> Table:
     names = list(dict.fromkeys(name for trial in top for name in trial.params))
     numeric = [name for name in names if all(_is_number(trial.params.get(name, 0)) for trial in top)]
-    columns = ("trial#", f"{METRIC_WORDS[metric]}#", *(f"{name}#" if name in numeric else name for name in names))
+    columns = ("trial#", f"{METRIC_NAMES[metric]}#", *(f"{name}#" if name in numeric else name for name in names))
     rows = tuple(
         (str(trial.number), metric_text(metric, trial.value), *(_cell(trial.params, name) for name in names))
         for trial in top
@@ -94,10 +95,7 @@ def _table(top: Sequence[Trial], metric: Metric) -> Table:
 
 
 def _cell(params: Mapping[str, Any], name: str) -> str:
-    value = params.get(name)
-    if value is None:
-        return "none" if name in params else NOTHING
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return value_text(params[name]) if name in params else NOTHING
 
 
 def _is_number(value: object) -> bool:

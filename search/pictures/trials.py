@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Literal, cast
 
 from ..stores.optuna_store import StoredFamily
+from ..study.metric import Metric
 
 State = Literal["finished", "pruned", "failed", "running", "waiting"]
 STATES: tuple[State, ...] = ("finished", "pruned", "failed", "running", "waiting")
@@ -70,10 +71,9 @@ def trials_of(family: StoredFamily) -> tuple[Trial, ...]:
     return tuple(found)
 
 
-def top_trials(trials: tuple[Trial, ...], count: int, *, maximize: bool) -> list[Trial]:
+def top_trials(trials: tuple[Trial, ...], count: int, metric: Metric) -> list[Trial]:
     """The best finished trials, the best first; of equals the earlier one."""
-    valued = [trial for trial in trials if trial.value is not None]
-    return sorted(valued, key=lambda trial: -(trial.value or 0.0) if maximize else (trial.value or 0.0))[:count]
+    return metric.ranked(trials, lambda trial: trial.value)[:count]
 
 
 def _stored_epochs(attributes: Mapping[str, Any]) -> list[Mapping[str, Any]]:

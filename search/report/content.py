@@ -1,6 +1,6 @@
 """All that the page says, as values: the templates only lay it out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
@@ -8,11 +8,11 @@ from ..importance.importance import importances
 from ..importance.optuna_figures import Drawing, figures
 from ..pictures import Table, family_drawings, study_drawings
 from ..results.values import FamilyResult, StudyResults
-from ..stores.mlflow_address import shown
+from ..stores.addresses import shown
 from ..study.study import Study
+from ..text import METRIC_NAMES, metric_text, plural, value_text
 from .commands import Commands, commands
 from .facts import days, facts, provenance
-from .formats import metric_name, metric_value, pairs, plural
 from .images import Picture, pictures
 from .overview import Judgement, Standing, Step, best_first, judgement, scores, standing, steps
 from .replicates import noise
@@ -158,8 +158,8 @@ def _section(result: FamilyResult, anchor: str, study: Study) -> FamilySection:
         architecture=family.architecture,
         trials=_trials(result),
         champion=_champion(result),
-        searched=pairs({} if candidate is None else candidate.params),
-        fixed=pairs(family.options),
+        searched=_texts({} if candidate is None else candidate.params),
+        fixed=_texts(family.options),
         outside=all(other.name != result.name for other in study.families),
         raced=race_table(result),
         models=model_table(result),
@@ -172,6 +172,10 @@ def _section(result: FamilyResult, anchor: str, study: Study) -> FamilySection:
         optuna=others,
         replicates=None if repeated is None else replicate_table(repeated, stored.study),
     )
+
+
+def _texts(values: Mapping[str, object]) -> list[tuple[str, str]]:
+    return [(name, value_text(value)) for name, value in values.items()]
 
 
 def _trials(result: FamilyResult) -> str:
@@ -188,15 +192,14 @@ def _champion(result: FamilyResult) -> str:
         return ""
     metric = result.stored.study.metric
     return (
-        f"The configuration of trial {candidate.trial}, {_choice(result, candidate.trial)}: {metric_name(metric)} "
-        f"{metric_value(metric, candidate.value)} in epoch {candidate.epoch} of {len(candidate.epochs)}"
+        f"The configuration of trial {candidate.trial}, {_choice(result, candidate.trial)}: {METRIC_NAMES[metric]} "
+        f"{metric_text(metric, candidate.value)} in epoch {candidate.epoch} of {len(candidate.epochs)}"
     )
 
 
 def _choice(result: FamilyResult, trial: int) -> str:
-    best = max if result.stored.study.maximize else min
     means = {number: fmean(values) for number, values in result.raced.items() if values}
-    if means and best(means, key=means.__getitem__) == trial:
+    if result.stored.study.objective.best_of(means, means.get) == trial:
         return "the winner of the race"
     if result.stored.best is None or result.stored.best.number == trial:
         return "the best of the search"

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from ..results.values import StudyResults
 from ..study.study import Budget, Data, Pruner, Sampler
-from .formats import count, duration, listing, metric_name, plural, value_text
+from ..text import METRIC_NAMES, count, duration, listing, plural, value_text
 
 Fact = tuple[str, str]
 """A name and what is to be said."""
@@ -30,14 +30,14 @@ def facts(results: StudyResults) -> list[Fact]:
     """What was searched: data, budget and families."""
     study = results.study
     tests = [test for family in results.families for test in family.tests]
-    best = "highest" if study.maximize else "lowest"
+    best = "highest" if study.objective.maximize else "lowest"
     return [
         ("Data set", study.data.name),
         *([("Classes", _classes(tests[0].classes))] if tests else []),
         ("Images", _images(study.data)),
         ("Validation", _validation(study.data)),
         *([("Test", f"{plural(len(tests[0].labels), 'image')}, sealed until the test")] if tests else []),
-        ("Metric", f"{metric_name(study.metric)} in a trial's best epoch; the {best} wins"),
+        ("Metric", f"{METRIC_NAMES[study.metric]} in a trial's best epoch; the {best} wins"),
         ("Budget", _budget(study.budget)),
         ("Sampler", _strategy(study.sampler)),
         ("Pruner", _strategy(study.pruner)),

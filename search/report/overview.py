@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from ..errors import StudyError
 from ..results.values import FamilyResult, RetrainedModel, StudyResults
 from ..results.verdict import FamilyScore, Verdict, verdict
+from ..text import METRIC_NAMES, NOTHING, count, duration, listing, metric_text, percent, percent_range, plural
 from .commands import Commands
-from .formats import count, duration, listing, metric_name, metric_value, percent, percent_range, plural
 from .trials import ended
 
 
@@ -123,11 +123,10 @@ def scores(results: StudyResults) -> dict[str, FamilyScore]:
 def best_first(results: StudyResults) -> list[FamilyResult]:
     """The families, by mean test accuracy where they were tested, the others behind them by what the search found."""
     known = scores(results)
-    sign = 1.0 if results.study.maximize else -1.0
 
     def merit(family: FamilyResult) -> tuple[bool, float, bool, float]:
         score, candidate = known.get(family.name), family.candidate
-        found = 0.0 if candidate is None else sign * candidate.value
+        found = 0.0 if candidate is None else results.study.objective.sign * candidate.value
         return (score is not None, score.mean if score else 0.0, candidate is not None, found)
 
     return sorted(results.families, key=merit, reverse=True)
@@ -141,7 +140,7 @@ def steps(results: StudyResults, commands: Commands) -> tuple[Step, ...]:
     searched = [family for family in families if len(ended(family.stored)) >= budget]
     retrained = [family for family in families if family.models]
     tested = [family for family in families if family.models and len(family.tests) == len(family.models)]
-    everything = plural(len(families), "family").replace("familys", "families")
+    everything = plural(len(families), "family", "families")
 
     def of_all(done: list[FamilyResult], word: str) -> str:
         return f"{len(done)} of {everything} {word}" if done else "not yet"
@@ -179,16 +178,16 @@ def standing(family: FamilyResult, score: FamilyScore | None, anchor: str) -> St
         anchor=anchor,
         seeds=_seeds(family),
         test=percent(score.mean if score else None),
-        spread=percent_range(score.lowest, score.highest) if score and len(score.accuracies) > 1 else percent(None),
+        spread=percent_range(score.lowest, score.highest) if score and len(score.accuracies) > 1 else NOTHING,
         champion=percent(own.champion if own else None),
-        interval=percent_range(*own.champion_interval) if own else percent(None),
+        interval=percent_range(*own.champion_interval) if own else NOTHING,
         validation=percent(validation_accuracy(family)),
         reference_validation=percent(reference.validation if reference else None),
         reference_test=percent(reference.test if reference else None),
         source=reference.source if reference else "",
         above_reference="" if above is None else f"{100 * above:+.2f}",
         parameters=count(family.parameters),
-        latency=percent(None) if family.latency_ms is None else f"{family.latency_ms:.3g} ms",
+        latency=NOTHING if family.latency_ms is None else f"{family.latency_ms:.3g} ms",
         training=duration(_mean_seconds(family.models) if champion else None),
         trials=count(len(ended(family.stored))),
         epochs=count(search_epochs(family)),
@@ -251,12 +250,12 @@ def _before_the_test(results: StudyResults, commands: Commands) -> Judgement:
     leader = found[0].candidate
     missing = commands.test if found[0].models else commands.retrain
     basis = (
-        f"By {metric_name(metric)} in the search alone, in its best epoch. As the best of many trials and epochs it is "
-        f"too good to be expected of new images, and no verdict: that takes models that are trained again and tested. "
-        f"Next: `{missing}`."
+        f"By {METRIC_NAMES[metric]} in the search alone, in its best epoch. As the best of many trials and epochs it "
+        f"is too good to be expected of new images, and no verdict: that takes models that are trained again and "
+        f"tested. Next: `{missing}`."
     )
     return Judgement(
-        sentence=f"No verdict yet: {leader.family} leads the search with {metric_value(metric, leader.value)}.",
+        sentence=f"No verdict yet: {leader.family} leads the search with {metric_text(metric, leader.value)}.",
         basis=basis,
     )
 

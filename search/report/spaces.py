@@ -9,7 +9,7 @@ from typing import Any
 from ..stores.optuna_store import StoredFamily
 from ..study.space import Categorical, Condition, Float, Int
 from ..study.study import Family
-from .formats import listing, value_text
+from ..text import listing, value_text
 from .trials import Trial, finished, top_trials
 
 EDGE = 0.02

@@ -6,7 +6,7 @@ from statistics import fmean
 from ..pictures import Table
 from ..results.values import FamilyResult, RetrainedModel
 from ..study.study import Study
-from .formats import NOTHING, count, duration, metric_difference, metric_name, metric_value, percent, plural
+from ..text import METRIC_NAMES, NOTHING, count, duration, metric_difference, metric_text, percent, plural
 from .overview import search_epochs, search_seconds
 from .replicates import Noise
 from .trials import counts
@@ -21,16 +21,16 @@ def race_table(result: FamilyResult) -> Table | None:
     rows = tuple(
         (
             f"{trial}, chosen" if result.candidate and trial == result.candidate.trial else str(trial),
-            metric_value(metric, found.get(trial)),
-            ", ".join(metric_value(metric, value) for value in values) or NOTHING,
-            metric_value(metric, fmean(values) if values else None),
+            metric_text(metric, found.get(trial)),
+            ", ".join(metric_text(metric, value) for value in values) or NOTHING,
+            metric_text(metric, fmean(values) if values else None),
         )
         for trial, values in result.raced.items()
     )
     return Table(
         heading="Race",
         explanation=(
-            f"The best configurations of the search, trained again under fresh seeds, by {metric_name(metric)}: "
+            f"The best configurations of the search, trained again under fresh seeds, by {METRIC_NAMES[metric]}: "
             "the search's own value of a trial is partly luck, the mean over fresh seeds less so."
         ),
         columns=("trial", "in the search#", "under fresh seeds", "mean#"),
@@ -85,8 +85,8 @@ def replicate_table(noise: Noise, study: Study) -> Table:
     rows = tuple(
         (
             ", ".join(str(trial) for trial in group.values),
-            ", ".join(metric_value(metric, value) for value in group.values.values()),
-            metric_value(metric, group.mean),
+            ", ".join(metric_text(metric, value) for value in group.values.values()),
+            metric_text(metric, group.mean),
             metric_difference(metric, group.deviation),
         )
         for group in noise.groups
@@ -94,14 +94,14 @@ def replicate_table(noise: Noise, study: Study) -> Table:
     repeated = sum(len(group.values) for group in noise.groups)
     explanation = (
         f"{plural(repeated, 'trial')} trained {plural(len(noise.groups), 'configuration')} under different seeds. "
-        f"By chance alone {metric_name(metric)} has a standard deviation of "
+        f"By chance alone {METRIC_NAMES[metric]} has a standard deviation of "
         f"{metric_difference(metric, noise.deviation)} (pooled, degrees of freedom: {noise.degrees}): two trials that "
         "differ by less than about three times that may well be equal."
     )
     return Table(
         heading="Replicates",
         explanation=explanation,
-        columns=("trials", metric_name(metric), "mean#", "standard deviation#"),
+        columns=("trials", METRIC_NAMES[metric], "mean#", "standard deviation#"),
         rows=rows,
     )
 

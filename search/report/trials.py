@@ -38,7 +38,7 @@ def finished(stored: StoredFamily) -> list[Trial]:
 
 def top_trials(stored: StoredFamily) -> list[Trial]:
     """The best fifth of the finished trials, at least three of them, the best first."""
-    best_first = sorted(finished(stored), key=value_of, reverse=stored.study.maximize)
+    best_first = stored.study.objective.ranked(finished(stored), value_of)
     return best_first[: max(TOP_AT_LEAST, round(TOP_SHARE * len(best_first)))]
 
 

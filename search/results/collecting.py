@@ -6,10 +6,11 @@ from typing import Any
 
 from ..champions.registry import registered
 from ..errors import NothingStoredError
+from ..stores.addresses import shown
 from ..stores.candidates import candidate_of, picked
 from ..stores.model_runs import CANDIDATE_TAG, LATENCY_TAG, OPENINGS_TAG, ModelRun, ModelRuns, race_values
-from ..stores.optuna_store import DATA_ATTRIBUTE, StoredFamily, shown, whole_study
-from ..study.study import Metric
+from ..stores.optuna_store import DATA_ATTRIBUTE, StoredFamily, whole_study
+from ..study.metric import MetricName
 from .predictions import PREDICTIONS_FILE, RESULT_FILE, decoded
 from .values import Candidate, FamilyResult, RetrainedModel, StudyResults, TestResult
 
@@ -46,7 +47,7 @@ def collect(stored: Sequence[StoredFamily], *, storage: str, tracking_uri: str) 
     )
 
 
-def _families(stored: Sequence[StoredFamily], runs: ModelRuns | None, metric: Metric) -> tuple[FamilyResult, ...]:
+def _families(stored: Sequence[StoredFamily], runs: ModelRuns | None, metric: MetricName) -> tuple[FamilyResult, ...]:
     if runs is None:
         return tuple(FamilyResult(stored=family, candidate=picked(family, {})) for family in stored)
     parents = runs.families()

@@ -22,15 +22,14 @@ from ..launchers.pool import Outcome
 from ..pictures.champion import champion_pictures
 from ..results.values import Candidate
 from ..stores import optuna_store as stores
+from ..stores.addresses import make_state_folder, shown
 from ..stores.candidates import candidates, check_searched, picked
 from ..stores.comparable import check_comparable
-from ..stores.mlflow_address import shown
 from ..stores.model_runs import CANDIDATE_TAG, OPENINGS_TAG, VALUE_TAG, ModelRun, ModelRuns, Stage, race_values
 from ..stores.optuna_store import StoredFamily
 from ..stores.places import Places, check_places, prepared_data
 from ..stores.tracking import Tracker
 from ..study.study import Study
-from ..training import improves
 from ..training.jobs import Jobs
 from .model_training import ModelTrainer, ModelTraining, RunningTraining
 
@@ -89,7 +88,7 @@ def retrain_study(
             runs=runs,
             launcher=launcher,
             data=data,
-            weights=stores.state_folder(places.storage) / "weights" / f"{study.name}.retrain",
+            weights=make_state_folder(places.storage) / "weights" / f"{study.name}.retrain",
             observer=observer,
         )
         on_start(retraining)
@@ -231,11 +230,11 @@ class Retraining:
 
     def _set_best(self, finished: Mapping[str, ModelRun]) -> None:
         """Mark the family with the best validation metric as the study's best one until there is a verdict."""
-        best: tuple[float, str] | None = None
-        for name, champion in registered(self._tracker.uri, self._study.name).items():
-            if champion.run_id in finished:
-                value = float(finished[champion.run_id].tags.get(VALUE_TAG, "nan"))
-                if improves(self._study.metric, value, best and best[0]):
-                    best = (value, name)
+        values = {
+            name: float(finished[champion.run_id].tags.get(VALUE_TAG, "nan"))
+            for name, champion in registered(self._tracker.uri, self._study.name).items()
+            if champion.run_id in finished
+        }
+        best = self._study.objective.best_of(values, values.get)
         if best is not None:
-            set_best(self._tracker.uri, self._study.name, best[1])
+            set_best(self._tracker.uri, self._study.name, best)

@@ -34,10 +34,8 @@ def candidates(stored: StoredFamily, count: int) -> tuple[Candidate, ...]:
         stored: a family with its trials.
         count: how many at most.
     """
-    sign = -1.0 if stored.study.maximize else 1.0
-    finished = [trial for trial in stored.in_state(TrialState.COMPLETE) if trial.value is not None]
     chosen: list[FrozenTrial] = []
-    for trial in sorted(finished, key=lambda trial: sign * (trial.value or 0.0)):
+    for trial in stored.study.objective.ranked(stored.in_state(TrialState.COMPLETE), lambda trial: trial.value):
         if len(chosen) < count and replicated(trial.params, chosen) is None:
             chosen.append(trial)
     return tuple(_candidate(stored, trial) for trial in chosen)
@@ -60,8 +58,8 @@ def picked(stored: StoredFamily, raced: Mapping[int, Sequence[float]]) -> Candid
     if best is None or best.trial not in raced or not seeds:
         return best
     means = {trial: sum(values[:seeds]) / seeds for trial, values in raced.items()}
-    winner = (max if stored.study.maximize else min)(means, key=lambda trial: means[trial])
-    return candidate_of(stored, winner)
+    winner = stored.study.objective.best_of(means, means.get)
+    return best if winner is None else candidate_of(stored, winner)
 
 
 def candidate_of(stored: StoredFamily, number: int) -> Candidate | None:

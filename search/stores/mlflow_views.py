@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 
 from ...datasets import Prepared
+from ..study.metric import METRICS
 from ..study.study import Family, Study
 
 # MLflow refuses longer values of an experiment's tags, and nobody reads a wider table.
@@ -47,7 +48,7 @@ def _views(metric: str, hyperparameters: Mapping[str, object]) -> dict[str, str]
     ]
     common: dict[str, object] = {
         "orderByKey": best,
-        "orderByAsc": metric == "val_loss",
+        "orderByAsc": not METRICS[metric].maximize,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "datasetsFilter": [],

@@ -13,7 +13,9 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from ..errors import NothingStoredError, TrackingError
-from .mlflow_address import answers_of, is_there, shown
+from ..study.metric import EPOCH_METRICS
+from .addresses import check_tracking, has_records, shown
+from .mlflow_address import answers_of
 
 Stage = Literal["confirm", "retrain"]
 """Raced on validation images, or trained on all images."""
@@ -29,8 +31,6 @@ LATENCY_TAG = "optrack.latency_device"
 
 VALUE_TAG = "optrack.value"
 """Of the run of a model: the metric of the trial whose configuration it has."""
-
-EPOCH_METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "seconds")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +80,8 @@ class ModelRuns:
         self.uri = uri
         self.study = study
         found = None
-        if is_there(uri):
+        check_tracking(uri)
+        if has_records(uri):
             with answers_of(uri):
                 self._client = MlflowClient(tracking_uri=uri)
                 found = self._client.get_experiment_by_name(study)

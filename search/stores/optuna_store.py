@@ -1,21 +1,18 @@
-"""Optuna's storage: check its address, open it, own a study in it, read what it holds.
+"""Optuna's storage: open it, own a study in it, read what it holds.
 
 One Optuna study per family, named `STUDY/FAMILY`; the study's own JSON is an attribute of each.
 """
 
-import re
 import sqlite3
 import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import filelock
 import optuna
-import sqlalchemy
 import sqlalchemy.event
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, RDBStorage
@@ -24,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import NothingStoredError, StorageError
 from ..study.study import Family, Study
-from .databases import connection_problem, first_line
+from .addresses import check_storage, first_line, has_records, make_state_folder, shown, sqlite_path
 
 STUDY_ATTRIBUTE = "optrack.study"
 DATA_ATTRIBUTE = "optrack.data"
@@ -34,75 +31,17 @@ SOURCE_ATTRIBUTE = "optrack.source"
 BUSY_SECONDS = 60.0
 
 
-def sqlite_path(url: str) -> Path | None:
-    """The file of a SQLite URL; None for other databases.
-
-    Raises:
-        StorageError: no URL, or a database in memory.
-    """
-    try:
-        parsed = sqlalchemy.make_url(url)
-    except (SQLAlchemyError, ValueError):  # a port that is no number is a ValueError
-        raise StorageError(
-            "--storage must be a database URL such as sqlite:///optuna.db or postgresql://host/name, but got "
-            f"{re.sub(':(?!//).*@', ':***@', url)!r}"
-        ) from None
-    if parsed.get_backend_name() != "sqlite":
-        return None
-    if parsed.database in (None, "", ":memory:"):
-        raise StorageError(f"storage {url} must name a file: a database in memory keeps nothing")
-    return Path(str(parsed.database)).absolute()
-
-
-def shown(url: str) -> str:
-    """A storage URL without its password, for messages."""
-    return sqlalchemy.make_url(url).render_as_string(hide_password=True)
-
-
-def check_address(url: str) -> None:
-    """Whether a storage can be opened or created there; writes nothing.
-
-    Raises:
-        StorageError: no URL, a folder that is missing, a file that is no database or somebody else's, no driver, no
-            server.
-    """
-    path = sqlite_path(url)
-    if path is None:
-        problem = connection_problem(url)
-        if problem is not None:
-            raise StorageError(f"storage {shown(url)} cannot be opened: {problem}")
-    elif path.is_dir():
-        raise StorageError(f"storage {shown(url)}: {path} is a folder")
-    elif not path.parent.is_dir():
-        raise StorageError(f"storage {shown(url)}: there is no folder {path.parent}")
-    elif path.exists() and path.stat().st_size > 0:
-        _check_sqlite_tables(url, path)
-
-
-def _check_sqlite_tables(url: str, path: Path) -> None:
-    try:
-        connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
-        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        connection.close()
-    except sqlite3.Error as error:
-        raise StorageError(f"storage {shown(url)} cannot be opened: {error}") from None
-    # While another process creates a storage, only the first of these tables may be there.
-    if tables and tables.isdisjoint({"studies", "trials", "version_info"}):
-        raise StorageError(f"storage {shown(url)}: {path.name} is a database, but not one of Optuna's")
-
-
 def open_storage(url: str) -> RDBStorage:
     """Open a storage, or create it.
 
     Raises:
-        StorageError: as `check_address`, or tables of another version of Optuna.
+        StorageError: as `check_storage`, or tables of another version of Optuna.
     """
-    check_address(url)
-    path = sqlite_path(url)
-    if path is None:
+    check_storage(url)
+    if sqlite_path(url) is None:
         return _connect(url, create=True)
     # Two processes that create a fresh database at once break each other.
-    with filelock.FileLock(state_folder(url) / "storage.lock"):
+    with filelock.FileLock(make_state_folder(url) / "storage.lock"):
         return _connect(url, create=True)
 
 
@@ -111,17 +50,16 @@ def read_storage(url: str) -> RDBStorage:
 
     Raises:
         NothingStoredError: there is none yet.
-        StorageError: as `check_address`.
+        StorageError: as `check_storage`.
     """
-    check_address(url)
-    path = sqlite_path(url)
-    if path is not None and (not path.exists() or path.stat().st_size == 0):
+    check_storage(url)
+    if not has_records(url):
         raise NothingStoredError(f"nothing is stored in {shown(url)} yet: `optrack run STUDY` starts a study")
     return _connect(url, create=False)
 
 
 def _connect(url: str, *, create: bool) -> RDBStorage:
-    on_sqlite = sqlalchemy.make_url(url).get_backend_name() == "sqlite"
+    on_sqlite = sqlite_path(url) is not None
     arguments = {"connect_args": {"timeout": BUSY_SECONDS}} if on_sqlite else {"pool_pre_ping": True}
     try:
         storage = RDBStorage(url, engine_kwargs=arguments, skip_table_creation=not create)
@@ -139,14 +77,6 @@ def _write_ahead(connection: sqlite3.Connection, _: object) -> None:
     connection.execute("PRAGMA synchronous = NORMAL")
 
 
-def state_folder(url: str) -> Path:
-    """Where locks and weights under way lie: `.optrack/` beside a SQLite file, else in the current folder."""
-    path = sqlite_path(url)
-    folder = (path.parent if path else Path.cwd()) / ".optrack"
-    folder.mkdir(exist_ok=True)
-    return folder
-
-
 @contextmanager
 def owned(url: str, study: str) -> Generator[None]:
     """Own a study: one process at a time may add to it.
@@ -156,7 +86,7 @@ def owned(url: str, study: str) -> Generator[None]:
     Raises:
         StorageError: another process owns it.
     """
-    path = state_folder(url) / f"{study}.lock"
+    path = make_state_folder(url) / f"{study}.lock"
     lock = filelock.FileLock(path)
     try:
         lock.acquire(blocking=False)
@@ -173,7 +103,7 @@ def open_family(storage: RDBStorage, study: Study, family: Family) -> optuna.Stu
     opened = optuna.create_study(
         study_name=f"{study.name}/{family.name}",
         storage=storage,
-        direction="maximize" if study.maximize else "minimize",
+        direction="maximize" if study.objective.maximize else "minimize",
         load_if_exists=True,
     )
     with warnings.catch_warnings():
@@ -213,9 +143,7 @@ class StoredFamily:
     @property
     def best(self) -> FrozenTrial | None:
         """The finished trial with the best value; the first of equals."""
-        finished = [trial for trial in self.in_state(TrialState.COMPLETE) if trial.value is not None]
-        sign = 1.0 if self.study.maximize else -1.0
-        return max(finished, key=lambda trial: sign * (trial.value or 0.0), default=None)
+        return self.study.objective.best_of(self.in_state(TrialState.COMPLETE), lambda trial: trial.value)
 
 
 def stored_names(storage: RDBStorage) -> list[str]:

@@ -6,8 +6,7 @@ from pathlib import Path
 from ...datasets import DataError, Prepared, Progress, prepare
 from ..errors import StorageError, StudyError
 from ..study.study import Study
-from . import optuna_store as stores
-from .mlflow_address import check_address
+from .addresses import check_storage, check_tracking, shown, sqlite_path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,15 +34,13 @@ def check_places(places: Places) -> None:
             tables under one name.
         TrackingError: something is wrong with the tracking URI.
     """
-    stores.check_address(places.storage)
-    check_address(places.tracking_uri)
+    check_storage(places.storage)
+    check_tracking(places.tracking_uri)
     same = places.storage == places.tracking_uri
     if places.tracking_uri.startswith("sqlite"):
-        same = stores.sqlite_path(places.storage) == stores.sqlite_path(places.tracking_uri)
+        same = sqlite_path(places.storage) == sqlite_path(places.tracking_uri)
     if same:
-        raise StorageError(
-            f"--storage and --tracking-uri must be two databases, but both are {stores.shown(places.storage)}"
-        )
+        raise StorageError(f"--storage and --tracking-uri must be two databases, but both are {shown(places.storage)}")
 
 
 def prepared_data(study: Study, places: Places, progress: Progress | None) -> Prepared:

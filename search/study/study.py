@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import (
@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 from ..errors import StudyError
+from .metric import METRICS, Metric, MetricName
 from .space import FROZEN, STRICT, Categorical, Choice, Space, misfit, ordered, size
 
 
@@ -35,7 +36,6 @@ def _checked_name(name: str) -> str:
 Name = Annotated[str, AfterValidator(_checked_name)]
 """It stands in folders, URLs and MLflow's model names."""
 
-Metric = Literal["val_accuracy", "val_loss"]
 Values = Mapping[str, Choice]
 """A configuration, or part of one: name of a hyperparameter to its value."""
 
@@ -207,7 +207,7 @@ class Study:
     data: Data
     families: Annotated[Sequence[Family], Field(min_length=1), AfterValidator(tuple[Family, ...])]
     budget: Budget = Field(default_factory=Budget)
-    metric: Metric = "val_accuracy"
+    metric: MetricName = "val_accuracy"
     sampler: Sampler = Field(default_factory=lambda: Sampler("tpe"))
     pruner: Pruner = Field(default_factory=lambda: Pruner("asha"))
     seed: Annotated[int, Ge(0), Lt(2**32)] = 0
@@ -220,9 +220,9 @@ class Study:
         return self
 
     @property
-    def maximize(self) -> bool:
-        """Whether a higher value of the metric is better."""
-        return self.metric == "val_accuracy"
+    def objective(self) -> Metric:
+        """The metric with its direction."""
+        return METRICS[self.metric]
 
     def to_json(self) -> str:
         """The study as JSON, indented; `from_json` gives an equal study back."""

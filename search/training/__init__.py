@@ -1,7 +1,7 @@
 """Training one trial: a `Job` goes in, an `EpochResult` comes out after each epoch."""
 
 from .config import TrainingConfig, split_settings
-from .job import METRICS, EpochResult, Job, improves
+from .job import EpochResult, Job, best_epoch
 from .loop import train
 
-__all__ = ["METRICS", "EpochResult", "Job", "TrainingConfig", "improves", "split_settings", "train"]
+__all__ = ["EpochResult", "Job", "TrainingConfig", "best_epoch", "split_settings", "train"]

@@ -1,13 +1,13 @@
 """What travels to a worker and what comes back: values without Optuna or MLflow, small enough for any pipe."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ...datasets import Prepared
-from ..study.study import Metric
+from ..study.metric import METRICS, MetricName
 from .config import TrainingConfig
 
 JobKey = tuple[str, int, int]
@@ -46,7 +46,7 @@ class Job:
     epochs: int
     patience: int | None = None
     validates: bool = True
-    metric: Metric = "val_accuracy"
+    metric: MetricName = "val_accuracy"
     seed: int
     device: str = "cpu"
     threads: int = 1
@@ -92,15 +92,6 @@ class EpochResult:
         return math.isfinite(self.train_loss) and (self.val_loss is None or math.isfinite(self.val_loss))
 
 
-METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "seconds")
-
-
-def improves(metric: Metric, value: float, best: float | None) -> bool:
-    """Whether a value of the metric is better than the best so far; a value that is no number never is.
-
-    >>> improves("val_loss", 0.1, 0.2), improves("val_accuracy", 0.1, 0.2), improves("val_loss", float("nan"), None)
-    (True, False, False)
-    """
-    if value != value:  # noqa: PLR0124 - NaN alone differs from itself
-        return False
-    return best is None or (value > best if metric == "val_accuracy" else value < best)
+def best_epoch(epochs: Sequence[EpochResult], metric: MetricName) -> EpochResult | None:
+    """Return the epoch with the best value of the metric, the first of equals; None where no value is finite."""
+    return METRICS[metric].best_of(epochs, lambda result: result.metrics().get(metric))

@@ -15,7 +15,7 @@ from ...datasets import open_prepared
 from ...datasets.augmentation import preset
 from .config import TrainingConfig
 from .images import Augment, ResidentImages, resident
-from .job import EpochResult, Job, improves
+from .job import EpochResult, Job, best_epoch
 from .randomness import Randomness
 from .schedules import learning_rate
 
@@ -41,23 +41,21 @@ def train(job: Job) -> Iterator[EpochResult]:
     with randomness.active():
         model = make_model(job, images).to(device)
         optimizer = make_optimizer(job.training, model)
-    best_value, best_epoch, best_weights = None, 0, dict[str, Tensor]()
-    val_losses: list[float] = []
+    results, best_weights = list[EpochResult](), dict[str, Tensor]()
 
     for epoch in range(1, job.epochs + 1):
         with randomness.active():
-            result = run_epoch(job, epoch, model, optimizer, images, randomness, val_losses)
             # Schedule plateau has nothing else to look at where the validation images are trained on.
-            val_losses.append(result.train_loss if result.val_loss is None else result.val_loss)
-            value = result.metrics().get(job.metric)
-            if value is None or improves(job.metric, value, best_value):
-                best_value, best_epoch = value, epoch
-                if job.weights is not None:
-                    best_weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+            val_losses = [before.train_loss if before.val_loss is None else before.val_loss for before in results]
+            result = run_epoch(job, epoch, model, optimizer, images, randomness, val_losses)
+            results.append(result)
+            best = best_epoch(results, job.metric) if job.validates else result
+            if best is result and job.weights is not None:
+                best_weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
         yield result
         if not result.finite:
             break
-        if job.patience is not None and epoch - best_epoch >= job.patience:
+        if job.patience is not None and best is not None and epoch - best.epoch >= job.patience:
             break
 
     if job.weights is not None and best_weights:

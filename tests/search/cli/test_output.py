@@ -1,36 +1,8 @@
 import json
-from collections.abc import Mapping
 
 import pytest
 
-from optrack.search.cli.output import PIPE_WIDTH, configuration, print_json, print_table, short
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (None, "-"),
-        (0, "0"),
-        (12, "12"),
-        (True, "True"),
-        ("adam", "adam"),
-        ("", ""),
-        (0.98611111, "0.9861"),
-        (1.0, "1"),
-        (1.23456e-7, "1.235e-07"),
-        (float("nan"), "nan"),
-    ],
-)
-def test_values_are_shown_short(value: object, text: str) -> None:
-    assert short(value) == text
-
-
-@pytest.mark.parametrize(
-    ("values", "text"),
-    [({}, ""), ({"lr": 0.001}, "lr=0.001"), ({"depth": 2, "batch_norm": False}, "depth=2 batch_norm=False")],
-)
-def test_a_configuration_is_one_line(values: Mapping[str, object], text: str) -> None:
-    assert configuration(values) == text
+from optrack.search.cli.output import PIPE_WIDTH, print_json, print_table
 
 
 def test_json_goes_to_stdout_indented(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from optrack.search import Budget, Data, Family, Study
 from optrack.search.results.values import Candidate, FamilyResult, RetrainedModel, StudyResults, TestResult
 from optrack.search.stores.optuna_store import StoredFamily
-from optrack.search.study.study import Metric
+from optrack.search.study.metric import MetricName
 
 DISTRIBUTIONS: dict[str, BaseDistribution] = {
     "lr": FloatDistribution(1e-4, 1e-1, log=True),
@@ -82,7 +82,7 @@ def a_family(
     best_epoch: int = 3,
     seeds: int = 0,
     test: TestResult | None = None,
-    metric: Metric = "val_accuracy",
+    metric: MetricName = "val_accuracy",
     **known: Any,
 ) -> FamilyResult:
     """A family with a trial for each value; its candidate is its best trial, with five epochs."""

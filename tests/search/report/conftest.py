@@ -77,7 +77,7 @@ def stored_of() -> Any:
     def made(
         study: Study, name: str, trials: Sequence[tuple[Mapping[str, Any], float | None, Mapping[str, Any]]]
     ) -> StoredFamily:
-        opened = optuna.create_study(direction="maximize" if study.maximize else "minimize")
+        opened = optuna.create_study(direction="maximize" if study.objective.maximize else "minimize")
         for trial in trials:
             opened.add_trial(_trial(*trial))
         return StoredFamily(name, opened, study, tuple(opened.get_trials(deepcopy=False)))

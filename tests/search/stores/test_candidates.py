@@ -60,14 +60,14 @@ def finished(stored: StoredFamily) -> list[FrozenTrial]:
 def test_each_configuration_is_named_once_with_its_best_value_and_the_best_comes_first(
     stored: StoredFamily, count: int
 ) -> None:
-    best_of = max if stored.study.maximize else min
+    best_of = max if stored.study.objective.maximize else min
     values: dict[float, float] = {}
     for trial in finished(stored):
         lr = trial.params["lr"]
         values[lr] = best_of(values.get(lr, trial.value or 0.0), trial.value or 0.0)
     found = candidates(stored, count)
     assert len({each.params["lr"] for each in found}) == len(found) == min(count, len(values))
-    assert [each.value for each in found] == sorted(values.values(), reverse=stored.study.maximize)[:count]
+    assert [each.value for each in found] == sorted(values.values(), reverse=stored.study.objective.maximize)[:count]
     assert all(each.value == values[each.params["lr"]] for each in found)
     assert found == candidates(stored, len(stored.trials))[:count]
 
@@ -87,7 +87,7 @@ def test_the_winner_of_a_whole_race_is_picked(data: st.DataObject, stored: Store
         assert not finished(stored)
         return
     means = {trial: sum(found) / len(found) for trial, found in values.items()}
-    assert means[chosen.trial] == (max if stored.study.maximize else min)(means.values())
+    assert means[chosen.trial] == (max if stored.study.objective.maximize else min)(means.values())
     assert chosen in candidates(stored, len(stored.trials))
 
 

@@ -16,17 +16,14 @@ from optuna.trial import TrialState
 
 from optrack.search import Budget, Data, Family, Float, NothingStoredError, StorageError, Study
 from optrack.search.coordinator.strategies import suggest
+from optrack.search.stores.addresses import check_storage
 from optrack.search.stores.optuna_store import (
     STUDY_ATTRIBUTE,
-    check_address,
     open_family,
     open_storage,
     owned,
     queue_again,
     read_storage,
-    shown,
-    sqlite_path,
-    state_folder,
     stored_families,
     stored_names,
     whole_study,
@@ -71,89 +68,12 @@ def other_processes() -> Iterator[list[subprocess.Popen[str]]]:
             process.stdout.close()
 
 
-@pytest.mark.parametrize(
-    ("database", "message"),
-    [
-        ("missing/optuna.db", "there is no folder"),
-        ("folder", "is a folder"),
-        ("text.db", "file is not a database"),
-        ("foreign.db", "foreign.db is a database, but not one of Optuna's"),
-    ],
-)
-def test_a_sqlite_address_that_cannot_be_used_is_refused_and_nothing_is_written(
-    database: str, message: str, tmp_path: Path
-) -> None:
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "text.db").write_text("no database, but long enough to have a header of sixteen bytes\n" * 9)
-    with closing(sqlite3.connect(tmp_path / "foreign.db")) as connection:
-        connection.execute("CREATE TABLE songs (title TEXT)")
-        connection.execute("INSERT INTO songs VALUES ('Yesterday')")
-        connection.commit()
-    before = contents(tmp_path)
-    address = f"sqlite:///{tmp_path / database}"
-    for use in (check_address, open_storage, read_storage):
-        with pytest.raises(StorageError) as raised:
-            use(address)
-        assert message in str(raised.value)
-        assert "\n" not in str(raised.value)
-    assert contents(tmp_path) == before
-
-
-@pytest.mark.parametrize(
-    ("address", "message"),
-    [
-        ("optuna.db", "--storage must be a database URL such as sqlite:///optuna.db"),
-        ("sqlite://", "must name a file: a database in memory"),
-        ("sqlite:///:memory:", "must name a file: a database in memory"),
-        ("", "--storage must be a database URL"),
-        ("postgresql://user:SECRET@host:port/name", "--storage must be a database URL"),
-        ("postgres//user:SECRET@host/name", "--storage must be a database URL"),
-        ("postgres//user:SE:C/R@ECRET@host/name", "--storage must be a database URL"),
-        ("nosuch://user:SECRET@host/name", "cannot be opened"),
-        ("postgresql+nosuch://user:SECRET@host/name", "cannot be opened"),
-        ("oracle://user:SECRET@host/name", "its driver is not installed"),
-    ],
-)
-def test_an_address_of_no_database_is_refused_without_its_password(
-    address: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(StorageError) as raised:
-        check_address(address)
-    assert message in str(raised.value)
-    assert "SECRET" not in str(raised.value)
-    assert "ECRET" not in str(raised.value)
-    assert "\n" not in str(raised.value)
-    assert contents(tmp_path) == {}
-
-
-def test_an_address_is_shown_without_its_password() -> None:
-    assert shown("postgresql://user:SECRET@host/name") == "postgresql://user:***@host/name"
-
-
-def test_the_file_of_a_sqlite_address_is_absolute_and_other_databases_have_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert sqlite_path("sqlite:///optuna.db") == tmp_path / "optuna.db"
-    assert sqlite_path(f"sqlite:///{tmp_path}/a b/ö.db") == tmp_path / "a b" / "ö.db"
-    assert sqlite_path("postgresql://host/name") is None
-
-
-def test_a_good_address_is_checked_without_writing(tmp_path: Path) -> None:
-    check_address(f"sqlite:///{tmp_path / 'new.db'}")
-    assert contents(tmp_path) == {}
-    (tmp_path / "empty.db").touch()
-    check_address(f"sqlite:///{tmp_path / 'empty.db'}")
-    assert contents(tmp_path) == {str(tmp_path / "empty.db"): b""}
-
-
 def test_a_storage_in_a_folder_with_odd_characters_is_opened_again(tmp_path: Path) -> None:
     folder = tmp_path / "50 % ?, #ö"
     folder.mkdir()
     address = sqlalchemy.URL.create("sqlite", database=str(folder / "a b.db")).render_as_string()
     kept(open_storage(address), study_of())
-    check_address(address)
+    check_storage(address)
     assert stored_names(read_storage(address)) == ["s"]
 
 
@@ -184,16 +104,6 @@ def test_tables_of_another_version_of_optuna_are_refused_in_one_line(url: str) -
         with pytest.raises(StorageError) as raised:
             use(url)
         assert "\n" not in str(raised.value)
-
-
-def test_locks_and_weights_lie_beside_a_sqlite_file_or_else_in_the_current_folder(
-    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert state_folder(url) == tmp_path / ".optrack"
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    monkeypatch.chdir(elsewhere)
-    assert state_folder("postgresql://host/name") == elsewhere / ".optrack"
 
 
 OWNER = """

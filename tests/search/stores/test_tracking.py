@@ -1,12 +1,7 @@
 import json
 import math
 import shutil
-import socket
-import sqlite3
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import closing
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +11,6 @@ from mlflow.entities import Run
 
 from optrack.datasets import Prepared
 from optrack.search import Categorical, Data, Family, Float, Study, TrackingError
-from optrack.search.stores.mlflow_address import check_address, shown
 from optrack.search.stores.tracking import MLFLOW_STATUS, PARAM_LIMIT, State, Tracker, study_links
 
 # MLflow 3.17 uses what SQLAlchemy 2.1 has deprecated.
@@ -318,89 +312,3 @@ def test_the_links_lead_to_the_trials_of_our_studies_alone(tracker: Tracker, uri
         ("trials of mine", f"http://127.0.0.1:5000/#/{page}"),
         ("retrained models of mine", f"http://127.0.0.1:5000/#/{models}"),
     ]
-
-
-@pytest.mark.parametrize(
-    ("address", "message"),
-    [
-        ("mlflow.db", "--tracking-uri must be a database URL such as sqlite:///mlflow.db"),
-        ("", "--tracking-uri must be a database URL"),
-        ("file:./mlruns", "--tracking-uri must be a database URL"),
-        ("file:///mlruns", "--tracking-uri must begin with sqlite, postgresql"),
-        ("oracle://me:SECRET@host/name", "--tracking-uri must begin with sqlite, postgresql"),
-        ("sqlite://", "must name a file"),
-        ("sqlite:///:memory:", "must name a file"),
-        ("sqlite:///FOLDER/missing/mlflow.db", "there is no folder FOLDER/missing"),
-        ("sqlite:///FOLDER/empty", "FOLDER/empty is a folder"),
-        ("sqlite:///FOLDER/text.db", "file is not a database"),
-        ("sqlite:///FOLDER/foreign.db", "foreign.db is a database, but not one of MLflow's"),
-        ("sqlite:///FOLDER/old/mlflow.db", "FOLDER/old/mlruns holds an old MLflow file store"),
-        ("mysql+nosuch://me:SECRET@host/name", "cannot be opened"),
-    ],
-)
-def test_an_address_that_cannot_be_used_is_refused_and_nothing_is_written(
-    address: str, message: str, tmp_path: Path
-) -> None:
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "text.db").write_text("no database, though it is longer than the header of one\n" * 3)
-    with closing(sqlite3.connect(tmp_path / "foreign.db")) as connection:
-        connection.execute("CREATE TABLE songs (title TEXT)")
-        connection.commit()
-    (tmp_path / "old/mlruns/0").mkdir(parents=True)
-    (tmp_path / "old/mlruns/0/meta.yaml").write_text("name: Default\n")
-    before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(TrackingError) as caught:
-        check_address(address.replace("FOLDER", str(tmp_path)))
-    assert message.replace("FOLDER", str(tmp_path)) in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert "SECRET" not in str(caught.value)
-    assert sorted(tmp_path.rglob("*")) == before
-
-
-def test_addresses_that_can_be_used_are_accepted_and_nothing_is_written(uri: str, tmp_path: Path) -> None:
-    before = (tmp_path / "mlflow.db").read_bytes()
-    check_address(uri)
-    check_address(f"sqlite:///{tmp_path}/new.db")
-    (tmp_path / "void.db").touch()
-    check_address(f"sqlite:///{tmp_path}/void.db")
-    check_address("databricks")
-    assert (tmp_path / "mlflow.db").read_bytes() == before
-    assert {path.name for path in tmp_path.iterdir()} == {"mlflow.db", "void.db"}
-
-
-class Forbidding(BaseHTTPRequestHandler):
-    """A server that is there and lets nobody in."""
-
-    def do_GET(self) -> None:
-        self.send_response(403)
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-        pass
-
-
-@pytest.fixture
-def forbidding() -> Iterator[str]:
-    with HTTPServer(("127.0.0.1", 0), Forbidding) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
-
-
-def test_a_server_that_answers_is_accepted(forbidding: str) -> None:
-    check_address(forbidding)
-
-
-def test_a_server_that_does_not_answer_is_refused() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{probe.getsockname()[1]}"
-    with pytest.raises(TrackingError, match=f"MLflow at {address} does not answer: .*refused"):
-        check_address(address)
-
-
-def test_passwords_are_not_shown() -> None:
-    assert shown("postgresql://me:SECRET@host/name") == "postgresql://me:***@host/name"
-    assert shown("databricks") == "databricks"

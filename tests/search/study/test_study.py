@@ -207,5 +207,5 @@ def test_a_condition_may_look_at_a_fixed_option_of_any_value() -> None:
 
 
 def test_higher_accuracy_and_lower_loss_are_better() -> None:
-    assert smallest(metric="val_accuracy").maximize
-    assert not smallest(metric="val_loss").maximize
+    assert smallest(metric="val_accuracy").objective.maximize
+    assert not smallest(metric="val_loss").objective.maximize

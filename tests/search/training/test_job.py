@@ -1,12 +1,13 @@
 import math
 import pickle
 from collections.abc import Callable
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import pytest
 
-from optrack.search.training import METRICS, EpochResult, Job, improves
+from optrack.search.study.metric import EPOCH_METRICS
+from optrack.search.training import EpochResult, Job, best_epoch
 
 RESULT = EpochResult(
     epoch=3, train_loss=0.5, train_accuracy=0.75, val_loss=0.25, val_accuracy=0.875, lr=0.01, seconds=2.0
@@ -38,27 +39,23 @@ def test_the_metrics_of_an_epoch_are_all_but_its_number() -> None:
         "lr": 0.01,
         "seconds": 2.0,
     }
-    assert tuple(RESULT.metrics()) == METRICS
+    assert tuple(RESULT.metrics()) == EPOCH_METRICS
 
 
 @pytest.mark.parametrize(
-    ("metric", "value", "best", "better"),
+    ("metric", "values", "best"),
     [
-        ("val_accuracy", 0.5, None, True),
-        ("val_accuracy", 0.6, 0.5, True),
-        ("val_accuracy", 0.5, 0.5, False),
-        ("val_accuracy", 0.4, 0.5, False),
-        ("val_loss", 0.4, 0.5, True),
-        ("val_loss", 0.5, 0.5, False),
-        ("val_loss", math.inf, None, True),
-        ("val_loss", math.nan, None, False),
-        ("val_loss", math.nan, 0.5, False),
+        ("val_accuracy", [0.5, 0.75, 0.75], 2),
+        ("val_loss", [0.5, 0.25, 0.25], 2),
+        ("val_loss", [math.nan, 0.5, math.inf], 2),
+        ("val_accuracy", [math.nan], None),
+        ("val_accuracy", [None, None], None),
+        ("val_loss", [], None),
     ],
 )
-def test_a_value_is_better_when_it_is_strictly_on_the_good_side_of_the_best(
-    metric: Any,
-    value: float,
-    best: float | None,
-    better: bool,  # noqa: FBT001 - a column of the table
+def test_the_best_epoch_is_the_first_with_the_best_finite_value(
+    metric: Any, values: list[float | None], best: int | None
 ) -> None:
-    assert improves(metric, value, best) is better
+    epochs = [replace(RESULT, epoch=epoch, **{metric: value}) for epoch, value in enumerate(values, start=1)]
+    found = best_epoch(epochs, metric)
+    assert (found and found.epoch) == best

@@ -1,0 +1,191 @@
+"""Addresses of both stores: check one without writing to it, show it without its password, find what lies beside it."""
+
+import http.client
+import re
+import sqlite3
+import urllib.error
+import urllib.request
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..errors import OptrackError, StorageError, TrackingError
+
+# How long an MLflow server may take to answer.
+SERVER_SECONDS = 10.0
+
+TRACKING_DATABASES = {"sqlite", "postgresql", "mysql", "mssql"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Library:
+    """Whose records lie at an address.
+
+    Args:
+        name: of the library, for messages.
+        address: what messages call its address.
+        tables: that tell its database from another one.
+        fewest: how many of them are there even while another process creates the database.
+        error: what to raise.
+    """
+
+    name: str
+    address: str
+    tables: frozenset[str]
+    fewest: int
+    error: type[OptrackError]
+
+
+_OPTUNA = _Library(
+    name="Optuna",
+    address="storage",
+    tables=frozenset({"studies", "trials", "version_info"}),
+    fewest=1,
+    error=StorageError,
+)
+_MLFLOW = _Library(
+    name="MLflow", address="tracking URI", tables=frozenset({"experiments", "runs"}), fewest=2, error=TrackingError
+)
+
+
+def check_storage(url: str) -> None:
+    """Check that Optuna's storage can be opened or created there; write nothing.
+
+    Raises:
+        StorageError: not a URL, a missing folder, a file that is not a database or not Optuna's, no driver, no server.
+    """
+    parsed = _parsed(url)
+    if parsed is None:
+        raise StorageError(
+            "--storage must be a database URL such as sqlite:///optuna.db or postgresql://host/name, but got "
+            f"{shown(url)!r}"
+        )
+    _check_database(_OPTUNA, url, parsed)
+
+
+def check_tracking(uri: str) -> None:
+    """Check that MLflow can keep its records there; write nothing.
+
+    Raises:
+        TrackingError: not a tracking URI, a missing folder, a file that is not a database or not MLflow's, no driver,
+            no server, or the remains of MLflow's old file store.
+    """
+    scheme = uri.split(":", 1)[0]
+    if scheme == "databricks":
+        return
+    if scheme in {"http", "https"}:
+        _check_mlflow_server(uri)
+        return
+    parsed = _parsed(uri)
+    if parsed is None:
+        raise TrackingError(
+            "--tracking-uri must be a database URL such as sqlite:///mlflow.db or an MLflow server's, but got "
+            f"{shown(uri)!r}"
+        )
+    if parsed.get_backend_name() not in TRACKING_DATABASES:
+        raise TrackingError(
+            f"--tracking-uri must begin with sqlite, postgresql, mysql, mssql, http or https, but got {shown(uri)!r}"
+        )
+    _check_database(_MLFLOW, uri, parsed)
+    path = sqlite_path(uri)
+    if path is not None and any((path.parent / "mlruns").glob("*/meta.yaml")):
+        raise TrackingError(
+            f"{path.parent / 'mlruns'} holds an old MLflow file store, beside which MLflow refuses to work: "
+            "move it away, or convert it with `mlflow migrate-filestore`"
+        )
+
+
+def has_records(url: str) -> bool:
+    """Return whether there can be something to read: not in a SQLite file that is missing or empty."""
+    path = sqlite_path(url)
+    return path is None or (path.exists() and path.stat().st_size > 0)
+
+
+def sqlite_path(url: str) -> Path | None:
+    """Return the file of a SQLite URL, absolute; None for other databases and servers."""
+    parsed = _parsed(url)
+    if parsed is None or parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+        return None
+    return Path(parsed.database).absolute()
+
+
+def shown(url: str) -> str:
+    """Return an address without its password, for messages."""
+    parsed = _parsed(url)
+    if parsed is None:
+        return re.sub(":(?!//).*@", ":***@", url)
+    return parsed.render_as_string(hide_password=True)
+
+
+def make_state_folder(url: str) -> Path:
+    """Make the folder for locks and unfinished weights: `.optrack/` beside a SQLite file or in the current folder."""
+    path = sqlite_path(url)
+    folder = (path.parent if path else Path.cwd()) / ".optrack"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def first_line(error: Exception) -> str:
+    """Return what an exception says, without what its library adds below."""
+    return str(error).strip().split("\n")[0]
+
+
+def _parsed(url: str) -> sqlalchemy.URL | None:
+    try:
+        return sqlalchemy.make_url(url)
+    except (SQLAlchemyError, ValueError):  # a port that is not a number is a ValueError
+        return None
+
+
+def _check_database(library: _Library, url: str, parsed: sqlalchemy.URL) -> None:
+    where = f"{library.address} {shown(url)}"
+    if parsed.get_backend_name() != "sqlite":
+        problem = _connection_problem(parsed)
+        if problem is not None:
+            raise library.error(f"{where} cannot be opened: {problem}")
+        return
+    path = sqlite_path(url)
+    if path is None:
+        raise library.error(f"{where} must name a file: a database in memory keeps nothing")
+    if path.is_dir():
+        raise library.error(f"{where}: {path} is a folder")
+    if not path.parent.is_dir():
+        raise library.error(f"{where}: there is no folder {path.parent}")
+    if not has_records(url):
+        return
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.Error as error:
+        raise library.error(f"{where} cannot be opened: {error}") from None
+    if tables and len(tables & library.tables) < library.fewest:
+        raise library.error(f"{where}: {path.name} is a database, but not one of {library.name}'s")
+
+
+def _connection_problem(url: sqlalchemy.URL) -> str | None:
+    """Return why a database server does not let us in, in one line; None where it does."""
+    try:
+        engine = sqlalchemy.create_engine(url)
+        with engine.connect():
+            pass
+        engine.dispose()
+    except ImportError as error:
+        return f"its driver is not installed ({error})"
+    except (SQLAlchemyError, ValueError) as error:
+        return first_line(error)
+    return None
+
+
+def _check_mlflow_server(uri: str) -> None:
+    """Ask the server for its health: MLflow's client would try for minutes before it gave up."""
+    try:
+        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=SERVER_SECONDS):  # noqa: S310 - http or https
+            pass
+    except urllib.error.HTTPError:
+        return  # it answers; whether it lets us in, the client will say
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        raise TrackingError(f"MLflow at {shown(uri)} does not answer: {reason}") from None

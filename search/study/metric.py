@@ -1,0 +1,71 @@
+"""The metrics of an epoch: what each is called, and which of two values is better."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+Item = TypeVar("Item")
+
+MetricName = Literal["val_accuracy", "val_loss"]
+"""What a study may compare by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric and its direction; a value that is None, NaN or infinite is never the best.
+
+    Args:
+        name: as it is stored, e.g. "val_loss".
+        maximize: whether a higher value is better.
+    """
+
+    name: str
+    maximize: bool
+
+    @property
+    def sign(self) -> float:
+        """1.0 where a higher value is better, else -1.0: `sign * value` is to be maximized."""
+        return 1.0 if self.maximize else -1.0
+
+    def better(self, value: float | None, than: float | None) -> bool:
+        """Whether a value is better than another one, or the first that counts at all.
+
+        >>> loss = METRICS["val_loss"]
+        >>> loss.better(0.1, 0.2), loss.better(0.2, 0.2), loss.better(0.2, None), loss.better(math.nan, None)
+        (True, False, True, False)
+        """
+        if not _counts(value):
+            return False
+        return not _counts(than) or self.sign * (value or 0.0) > self.sign * (than or 0.0)
+
+    def best_of(self, items: Iterable[Item], key: Callable[[Item], float | None]) -> Item | None:
+        """Return the item with the best value, the first of equals; None where no value counts."""
+        return next(iter(self.ranked(items, key)), None)
+
+    def ranked(self, items: Iterable[Item], key: Callable[[Item], float | None]) -> list[Item]:
+        """Return the items whose values count, the best first; equals stay in their order.
+
+        >>> METRICS["val_accuracy"].ranked([0.5, math.nan, 0.75, None], key=lambda value: value)
+        [0.75, 0.5]
+        """
+        counted = [item for item in items if _counts(key(item))]
+        return sorted(counted, key=lambda item: -self.sign * (key(item) or 0.0))
+
+
+def _counts(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("train_loss", maximize=False),
+        Metric("train_accuracy", maximize=True),
+        Metric("val_loss", maximize=False),
+        Metric("val_accuracy", maximize=True),
+    )
+}
+
+EPOCH_METRICS = (*METRICS, "lr", "seconds")
+"""All that is recorded of an epoch, by name."""

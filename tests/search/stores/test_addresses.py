@@ -1,0 +1,235 @@
+import shutil
+import socket
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from optrack.search import StorageError, TrackingError
+from optrack.search.stores.addresses import (
+    check_storage,
+    check_tracking,
+    has_records,
+    make_state_folder,
+    shown,
+    sqlite_path,
+)
+from optrack.search.stores.optuna_store import open_storage, read_storage
+
+# MLflow 3.17 uses what SQLAlchemy 2.1 has deprecated.
+pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
+
+
+@pytest.fixture
+def uri(tmp_path: Path, mlflow_tables: Path) -> str:
+    shutil.copy(mlflow_tables, tmp_path / "mlflow.db")
+    return f"sqlite:///{tmp_path}/mlflow.db"
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    return {str(path): path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}
+
+
+@pytest.mark.parametrize(
+    ("database", "message"),
+    [
+        ("missing/optuna.db", "there is no folder"),
+        ("folder", "is a folder"),
+        ("text.db", "file is not a database"),
+        ("foreign.db", "foreign.db is a database, but not one of Optuna's"),
+    ],
+)
+def test_a_sqlite_file_that_cannot_be_used_is_refused_and_nothing_is_written(
+    database: str, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "text.db").write_text("no database, but long enough to have a header of sixteen bytes\n" * 9)
+    with closing(sqlite3.connect(tmp_path / "foreign.db")) as connection:
+        connection.execute("CREATE TABLE songs (title TEXT)")
+        connection.execute("INSERT INTO songs VALUES ('Yesterday')")
+        connection.commit()
+    before = contents(tmp_path)
+    address = f"sqlite:///{tmp_path / database}"
+    for use in (check_storage, open_storage, read_storage):
+        with pytest.raises(StorageError) as raised:
+            use(address)
+        assert message in str(raised.value)
+        assert "\n" not in str(raised.value)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("optuna.db", "--storage must be a database URL such as sqlite:///optuna.db"),
+        ("sqlite://", "must name a file: a database in memory"),
+        ("sqlite:///:memory:", "must name a file: a database in memory"),
+        ("", "--storage must be a database URL"),
+        ("postgresql://user:SECRET@host:port/name", "--storage must be a database URL"),
+        ("postgres//user:SECRET@host/name", "--storage must be a database URL"),
+        ("postgres//user:SE:C/R@ECRET@host/name", "--storage must be a database URL"),
+        ("nosuch://user:SECRET@host/name", "cannot be opened"),
+        ("postgresql+nosuch://user:SECRET@host/name", "cannot be opened"),
+        ("oracle://user:SECRET@host/name", "its driver is not installed"),
+    ],
+)
+def test_an_address_of_no_database_is_refused_without_its_password(
+    address: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StorageError) as raised:
+        check_storage(address)
+    assert message in str(raised.value)
+    assert "SECRET" not in str(raised.value)
+    assert "ECRET" not in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert contents(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("address", "text"),
+    [
+        ("postgresql://user:SECRET@host/name", "postgresql://user:***@host/name"),
+        ("postgresql://user:SECRET@host:port/name", "postgresql://user:***@host:port/name"),
+        ("https://user:SECRET@host/mlflow", "https://user:***@host/mlflow"),
+        ("sqlite:///optuna.db", "sqlite:///optuna.db"),
+        ("databricks", "databricks"),
+    ],
+)
+def test_an_address_is_shown_without_its_password(address: str, text: str) -> None:
+    assert shown(address) == text
+
+
+def test_the_file_of_a_sqlite_address_is_absolute_and_other_databases_have_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert sqlite_path("sqlite:///optuna.db") == tmp_path / "optuna.db"
+    assert sqlite_path(f"sqlite:///{tmp_path}/a b/ö.db") == tmp_path / "a b" / "ö.db"
+    assert sqlite_path("postgresql://host/name") is None
+
+
+def test_a_good_address_of_a_storage_is_checked_without_writing(tmp_path: Path) -> None:
+    check_storage(f"sqlite:///{tmp_path / 'new.db'}")
+    assert contents(tmp_path) == {}
+    (tmp_path / "empty.db").touch()
+    check_storage(f"sqlite:///{tmp_path / 'empty.db'}")
+    assert contents(tmp_path) == {str(tmp_path / "empty.db"): b""}
+
+
+def test_while_another_process_creates_a_storage_one_of_its_tables_is_enough(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "optuna.db")) as connection:
+        connection.execute("CREATE TABLE studies (study_id INTEGER)")
+        connection.commit()
+    check_storage(f"sqlite:///{tmp_path}/optuna.db")
+
+
+def test_a_database_that_was_looked_at_is_closed_again(uri: str, tmp_path: Path) -> None:
+    open_storage(f"sqlite:///{tmp_path}/optuna.db").engine.dispose()
+    for check, address in ((check_tracking, uri), (check_storage, f"sqlite:///{tmp_path}/optuna.db")):
+        check(address)
+    assert not {path.resolve() for path in Path("/proc/self/fd").glob("*")} & set(tmp_path.glob("*.db"))
+
+
+def test_a_missing_or_empty_file_has_no_records_and_a_server_may_have_some(uri: str, tmp_path: Path) -> None:
+    (tmp_path / "empty.db").touch()
+    found = [has_records(f"sqlite:///{tmp_path}/{name}") for name in ("missing.db", "empty.db", "mlflow.db")]
+    assert found == [False, False, True]
+    assert has_records("postgresql://host/name")
+    assert not (tmp_path / "missing.db").exists()
+
+
+def test_locks_and_weights_lie_beside_a_sqlite_file_or_else_in_the_current_folder(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert make_state_folder(url) == tmp_path / ".optrack"
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert make_state_folder("postgresql://host/name") == elsewhere / ".optrack"
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("mlflow.db", "--tracking-uri must be a database URL such as sqlite:///mlflow.db"),
+        ("", "--tracking-uri must be a database URL"),
+        ("file:./mlruns", "--tracking-uri must be a database URL"),
+        ("postgresql://me:SECRET@host:port/name", "--tracking-uri must be a database URL"),
+        ("file:///mlruns", "--tracking-uri must begin with sqlite, postgresql"),
+        ("oracle://me:SECRET@host/name", "--tracking-uri must begin with sqlite, postgresql"),
+        ("sqlite://", "must name a file"),
+        ("sqlite:///:memory:", "must name a file"),
+        ("sqlite:///FOLDER/missing/mlflow.db", "there is no folder FOLDER/missing"),
+        ("sqlite:///FOLDER/empty", "FOLDER/empty is a folder"),
+        ("sqlite:///FOLDER/text.db", "file is not a database"),
+        ("sqlite:///FOLDER/foreign.db", "foreign.db is a database, but not one of MLflow's"),
+        ("sqlite:///FOLDER/old/mlflow.db", "FOLDER/old/mlruns holds an old MLflow file store"),
+        ("mysql+nosuch://me:SECRET@host/name", "cannot be opened"),
+    ],
+)
+def test_a_tracking_uri_that_cannot_be_used_is_refused_and_nothing_is_written(
+    address: str, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.db").write_text("no database, though it is longer than the header of one\n" * 3)
+    with closing(sqlite3.connect(tmp_path / "foreign.db")) as connection:
+        connection.execute("CREATE TABLE experiments (title TEXT)")
+        connection.commit()
+    (tmp_path / "old/mlruns/0").mkdir(parents=True)
+    (tmp_path / "old/mlruns/0/meta.yaml").write_text("name: Default\n")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(TrackingError) as caught:
+        check_tracking(address.replace("FOLDER", str(tmp_path)))
+    assert message.replace("FOLDER", str(tmp_path)) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "SECRET" not in str(caught.value)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_tracking_uris_that_can_be_used_are_accepted_and_nothing_is_written(uri: str, tmp_path: Path) -> None:
+    before = (tmp_path / "mlflow.db").read_bytes()
+    check_tracking(uri)
+    check_tracking(f"sqlite:///{tmp_path}/new.db")
+    (tmp_path / "void.db").touch()
+    check_tracking(f"sqlite:///{tmp_path}/void.db")
+    check_tracking("databricks")
+    assert (tmp_path / "mlflow.db").read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} == {"mlflow.db", "void.db"}
+
+
+class Forbidding(BaseHTTPRequestHandler):
+    """A server that is there and lets nobody in."""
+
+    def do_GET(self) -> None:
+        self.send_response(403)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
+        pass
+
+
+@pytest.fixture
+def forbidding() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), Forbidding) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_server_that_answers_is_accepted(forbidding: str) -> None:
+    check_tracking(forbidding)
+
+
+def test_a_server_that_does_not_answer_is_refused() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    with pytest.raises(TrackingError, match=f"MLflow at {address} does not answer: .*refused"):
+        check_tracking(address)
