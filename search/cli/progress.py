@@ -80,14 +80,15 @@ class LiveProgress(Display):
     """A table of the families that changes in place, below a line for each trial that has ended."""
 
     def __init__(self) -> None:
-        terminal = console(stderr=True)
-        live = Live(console=terminal, get_renderable=self._table, refresh_per_second=4, transient=True)
-        super().__init__(terminal, live)
         self._searches: Mapping[str, FamilySearch] = {}
         self._running: dict[JobKey, Work] = {}
         self._ended = 0
         self._started_at = time.monotonic()
         self._stage = STARTING
+        terminal = console(stderr=True)
+        # It asks for the table at once.
+        live = Live(console=terminal, get_renderable=self._table, refresh_per_second=4, transient=True)
+        super().__init__(terminal, live)
 
     def decoded(self, done: int, total: int) -> None:
         """Show how many images are decoded."""

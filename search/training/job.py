@@ -83,7 +83,7 @@ class EpochResult:
 
     def metrics(self) -> dict[str, float]:
         """Return all values but the epoch's number, by name."""
-        values = {name: getattr(self, name) for name in METRICS}
+        values = {name: getattr(self, name) for name in EPOCH_METRICS}
         return {name: value for name, value in values.items() if value is not None}
 
     @property
