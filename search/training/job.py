@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...datasets import Prepared
-from ..study.metric import METRICS, MetricName
+from ..study.metric import EPOCH_METRICS, METRICS, MetricName
 from .config import TrainingConfig
 
 JobKey = tuple[str, int, int]
