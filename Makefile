@@ -1,41 +1,62 @@
-.PHONY: install demo test lint docs clean
+.PHONY: install demo test test-slow lint docs clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 ROOMS := search architectures datasets sources studies
 
+# Where this is set, each of the many processes of the tests would compile torch and MLflow anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+# For those who change the code: with type checker, test runner and what builds the guide.
+install: $(VENV)/dev
+
 # uv installs in half the time; pip alone does the same where uv cannot be had.
 # PIP_FIND_LINKS is pip's own setting for wheels on disk; uv reads another name.
-install: $(VENV)/installed
+define pip_install
+@if [ -x $(BIN)/uv ] || $(BIN)/pip install --quiet --disable-pip-version-check uv; then \
+	UV_FIND_LINKS="$$PIP_FIND_LINKS" $(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt $(1); \
+else \
+	$(BIN)/pip install --upgrade --quiet "pip>=25.1" && $(BIN)/pip install --constraint constraints.txt $(1); \
+fi
+endef
 
+# The package alone.
 $(VENV)/installed: pyproject.toml constraints.txt Makefile
 	python3 -m venv $(VENV)
-	@if $(BIN)/pip install --quiet --disable-pip-version-check uv; then \
-		UV_FIND_LINKS="$$PIP_FIND_LINKS" $(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt --editable . --group dev; \
-	else \
-		$(BIN)/pip install --upgrade --quiet "pip>=25.1" && $(BIN)/pip install --constraint constraints.txt --editable . --group dev; \
-	fi
+	$(call pip_install,--editable .)
+	touch $@
+
+$(VENV)/dev: $(VENV)/installed
+	$(call pip_install,--group dev)
 	mkdir -p $(VENV)/view/optrack
 	for room in $(ROOMS); do ln -sfn ../../../$$room $(VENV)/view/optrack/$$room; done
 	touch $@
 
 # The whole of it on images that need no download: a search, its best configurations, and a page of figures.
-demo: install
+demo: $(VENV)/installed
 	mkdir -p demo
 	cd demo && ../$(BIN)/optrack run digits && ../$(BIN)/optrack importance digits >/dev/null
 	@echo "Trials: cd demo && ../$(BIN)/optrack ui"
 
+LINT := $(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/pyright
 # As many processes as cores, so one torch thread in each.
-test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal --durations=10
 
-lint: install
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/pyright
+# All tests but the slow ones, with lint beside them; what it says comes at the end.
+test: $(VENV)/dev
+	@($(LINT)) >$(VENV)/lint.log 2>&1 & lint=$$!; \
+	$(PYTEST) -m "not slow"; tests=$$?; \
+	wait $$lint; lint=$$?; cat $(VENV)/lint.log; \
+	[ $$tests -eq 0 ] && [ $$lint -eq 0 ]
+
+test-slow: $(VENV)/dev
+	$(PYTEST) -m slow
+
+lint: $(VENV)/dev
+	$(LINT)
 
 # The guide: what is read out of the code is written anew, then every link and anchor is checked.
-docs: install
+docs: $(VENV)/dev
 	$(BIN)/python docs/write_reference.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "The guide: site/index.html"

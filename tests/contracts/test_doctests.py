@@ -2,27 +2,26 @@
 
 import doctest
 import importlib
-import pkgutil
+from pathlib import Path
 
 import pytest
 
-ROOMS = ("optrack.architectures", "optrack.datasets", "optrack.search", "optrack.sources", "optrack.studies")
+ROOT = Path(__file__).parents[2]
+ROOMS = ("architectures", "datasets", "search", "sources", "studies")
 
 
-def modules() -> list[str]:
-    found: list[str] = []
-    for room in ROOMS:
-        package = importlib.import_module(room)
-        found += [room, *(module.name for module in pkgutil.walk_packages(package.__path__, f"{room}."))]
-    return found
+def modules_with_examples() -> list[str]:
+    files = [file for room in ROOMS for file in sorted((ROOT / room).rglob("*.py")) if ">>> " in file.read_text()]
+    names = [".".join(("optrack", *file.relative_to(ROOT).with_suffix("").parts)) for file in files]
+    return [name.removesuffix(".__init__") for name in names]
 
 
-@pytest.mark.parametrize("name", modules())
+@pytest.mark.parametrize("name", modules_with_examples())
 def test_the_examples_of_a_module_hold(name: str) -> None:
-    assert doctest.testmod(importlib.import_module(name)).failed == 0
+    results = doctest.testmod(importlib.import_module(name))
+    assert results.attempted > 0
+    assert results.failed == 0
 
 
 def test_there_are_examples_to_check() -> None:
-    finder = doctest.DocTestFinder(exclude_empty=True)
-    examples = [test.examples for name in modules() for test in finder.find(importlib.import_module(name))]
-    assert sum(map(len, examples)) > 30
+    assert len(modules_with_examples()) > 10

@@ -49,13 +49,16 @@ def _pictures(folder: Path, count: int, *, colour: int, side: int) -> None:
 class Shell:
     """What a reader's terminal is: a folder, an environment, and servers that stay up in the background.
 
-    Ports that stand on the pages are replaced by free ones, so that two pages can run at once.
+    Ports that stand on the pages are replaced by free ones, so that two pages can run at once. `programs` is a folder
+    whose programs come before those that are installed.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, programs: Path) -> None:
         self.folder = folder
         self._ports = dict(zip(PORTS, _free_ports(len(PORTS)), strict=True))
         self._servers: list[tuple[subprocess.Popen[bytes], Path]] = []
+        # Only for commands that end by themselves: Ctrl-C is for the real console script.
+        self._programs = {"PATH": f"{programs}{os.pathsep}{BIN}{os.pathsep}{os.environ['PATH']}"}
         self._environment = {
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(folder / "home"),
@@ -75,7 +78,7 @@ class Shell:
         ended = subprocess.run(
             ["bash", "-c", command],  # noqa: S607 - whichever comes first in PATH
             cwd=self.folder,
-            env=self._environment,
+            env=self._environment | self._programs,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -148,8 +151,8 @@ def _answers(port: int) -> bool:
 
 
 @pytest.fixture
-def shell(folder: Path) -> Iterator[Shell]:
+def shell(folder: Path, forked_optrack: Path) -> Iterator[Shell]:
     """A shell in a prepared folder; its servers are ended with the test."""
-    opened = Shell(folder)
+    opened = Shell(folder, forked_optrack.parent)
     yield opened
     opened.end_servers()

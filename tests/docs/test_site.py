@@ -58,12 +58,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Page]:
     return {file: Page(file) for file in folder.rglob("*.html")}
 
 
+@pytest.mark.slow
 def test_every_page_of_the_guide_is_built(site: dict[Path, Page]) -> None:
     sources = {path.relative_to(ROOT / "docs").with_suffix("") for path in (ROOT / "docs").rglob("*.md")}
     folder = next(file.parent for file in site if file.name == "404.html")
     assert {file.relative_to(folder).with_suffix("") for file in site} == sources | {Path("404")}
 
 
+@pytest.mark.slow
 def test_links_and_anchors_lead_somewhere(site: dict[Path, Page]) -> None:
     broken: list[str] = []
     for file, page in site.items():
@@ -79,6 +81,7 @@ def test_links_and_anchors_lead_somewhere(site: dict[Path, Page]) -> None:
     assert broken == []
 
 
+@pytest.mark.slow
 def test_a_page_loads_nothing_from_other_machines(site: dict[Path, Page]) -> None:
     assert [address for page in site.values() for address in page.loaded if urlsplit(address).netloc] == []
     folder = next(file.parent for file in site if file.name == "404.html")
@@ -86,6 +89,7 @@ def test_a_page_loads_nothing_from_other_machines(site: dict[Path, Page]) -> Non
     assert re.findall(r"(?:url\(|@import )[\"']?(?:https?:)?//[^)]*", styles) == []
 
 
+@pytest.mark.slow
 def test_the_reference_of_the_study_file_says_types_and_ranges_in_words(site: dict[Path, Page]) -> None:
     page = next(file for file in site if file.name == "study-file.html")
     text = " ".join(unescape(re.sub(r"<[^>]+>", "", page.read_text())).split())
@@ -95,6 +99,7 @@ def test_the_reference_of_the_study_file_says_types_and_ranges_in_words(site: di
     assert "Annotated" not in text.partition("Names of types")[0]
 
 
+@pytest.mark.slow
 def test_every_picture_says_what_is_in_it_and_is_small(site: dict[Path, Page]) -> None:
     assert [address for page in site.values() for address in page.undescribed] == []
     assert [file.name for file in (ROOT / "docs/images").iterdir() if file.stat().st_size > 200_000] == []

@@ -1,4 +1,4 @@
-"""The real command line in a folder of its own: in this process where that will do, else as a process."""
+"""The command line in a folder of its own: in this process where that will do, else as a process of its own."""
 
 import contextlib
 import json
@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import filelock
 import pytest
 
 SCRIPT = Path(sys.executable).with_name("optrack")
@@ -146,7 +145,7 @@ def shell(folder: Path) -> Callable[..., Answer]:
     """The installed console script as a process of its own."""
 
     def call(*arguments: object) -> Answer:
-        return _call(folder, *arguments)
+        return _call(SCRIPT, folder, *arguments)
 
     return call
 
@@ -202,44 +201,29 @@ def tiny(folder: Path, empty_mlflow: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow's database without an experiment."""
-    from mlflow import MlflowClient
-
-    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(f"sqlite:///{file}").search_experiments()
-    return file
-
-
-@pytest.fixture(scope="session")
-def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], None]], Path]:
-    """Make a folder once for all workers of pytest-xdist."""
-    base = tmp_path_factory.getbasetemp()
-
-    def made(name: str, make: Callable[[Path], None]) -> Path:
-        shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
-        with filelock.FileLock(f"{shared}.lock"):
-            if not (shared / "answers.json").exists():
-                shared.mkdir()
-                make(shared)
-        return shared
-
-    return made
-
-
-@pytest.fixture(scope="session")
-def searched(shared_folder: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+def searched(request: pytest.FixtureRequest, made_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
     """A folder in which `tiny.py` was run twice: `--trials 2` with one worker process, then to the end, inline.
 
     `first/` beside it has both databases as the first run left them.
     """
-    return shared_folder("searched", _search) / "work"
+
+    def make(folder: Path) -> None:
+        _search(request.getfixturevalue("forked_optrack"), folder)
+
+    return made_once("searched", make) / "work"
 
 
 @pytest.fixture(scope="session")
-def finished(shared_folder: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+def finished(
+    request: pytest.FixtureRequest, empty_mlflow: Path, made_once: Callable[[str, Callable[[Path], None]], Path]
+) -> Path:
     """A folder in which `tiny.py` was run, retrained, tested, reported and exported; answers.json is what they said."""
-    return shared_folder("finished", _finish)
+
+    def make(folder: Path) -> None:
+        shutil.copy(empty_mlflow, folder / "mlflow.db")
+        _finish(request.getfixturevalue("forked_optrack"), folder)
+
+    return made_once("finished", make)
 
 
 FINISHING = (
@@ -253,9 +237,9 @@ FINISHING = (
 )
 
 
-def _finish(folder: Path) -> None:
+def _finish(script: Path, folder: Path) -> None:
     (folder / "tiny.py").write_text(TINY)
-    _keep(folder, [_call(folder, *command.split()) for command in FINISHING])
+    _keep(folder, [_call(script, folder, *command.split()) for command in FINISHING])
 
 
 def _keep(folder: Path, answers: list[Answer]) -> None:
@@ -263,15 +247,15 @@ def _keep(folder: Path, answers: list[Answer]) -> None:
     (folder / "answers.json").write_text(json.dumps(fields))
 
 
-def _search(shared: Path) -> None:
+def _search(script: Path, shared: Path) -> None:
     work, first = shared / "work", shared / "first"
     work.mkdir()
     first.mkdir()
     (work / "tiny.py").write_text(TINY)
-    answers = [_call(work, "run", "tiny.py", "--trials", 2, "--workers", 1, "--threads", 1)]
+    answers = [_call(script, work, "run", "tiny.py", "--trials", 2, "--workers", 1, "--threads", 1)]
     for name in ("optuna.db", "mlflow.db"):
         shutil.copy(work / name, first)
-    answers.append(_call(work, "run", "tiny.py", "--launcher", "inline", "--threads", 1))
+    answers.append(_call(script, work, "run", "tiny.py", "--launcher", "inline", "--threads", 1))
     (shared / "left.json").write_text(json.dumps(sorted(path.name for path in work.iterdir())))
     _keep(shared, answers)
 
@@ -283,9 +267,9 @@ def answers(searched: Path) -> list[Answer]:
     return [subprocess.CompletedProcess("optrack run", said["code"], said["out"], said["err"]) for said in fields]
 
 
-def _call(folder: Path, *arguments: object) -> Answer:
+def _call(script: Path, folder: Path, *arguments: object) -> Answer:
     return subprocess.run(
-        [SCRIPT, *map(str, arguments)],
+        [script, *map(str, arguments)],
         cwd=folder,
         env=_environment(folder),
         stdin=subprocess.DEVNULL,

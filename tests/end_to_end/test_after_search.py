@@ -105,6 +105,7 @@ np.save(sys.argv[3], np.array(answer["probabilities"].tolist()))
 """
 
 
+@pytest.mark.slow
 def test_a_champion_is_rebuilt_from_mlflow_alone_and_all_forms_of_it_agree(
     finished: Path, said: list[dict[str, Any]], tmp_path: Path
 ) -> None:

@@ -80,6 +80,7 @@ def answered(run: Run, *arguments: str) -> Any:
     return json.loads(answer.stdout)
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_run_at_once_and_the_next_run_completes_it(start: Start, optrack: Run, slow: str) -> None:
     process = start("run", slow, *TWO_WORKERS)
     until_mid_trial(process)
@@ -124,6 +125,7 @@ def others_read_but_cannot_run(run: Run, study: str) -> None:
     assert best["value"] == trials()[best["trial"]].value
 
 
+@pytest.mark.slow
 def test_a_run_is_read_beside_it_and_when_killed_leaves_no_worker_and_a_study_that_goes_on(
     start: Start, optrack: Run, slow: str
 ) -> None:
@@ -146,6 +148,7 @@ def test_a_run_is_read_beside_it_and_when_killed_leaves_no_worker_and_a_study_th
         assert epochs.get(trial.number, {}).items() <= trial.intermediate_values.items()
 
 
+@pytest.mark.slow
 def test_the_pages_come_up_and_end_with_ctrl_c(
     start: Start, optrack: Run, slow: str, unused_ports: tuple[int, int]
 ) -> None:

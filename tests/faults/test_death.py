@@ -47,17 +47,9 @@ class Death(BaseException):
     """Nobody catches it."""
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow's tables, which take it seconds to make."""
-    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(f"sqlite:///{file}").search_experiments()
-    return file
-
-
 @pytest.fixture
-def places(tmp_path: Path, empty: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
-    shutil.copy(empty, tmp_path / "mlflow.db")
+def places(tmp_path: Path, empty_mlflow: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
+    shutil.copy(empty_mlflow, tmp_path / "mlflow.db")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     optuna.logging.set_verbosity(optuna.logging.ERROR)

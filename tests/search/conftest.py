@@ -209,23 +209,20 @@ def job_of(digits: Prepared) -> Any:
 
 
 @pytest.fixture(scope="session")
-def mlflow_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with MLflow's tables, which take it seconds to make, and nothing in them."""
-    from mlflow import MlflowClient
-
-    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(f"sqlite:///{file}").search_experiments()
-    return file
-
-
-@pytest.fixture(scope="session")
-def searched_once(mlflow_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def searched_once(empty_mlflow: Path, made_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
     """The folder of a study `tiny` that was searched: two families, two trials of three epochs each."""
+
+    def make(folder: Path) -> None:
+        shutil.copy(empty_mlflow, folder / "mlflow.db")
+        _search(folder)
+
+    return made_once("searched_inline", make)
+
+
+def _search(folder: Path) -> None:
     from optrack.search.cli.progress import LineProgress
     from optrack.search.coordinator.running import run_study
 
-    folder = tmp_path_factory.mktemp("searched")
-    shutil.copy(mlflow_tables, folder / "mlflow.db")
     families = [
         Family(
             name,
@@ -240,20 +237,21 @@ def searched_once(mlflow_tables: Path, tmp_path_factory: pytest.TempPathFactory)
         "tiny", data=Data("digits"), budget=Budget(trials=2, epochs=3), pruner=Pruner("none"), families=families
     )
     run_study(study, places=_places(folder), machine=_machine(), observer=LineProgress())
-    return folder
 
 
 @pytest.fixture(scope="session")
-def retrained_once(searched_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def retrained_once(searched_once: Path, made_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
     """The same study in another folder, with two models of each family."""
+    return made_once("retrained_inline", lambda folder: _retrain(_copied(searched_once, folder)))
+
+
+def _retrain(places: Any) -> None:
     from optrack.search.cli.training_progress import TrainingProgress
     from optrack.search.retraining.retraining import retrain_study
     from optrack.search.stores.optuna_store import read_storage, stored_families
 
-    places = _copied(searched_once, tmp_path_factory.mktemp("retrained"))
     families = stored_families(read_storage(places.storage), "tiny")
     retrain_study(families, seeds=2, confirm=0, places=places, machine=_machine(), observer=TrainingProgress())
-    return places.cache_dir.parent
 
 
 @pytest.fixture

@@ -95,17 +95,9 @@ class Store:
         return {str(version.version): str(version.run_id) for version in found}
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow's tables, which take it seconds to make."""
-    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(f"sqlite:///{file}").search_experiments()
-    return file
-
-
 @pytest.fixture
-def store(tmp_path: Path, empty: Path) -> Iterator[Store]:
-    shutil.copy(empty, tmp_path / "mlflow.db")
+def store(tmp_path: Path, empty_mlflow: Path) -> Iterator[Store]:
+    shutil.copy(empty_mlflow, tmp_path / "mlflow.db")
     before = os.environ.get("MLFLOW_TRACKING_URI")
     yield Store(tmp_path)
     assert os.environ.get("MLFLOW_TRACKING_URI") == before

@@ -150,6 +150,7 @@ def test_a_port_in_use_is_said_before_anything_is_loaded() -> None:
             serve("tiny", port=port)
 
 
+@pytest.mark.slow
 def test_the_command_says_one_line_answers_and_ends_with_ctrl_c(retrained: Places, tmp_path: Path) -> None:
     work = tmp_path / "work"
     work.mkdir()

@@ -592,7 +592,8 @@ def test_a_trial_of_a_process_that_died_goes_on_under_its_number(stage: Stage) -
     stage.run_until(study, 2, rising)
     storage = open_storage(stage.url)
     [waiting] = stage.trials()
-    trial_id = waiting._trial_id  # pyright: ignore[reportPrivateUsage]
+    study_id = storage.get_study_id_from_name("s/f")
+    trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, waiting.number)
     storage.set_trial_state_values(trial_id, TrialState.RUNNING)  # as kill -9 leaves it
     stage.tracker.ends.clear()
     stage.run(study, rising)

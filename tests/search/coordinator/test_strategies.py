@@ -248,11 +248,16 @@ def test_proposals_after_a_restart_are_those_of_a_search_that_was_never_interrup
         assert one != another
 
 
-def test_the_parzen_estimator_learns_hyperparameters_with_and_without_a_condition_apart() -> None:
+def test_the_parzen_estimator_learns_hyperparameters_with_and_without_a_condition_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked_for: list[dict[str, Any]] = []
+    monkeypatch.setattr(optuna.samplers, "TPESampler", lambda **options: asked_for.append(options))  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
     plain = Family("f", architecture="any", space={"a": Float(0, 1)})
-    for family, grouped in [(MIXED, True), (plain, False)]:
-        made: Any = sampler(Sampler("tpe"), family, 0, 0)
-        assert (made._group, made._multivariate, made._constant_liar) == (grouped, True, True)
+    for family in (MIXED, plain):
+        sampler(Sampler("tpe"), family, 0, 0)
+    assert [options["group"] for options in asked_for] == [True, False]
+    assert all(options["multivariate"] and options["constant_liar"] for options in asked_for)
 
 
 def test_a_trial_has_a_seed_of_its_own_that_never_changes() -> None:

@@ -291,6 +291,7 @@ def test_a_page_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
     assert list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.slow
 def test_a_browser_draws_all_figures_without_a_complaint(
     tmp_path: Path, browse: Callable[[str, Callable[[str], bool]], str]
 ) -> None:

@@ -185,6 +185,7 @@ def test_a_page_is_replaced_whole_or_not_at_all(
     assert list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.slow
 def test_a_browser_draws_what_is_unfolded_without_a_complaint(
     tmp_path: Path, pages: Mapping[str, str], browse: Callable[[str, Callable[[str], bool]], str]
 ) -> None:

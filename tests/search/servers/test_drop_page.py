@@ -368,6 +368,7 @@ document.querySelector(".drop").dispatchEvent(
 """
 
 
+@pytest.mark.slow
 def test_a_browser_shows_what_the_families_say_of_an_image_that_is_dropped(
     served: list[Served], monkeypatch: pytest.MonkeyPatch, browse: Callable[[str, Callable[[str], bool]], str]
 ) -> None:
