@@ -6,8 +6,8 @@ pixels, of the smallest square image that the class takes with its defaults; a s
 takes normalised images, float32 [B, C, H, W], and gives logits, float32 [B, classes]. Building one reads no file and
 opens no connection; those that can start from pretrained weights are `transfer.Transferable`.
 
-Somebody's own network is one too: `file.py:Class` or `module:Class` names it, and `contract.py` checks it with real
-numbers. To add one here, write the class in a file of its own and enter it in `registry.py`. Importing this package
+A user-defined network is one too: `file.py:Class` or `module:Class` names it, and `contract.py` checks it on a small
+batch. To add one here, write the class in a file of its own and enter it in `registry.py`. Importing this package
 does not import torch; `inspection.py`, which describes an architecture layer by layer, does.
 """
 

@@ -1,22 +1,33 @@
-"""What several architectures are built from."""
+"""Building blocks of several architectures."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from torch import nn
+from torch import Tensor, nn
+
+
+class FeatureNetwork(nn.Module):
+    """Layers that make features, then a classifier; subclasses build both."""
+
+    features: nn.Sequential
+    classifier: nn.Sequential
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map normalised images, float32 [B, C, H, W], to logits [B, classes]."""
+        return self.classifier(self.features(images))
 
 
 def check_image_size(architecture: str, input_shape: tuple[int, int, int], minimum: int, condition: str = "") -> None:
     """Refuse images that are too small, before any layer is built.
 
     Args:
-        architecture: The name that the message gives.
-        input_shape: Channels, height, width; the last two in pixels.
-        minimum: The smallest height and width in pixels.
-        condition: What the minimum depends on, for the message, such as "with kernel_size_1=7"; may be empty.
+        architecture: the name that the message gives.
+        input_shape: channels, height, width; the last two in pixels.
+        minimum: the smallest height and width in pixels.
+        condition: what the minimum depends on, for the message, such as "with kernel_size_1=7"; may be empty.
 
     Raises:
-        ValueError: Height or width is below the minimum.
+        ValueError: height or width is below the minimum.
     """
     _, height, width = input_shape
     if min(height, width) < minimum:
@@ -25,7 +36,7 @@ def check_image_size(architecture: str, input_shape: tuple[int, int, int], minim
 
 
 def hidden_widths(depth: int, width: int, width_factor: float, repeats: int = 1) -> list[int]:
-    """Give the widths of hidden layers: after every `repeats` layers times the factor, rounded, at least 1.
+    """Return the widths of hidden layers: after every `repeats` layers times the factor, rounded, at least 1.
 
     >>> hidden_widths(3, 512, 0.5)
     [512, 256, 128]
@@ -43,19 +54,19 @@ def hidden_widths(depth: int, width: int, width_factor: float, repeats: int = 1)
 def hidden_layer(
     number: int, inputs: int, width: int, *, batch_norm: bool, bn_momentum: float, dropout: float, relu_first: bool
 ) -> OrderedDict[str, nn.Module]:
-    """Make a hidden linear layer: linear, batch norm, relu, dropout, from [B, inputs] to [B, width].
+    """Build a hidden linear layer: linear, batch norm, relu, dropout, from [B, inputs] to [B, width].
 
     The linear layer keeps its bias in front of batch norm too, as the hand-tuned networks that we compare with do.
     Order: Ioffe and Szegedy 2015, arXiv:1502.03167, section 3.2 (batch norm before the nonlinearity).
 
     Args:
-        number: Ends the names of the modules: fc1, bn1, relu1, dropout1.
-        inputs: Number of features that come in.
-        width: Number of units.
-        batch_norm: Whether there is a batch norm.
-        bn_momentum: Of the batch norm, in (0, 1].
-        dropout: In [0, 1); at 0 there is no dropout module.
-        relu_first: Whether the relu stands in front of the batch norm instead of behind it.
+        number: ends the names of the modules: fc1, bn1, relu1, dropout1.
+        inputs: number of features that come in.
+        width: number of units.
+        batch_norm: whether there is a batch norm.
+        bn_momentum: of the batch norm, in (0, 1].
+        dropout: in [0, 1); at 0 there is no dropout module.
+        relu_first: whether the relu stands in front of the batch norm instead of behind it.
 
     Returns:
         Modules by name, in the order in which they run.
@@ -83,16 +94,16 @@ def classifier(
     dropout: float = 0.0,
     relu_first: bool = False,
 ) -> nn.Sequential:
-    """Make what turns features into logits: hidden linear layers, then a linear one, from [B, ...] to [B, classes].
+    """Build the layers from features to logits: hidden linear layers, then a linear one, [B, ...] to [B, classes].
 
     Args:
-        inputs: Number of features of an image, all dimensions but the first together.
-        classes: Number of classes.
-        widths: Of the hidden layers; may be empty.
-        batch_norm: Whether the hidden layers have one.
-        bn_momentum: Of the batch norms, in (0, 1].
-        dropout: After each hidden layer, or on the features where there is none, in [0, 1); 0 for none.
-        relu_first: Whether the relu of a hidden layer stands in front of its batch norm.
+        inputs: number of features of an image, all dimensions but the first together.
+        classes: number of classes.
+        widths: of the hidden layers; may be empty.
+        batch_norm: whether the hidden layers have one.
+        bn_momentum: of the batch norms, in (0, 1].
+        dropout: after each hidden layer, or on the features where there is none, in [0, 1); 0 for none.
+        relu_first: whether the relu of a hidden layer stands in front of its batch norm.
 
     Returns:
         Modules named flatten, fc1, bn1, relu1, dropout1, fc2 and so on.

@@ -3,9 +3,9 @@
 from collections import OrderedDict
 from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import nn
 
-from .blocks import check_image_size, classifier, hidden_widths
+from .blocks import FeatureNetwork, check_image_size, classifier, hidden_widths
 from .hyperparameters import BatchNormMomentum, Dropout, Filters, HeadDepth, Init, Width, WidthFactor
 from .initialisation import initialise
 
@@ -14,7 +14,7 @@ POOL, STRIDE = 3, 2  # overlapping pools, after Krizhevsky et al.
 
 
 def size_after(size: int) -> int:
-    """Give the side in pixels that the four convolutions and pools leave of `size` pixels; below 1 where nothing is.
+    """Return the side in pixels that the four convolutions and pools leave of `size` pixels; below 1 for nothing.
 
     >>> size_after(64), size_after(61), size_after(60)
     (1, 1, 0)
@@ -24,7 +24,7 @@ def size_after(size: int) -> int:
     return size
 
 
-class CNN4(nn.Module):
+class CNN4(FeatureNetwork):
     """Four blocks of 3x3 convolution, batch norm, relu and 3x3 max-pool of stride 2, then linear layers.
 
     Source: A. Krizhevsky, I. Sutskever, G. E. Hinton, ImageNet classification with deep convolutional neural networks,
@@ -33,22 +33,22 @@ class CNN4(nn.Module):
     The pool stands in front of the relu, which gives the same as behind it.
 
     Args:
-        input_shape: Channels, height, width.
-        classes: Number of classes.
-        filters_1: Of the first convolution.
-        filters_2: Of the second convolution.
-        filters_3: Of the third convolution.
-        filters_4: Of the fourth convolution.
-        batch_norm: Whether the convolutions have one.
-        bn_momentum: Of the batch norms; without effect when there are none.
-        head_depth: Number of hidden linear layers.
-        head_width: Units of the first hidden linear layer.
-        head_width_factor: Width of each further hidden linear layer relative to the one before.
-        dropout: After each hidden linear layer, or on the features where there is none.
-        init: How the weights are drawn.
+        input_shape: channels, height, width.
+        classes: number of classes.
+        filters_1: of the first convolution.
+        filters_2: of the second convolution.
+        filters_3: of the third convolution.
+        filters_4: of the fourth convolution.
+        batch_norm: whether the convolutions have one.
+        bn_momentum: of the batch norms; without effect when there are none.
+        head_depth: number of hidden linear layers.
+        head_width: units of the first hidden linear layer.
+        head_width_factor: width of each further hidden linear layer relative to the one before.
+        dropout: after each hidden linear layer, or on the features where there is none.
+        init: how the weights are drawn.
 
     Raises:
-        ValueError: The image is smaller than 61 x 61 pixels.
+        ValueError: the image is smaller than 61 x 61 pixels.
     """
 
     minimum_image_size: ClassVar[int] = 61
@@ -81,7 +81,7 @@ class CNN4(nn.Module):
             layers[f"pool{number}"] = nn.MaxPool2d(POOL, STRIDE)
             layers[f"relu{number}"] = nn.ReLU()
             channels = filters
-        self.features = nn.Sequential(layers)
+        self.features = nn.Sequential(layers)  # to [B, filters_4, size_after(H), size_after(W)]
         self.classifier = classifier(
             filters_4 * size_after(height) * size_after(width),
             classes,
@@ -89,8 +89,3 @@ class CNN4(nn.Module):
             dropout=dropout,
         )
         initialise(self, init)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map normalised images, float32 [B, C, H, W], to logits [B, classes]."""
-        features = self.features(images)  # [B, filters_4, size_after(H), size_after(W)]
-        return self.classifier(features)

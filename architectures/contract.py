@@ -1,4 +1,4 @@
-"""What every architecture keeps to, checked with real numbers: a few images forth and back, on the CPU."""
+"""The contract of architectures, checked with one forward and backward pass on a small batch, on the CPU."""
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -25,17 +25,17 @@ def check_contract(
 ) -> None:
     """Check that a network can be searched: trained, evaluated, stored and built again.
 
-    Random numbers are drawn apart from the caller's.
+    The caller's random state is left as it is.
 
     Args:
-        name: Of the architecture, for messages; what stands before its colon may be its file.
-        build: Its class.
-        input_shape: Channels, height, width.
-        classes: Number of classes.
-        settings: Hyperparameters; the others keep their defaults.
+        name: of the architecture, for messages; the part before its colon may be its file.
+        build: its class.
+        input_shape: channels, height, width.
+        classes: number of classes.
+        settings: hyperparameters; the others keep their defaults.
 
     Raises:
-        BrokenContractError: It does something else than an architecture does; one sentence says what.
+        BrokenContractError: it breaks the contract; one sentence says how.
     """
     with torch.random.fork_rng(devices=[]):
         with told(name, "cannot be built"):
@@ -55,7 +55,7 @@ def check_contract(
 
 @contextmanager
 def told(name: str, what: str) -> Generator[None]:
-    """Whatever somebody's code raises becomes one sentence with the line of their file."""
+    """Turn whatever user code raises into one sentence with the line of their file."""
     try:
         yield
     except BrokenContractError:
@@ -91,7 +91,7 @@ def _check_logits(name: str, logits: object, images: Tensor, classes: int) -> Te
 
 
 def _check_training(name: str, model: nn.Module, images: Tensor, classes: int) -> None:
-    """One step forth and back: each parameter that is to be trained gets a gradient."""
+    """Check one forward and backward pass: each trainable parameter gets a gradient."""
     model.train()
     logits = _check_logits(name, model(images), images, classes)
     if not logits.requires_grad:
@@ -112,7 +112,7 @@ def _check_training(name: str, model: nn.Module, images: Tensor, classes: int) -
 
 @torch.no_grad()
 def _check_evaluation(name: str, model: nn.Module, images: Tensor, classes: int) -> Tensor:
-    """Several images and a single one; the same ones give the same logits."""
+    """Check several images and a single one; the same ones give the same logits."""
     model.eval()
     answers = _check_logits(name, model(images), images, classes)
     _check_logits(name, model(images[:1]), images[:1], classes)
@@ -126,11 +126,11 @@ def _check_evaluation(name: str, model: nn.Module, images: Tensor, classes: int)
 
 @torch.no_grad()
 def _check_round_trip(name: str, model: nn.Module, again: nn.Module, images: Tensor, answers: Tensor) -> None:
-    """What is stored is the state_dict; all that the network has learned must be in it."""
+    """Check that everything the network has learned is in its state_dict, which is all that is stored."""
     state: dict[str, Any] = model.state_dict()
     others = [key for key, value in state.items() if not isinstance(value, Tensor)]
     if others:
-        raise BrokenContractError(f"{name} must have tensors alone in its state_dict, but {others[0]} is none")
+        raise BrokenContractError(f"{name} must have only tensors in its state_dict, but {others[0]} is not a tensor")
     again.load_state_dict({key: value.clone() for key, value in state.items()})
     if not torch.allclose(again.eval()(images), answers, atol=1e-4):
         raise BrokenContractError(

@@ -3,16 +3,16 @@
 from collections import OrderedDict
 from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import nn
 
-from .blocks import check_image_size, classifier
+from .blocks import FeatureNetwork, check_image_size, classifier
 from .hyperparameters import BatchNormMomentum, Depth, Dropout, Filters, Init
 from .initialisation import initialise
 
 POOLING = 2  # side and stride of the max-pools, in pixels
 
 
-class ConvNet(nn.Module):
+class ConvNet(FeatureNetwork):
     """Blocks of padded 3x3 convolution, batch norm, relu and 2x2 max-pool, then one linear layer to the logits.
 
     Source: K. Simonyan, A. Zisserman, Very deep convolutional networks for large-scale image recognition, ICLR 2015,
@@ -21,18 +21,18 @@ class ConvNet(nn.Module):
     The pool stands in front of the relu, which gives the same as behind it.
 
     Args:
-        input_shape: Channels, height, width.
-        classes: Number of classes.
-        depth: Number of blocks; each halves height and width.
-        filters_1: Of the first block.
-        filters_2: Of each further block.
-        batch_norm: Whether batch norm stands between convolution and relu.
-        bn_momentum: Of the batch norms; without effect when there are none.
-        dropout: After each block, so also in front of the linear layer.
-        init: How the weights are drawn.
+        input_shape: channels, height, width.
+        classes: number of classes.
+        depth: number of blocks; each halves height and width.
+        filters_1: of the first block.
+        filters_2: of each further block.
+        batch_norm: whether batch norm stands between convolution and relu.
+        bn_momentum: of the batch norms; without effect when there are none.
+        dropout: after each block, so also in front of the linear layer.
+        init: how the weights are drawn.
 
     Raises:
-        ValueError: The image is smaller than 2 ** depth pixels on a side.
+        ValueError: the image is smaller than 2 ** depth pixels on a side.
     """
 
     minimum_image_size: ClassVar[int] = 32  # with five blocks
@@ -67,11 +67,6 @@ class ConvNet(nn.Module):
             if dropout > 0:
                 layers[f"dropout{number}"] = nn.Dropout(dropout)
             channels = filters
-        self.features = nn.Sequential(layers)
+        self.features = nn.Sequential(layers)  # to [B, filters_2, H / 2 ** depth, W / 2 ** depth], rounded down
         self.classifier = classifier(channels * (height // minimum) * (width // minimum), classes, [])
         initialise(self, init)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map normalised images, float32 [B, C, H, W], to logits [B, classes]."""
-        features = self.features(images)  # [B, filters_2, H / 2 ** depth, W / 2 ** depth], rounded down
-        return self.classifier(features)

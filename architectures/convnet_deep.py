@@ -3,9 +3,9 @@
 from collections import OrderedDict
 from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import nn
 
-from .blocks import check_image_size, classifier, hidden_widths
+from .blocks import FeatureNetwork, check_image_size, classifier, hidden_widths
 from .hyperparameters import BatchNormMomentum, Dropout, Filters, HeadDepth, Init, Width, WidthFactor
 from .initialisation import initialise
 
@@ -13,7 +13,7 @@ BLOCKS = 3
 POOLING = 2  # side and stride of the max-pools, in pixels
 
 
-class ConvNetDeep(nn.Module):
+class ConvNetDeep(FeatureNetwork):
     """Three blocks of twice 3x3 convolution, relu and batch norm, then 2x2 max-pool; then linear layers.
 
     Source: K. Simonyan, A. Zisserman, Very deep convolutional networks for large-scale image recognition, ICLR 2015,
@@ -22,19 +22,19 @@ class ConvNetDeep(nn.Module):
     Bregler, CVPR 2015, arXiv:1411.4280.
 
     Args:
-        input_shape: Channels, height, width.
-        classes: Number of classes.
-        filters: Of the first block's convolutions; each further block has twice as many.
-        batch_norm: Whether batch norm stands behind the relu of each convolution and hidden linear layer.
-        bn_momentum: Of the batch norms; without effect when there are none.
-        head_depth: Number of hidden linear layers.
-        head_width: Units of the first hidden linear layer.
-        head_width_factor: Width of each further hidden linear layer relative to the one before.
-        dropout: Of whole channels, behind the second relu of each block.
-        init: How the weights are drawn.
+        input_shape: channels, height, width.
+        classes: number of classes.
+        filters: of the first block's convolutions; each further block has twice as many.
+        batch_norm: whether batch norm stands behind the relu of each convolution and hidden linear layer.
+        bn_momentum: of the batch norms; without effect when there are none.
+        head_depth: number of hidden linear layers.
+        head_width: units of the first hidden linear layer.
+        head_width_factor: width of each further hidden linear layer relative to the one before.
+        dropout: of whole channels, behind the second relu of each block.
+        init: how the weights are drawn.
 
     Raises:
-        ValueError: The image is smaller than 8 x 8 pixels.
+        ValueError: the image is smaller than 8 x 8 pixels.
     """
 
     minimum_image_size: ClassVar[int] = POOLING**BLOCKS
@@ -69,7 +69,7 @@ class ConvNetDeep(nn.Module):
                 layers[f"pool{number // 2}"] = nn.MaxPool2d(POOLING)
             channels = filters
             filters = 2 * filters if ends_block else filters
-        self.features = nn.Sequential(layers)
+        self.features = nn.Sequential(layers)  # to [B, 4 * filters, H / 8, W / 8], rounded down
         positions = (height // self.minimum_image_size) * (width // self.minimum_image_size)
         self.classifier = classifier(
             channels * positions,
@@ -80,8 +80,3 @@ class ConvNetDeep(nn.Module):
             relu_first=True,
         )
         initialise(self, init)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map normalised images, float32 [B, C, H, W], to logits [B, classes]."""
-        features = self.features(images)  # [B, 4 * filters, H / 8, W / 8], rounded down
-        return self.classifier(features)

@@ -3,9 +3,9 @@
 from collections import OrderedDict
 from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import nn
 
-from .blocks import check_image_size, classifier, hidden_widths
+from .blocks import FeatureNetwork, check_image_size, classifier, hidden_widths
 from .hyperparameters import BatchNormMomentum, Dropout, Filters, HeadDepth, Init, Width, WidthFactor
 from .initialisation import initialise
 
@@ -13,7 +13,7 @@ BLOCKS = 2
 POOLING = 2  # side and stride of the max-pools, in pixels
 
 
-class ConvNetWide(nn.Module):
+class ConvNetWide(FeatureNetwork):
     """Two blocks of twice 3x3 convolution, relu and batch norm, then 2x2 max-pool; then linear layers.
 
     Source: K. Simonyan, A. Zisserman, Very deep convolutional networks for large-scale image recognition, ICLR 2015,
@@ -22,19 +22,19 @@ class ConvNetWide(nn.Module):
     arXiv:1606.02228.
 
     Args:
-        input_shape: Channels, height, width.
-        classes: Number of classes.
-        filters: Of the first convolution; each further one has twice as many.
-        batch_norm: Whether batch norm stands behind the relu of each convolution.
-        bn_momentum: Of the batch norms; without effect when there are none.
-        head_depth: Number of hidden linear layers.
-        head_width: Units of the first hidden linear layer.
-        head_width_factor: Width of each further hidden linear layer relative to the one before.
-        dropout: After each hidden linear layer, or on the features where there is none.
-        init: How the weights are drawn.
+        input_shape: channels, height, width.
+        classes: number of classes.
+        filters: of the first convolution; each further one has twice as many.
+        batch_norm: whether batch norm stands behind the relu of each convolution.
+        bn_momentum: of the batch norms; without effect when there are none.
+        head_depth: number of hidden linear layers.
+        head_width: units of the first hidden linear layer.
+        head_width_factor: width of each further hidden linear layer relative to the one before.
+        dropout: after each hidden linear layer, or on the features where there is none.
+        init: how the weights are drawn.
 
     Raises:
-        ValueError: The image is smaller than 4 x 4 pixels.
+        ValueError: the image is smaller than 4 x 4 pixels.
     """
 
     minimum_image_size: ClassVar[int] = POOLING**BLOCKS
@@ -65,14 +65,9 @@ class ConvNetWide(nn.Module):
             if number % 2 == 0:
                 layers[f"pool{number // 2}"] = nn.MaxPool2d(POOLING)
             channels, filters = filters, 2 * filters
-        self.features = nn.Sequential(layers)
+        self.features = nn.Sequential(layers)  # to [B, 8 * filters, H / 4, W / 4], rounded down
         positions = (height // self.minimum_image_size) * (width // self.minimum_image_size)
         self.classifier = classifier(
             channels * positions, classes, hidden_widths(head_depth, head_width, head_width_factor), dropout=dropout
         )
         initialise(self, init)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map normalised images, float32 [B, C, H, W], to logits [B, classes]."""
-        features = self.features(images)  # [B, 8 * filters, H / 4, W / 4], rounded down
-        return self.classifier(features)

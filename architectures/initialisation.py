@@ -1,4 +1,4 @@
-"""How the weights of convolutions and linear layers are drawn before training."""
+"""Initial weights of convolutions and linear layers."""
 
 from torch import nn
 
@@ -15,8 +15,8 @@ def initialise(model: nn.Module, init: Init) -> None:
       rectifiers, ICCV 2015, arXiv:1502.01852, equation 10).
 
     Args:
-        model: Changed in place, with random numbers of PyTorch's global generator.
-        init: One of the three.
+        model: changed in place, with random numbers of PyTorch's global generator.
+        init: one of the three.
     """
     if init == "default":
         return

@@ -1,6 +1,6 @@
-"""What an architecture is made of: layers, parameters, multiply-adds, memory. No number is computed.
+"""What an architecture is made of: layers, parameters, multiply-adds, memory; found without computing or allocating.
 
-Nothing is allocated either, but for the few networks of libraries that cannot be built without, and for people's own.
+User-defined networks, and the few library networks that cannot be built without memory, are the exceptions.
 """
 
 from collections.abc import Iterable
@@ -23,8 +23,8 @@ class ParameterCount:
     """Numbers of parameters.
 
     Attributes:
-        total: All of them.
-        trainable: Those that take a gradient.
+        total: all of them.
+        trainable: those with a gradient.
     """
 
     total: int
@@ -36,11 +36,11 @@ class Layer:
     """One module of a model: a leaf of the module tree, or a module with parameters of its own.
 
     Attributes:
-        name: Its dotted path in the model.
-        type: The name of its class.
-        output_shape: Without the batch dimension, at its first use; None when it is not used or gives no single tensor.
-        parameters: How many it holds itself, its children's left out. One that layers share counts in each of them.
-        trainable: How many of these take a gradient.
+        name: its dotted path in the model.
+        type: the name of its class.
+        output_shape: without the batch dimension, at its first use; None when it is not used or gives no single tensor.
+        parameters: how many it holds itself, its children's left out. One that layers share counts in each of them.
+        trainable: how many of these take a gradient.
     """
 
     name: str
@@ -55,14 +55,14 @@ class Description:
     """What a model is made of.
 
     Attributes:
-        architecture: The registered name, or that of a class that is not registered.
-        input: Channels, height, width.
-        classes: Number of classes.
-        parameters: Of the whole model; one that layers share counts once.
-        multiply_adds: Multiply-adds of matrix products and convolutions for one image, forward; biases, batch norm,
+        architecture: the registered name, or that of a class that is not registered.
+        input: channels, height, width.
+        classes: number of classes.
+        parameters: of the whole model; one that layers share counts once.
+        multiply_adds: multiply-adds of matrix products and convolutions for one image, forward; biases, batch norm,
             pooling and activations do not count.
-        activation_bytes: Of the outputs of all layers for one image, float32: about what training keeps for it.
-        layers: In order of first use; those that are not used come last.
+        activation_bytes: of the outputs of all layers for one image, float32: about what training keeps for it.
+        layers: in order of first use; those that are not used come last.
     """
 
     architecture: str
@@ -73,27 +73,6 @@ class Description:
     activation_bytes: int
     layers: tuple[Layer, ...]
 
-    def as_json(self) -> dict[str, Any]:
-        """Give the same as dicts, lists, numbers and text, ready for `json.dumps`."""
-        return {
-            "architecture": self.architecture,
-            "input": list(self.input),
-            "classes": self.classes,
-            "parameters": {"total": self.parameters.total, "trainable": self.parameters.trainable},
-            "multiply_adds": self.multiply_adds,
-            "activation_bytes": self.activation_bytes,
-            "layers": [
-                {
-                    "name": layer.name,
-                    "type": layer.type,
-                    "output_shape": None if layer.output_shape is None else list(layer.output_shape),
-                    "parameters": layer.parameters,
-                    "trainable": layer.trainable,
-                }
-                for layer in self.layers
-            ],
-        }
-
 
 def describe(
     model: str | type[nn.Module], /, input_shape: tuple[int, int, int], classes: int, **hyperparameters: Any
@@ -101,17 +80,17 @@ def describe(
     """Describe an architecture: build it on the meta device and send one image of shapes alone through it.
 
     Args:
-        model: A name that `architecture` knows, or a class that keeps to the contract of architectures.
-        input_shape: Channels, height, width; the last two in pixels.
-        classes: Number of classes.
-        **hyperparameters: For the constructor; the others keep their defaults.
+        model: a name that `architecture` knows, or a class that fulfils the contract of architectures.
+        input_shape: channels, height, width; the last two in pixels.
+        classes: number of classes.
+        **hyperparameters: for the constructor; the others keep their defaults.
 
     Returns:
         Parameters, multiply-adds, memory and layers.
 
     Raises:
-        UnknownArchitectureError: There is no such name.
-        ValueError: The image is too small for the architecture.
+        UnknownArchitectureError: there is no such name.
+        ValueError: the image is too small for the architecture.
 
     >>> describe("lenet", (3, 30, 30), 43).parameters.total
     47531
@@ -194,6 +173,6 @@ def _count(parameters: Iterable[nn.Parameter]) -> ParameterCount:
 
 
 def _name_of(model_class: type[nn.Module]) -> str:
-    """Give the registered name of a class, or its own; compares text, so that no other architecture is imported."""
+    """Return the registered name of a class, or its own; compares text, so that no other architecture is imported."""
     specification = f"{model_class.__module__}:{model_class.__qualname__}".removeprefix(f"{__package__}.")
     return next((name for name, target in ARCHITECTURES.items() if target == specification), model_class.__name__)

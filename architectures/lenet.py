@@ -1,11 +1,11 @@
-"""LeNet-5 in its present-day forms, for images of any size from 16 x 16 pixels on."""
+"""LeNet-5 in its present-day forms, for images of at least 16 x 16 pixels."""
 
 from collections import OrderedDict
 from typing import ClassVar
 
 from torch import Tensor, nn
 
-from .blocks import check_image_size, classifier
+from .blocks import FeatureNetwork, check_image_size, classifier
 from .hyperparameters import BatchNormMomentum, Dropout, Filters, Init, KernelSize, Width
 from .initialisation import initialise
 
@@ -13,7 +13,7 @@ POOLING = 2  # side and stride of both max-pools, in pixels
 
 
 def minimum_size(*kernel_sizes: int) -> int:
-    """Give the side in pixels of which convolutions without padding, each with a pool behind it, leave one pixel.
+    """Return the side in pixels of which unpadded convolutions, each followed by a pool, leave one pixel.
 
     >>> minimum_size(5, 5)
     16
@@ -25,7 +25,7 @@ def minimum_size(*kernel_sizes: int) -> int:
 
 
 def size_after(size: int, *kernel_sizes: int) -> int:
-    """Give the side in pixels that convolutions without padding, each with a pool behind it, leave of `size` pixels.
+    """Return the side in pixels that unpadded convolutions, each followed by a pool, leave of `size` pixels.
 
     >>> size_after(30, 5, 5)
     4
@@ -35,45 +35,36 @@ def size_after(size: int, *kernel_sizes: int) -> int:
     return size
 
 
-def check_lenet_size(
-    architecture: str, input_shape: tuple[int, int, int], kernel_size_1: int, kernel_size_2: int
-) -> None:
+def check_lenet_size(architecture: str, input_shape: tuple[int, int, int], kernel_sizes: tuple[int, int]) -> None:
     """Refuse images of which the two convolutions would leave nothing.
 
     Raises:
-        ValueError: The message names the kernel sizes where they are not the default ones.
+        ValueError: the image is too small; the message names the kernel sizes where they are not the default ones.
     """
-    minimum = minimum_size(kernel_size_1, kernel_size_2)
-    condition = f"with kernel_size_1={kernel_size_1} and kernel_size_2={kernel_size_2}"
+    minimum = minimum_size(*kernel_sizes)
+    condition = "with kernel_size_1={} and kernel_size_2={}".format(*kernel_sizes)
     check_image_size(architecture, input_shape, minimum, "" if minimum == LeNet.minimum_image_size else condition)
 
 
 def lenet_features(
-    channels: int,
-    filters_1: int,
-    filters_2: int,
-    kernel_size_1: int,
-    kernel_size_2: int,
-    *,
-    batch_norm: bool,
-    bn_momentum: float,
+    channels: int, filters: tuple[int, int], kernel_sizes: tuple[int, int], *, batch_norm: bool, bn_momentum: float
 ) -> nn.Sequential:
-    """Make the two convolutions: each with 2x2 max-pool, batch norm where wanted, and relu.
+    """Build the two convolutions: each with 2x2 max-pool, batch norm where wanted, and relu.
 
     Pooling in front of the relu gives what pooling behind it gives, for a quarter of the relus.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    for number, (filters, kernel_size) in enumerate([(filters_1, kernel_size_1), (filters_2, kernel_size_2)], start=1):
-        layers[f"conv{number}"] = nn.Conv2d(channels, filters, kernel_size)
+    for number, (outputs, kernel_size) in enumerate(zip(filters, kernel_sizes, strict=True), start=1):
+        layers[f"conv{number}"] = nn.Conv2d(channels, outputs, kernel_size)
         layers[f"pool{number}"] = nn.MaxPool2d(POOLING)
         if batch_norm:
-            layers[f"bn{number}"] = nn.BatchNorm2d(filters, momentum=bn_momentum)
+            layers[f"bn{number}"] = nn.BatchNorm2d(outputs, momentum=bn_momentum)
         layers[f"relu{number}"] = nn.ReLU()
-        channels = filters
+        channels = outputs
     return nn.Sequential(layers)
 
 
-class LeNet(nn.Module):
+class LeNet(FeatureNetwork):
     """Two convolutions, each with 2x2 max-pool and relu, then two hidden linear layers and one to the logits.
 
     Source: Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, Gradient-based learning applied to document recognition, Proc.
@@ -81,22 +72,22 @@ class LeNet(nn.Module):
     of the second convolution connected to all of the first, and a linear output for the radial basis functions.
 
     Args:
-        input_shape: Channels, height, width.
-        classes: Number of classes.
-        filters_1: Of the first convolution.
-        filters_2: Of the second convolution.
-        kernel_size_1: Of the first convolution.
-        kernel_size_2: Of the second convolution.
-        width_1: Units of the first hidden linear layer.
-        width_2: Units of the second hidden linear layer.
-        conv_batch_norm: Whether batch norm stands before the relu of both convolutions.
-        batch_norm: Whether batch norm stands before the relu of both hidden linear layers.
-        bn_momentum: Of the batch norms; without effect when there are none.
-        dropout: After the relu of both hidden linear layers.
-        init: How the weights are drawn.
+        input_shape: channels, height, width.
+        classes: number of classes.
+        filters_1: of the first convolution.
+        filters_2: of the second convolution.
+        kernel_size_1: of the first convolution.
+        kernel_size_2: of the second convolution.
+        width_1: units of the first hidden linear layer.
+        width_2: units of the second hidden linear layer.
+        conv_batch_norm: whether batch norm stands before the relu of both convolutions.
+        batch_norm: whether batch norm stands before the relu of both hidden linear layers.
+        bn_momentum: of the batch norms; without effect when there are none.
+        dropout: after the relu of both hidden linear layers.
+        init: how the weights are drawn.
 
     Raises:
-        ValueError: The image is smaller than the convolutions need: 16 x 16 pixels, other kernel sizes more or less.
+        ValueError: the image is smaller than the convolutions need: 16 x 16 pixels with the default kernels.
     """
 
     minimum_image_size: ClassVar[int] = 16  # with the default kernel sizes
@@ -119,20 +110,14 @@ class LeNet(nn.Module):
         init: Init = "default",
     ) -> None:
         super().__init__()
-        check_lenet_size("lenet", input_shape, kernel_size_1, kernel_size_2)
+        kernels = kernel_size_1, kernel_size_2
+        check_lenet_size("lenet", input_shape, kernels)
         channels, height, width = input_shape
-        positions = size_after(height, kernel_size_1, kernel_size_2) * size_after(width, kernel_size_1, kernel_size_2)
         self.features = lenet_features(
-            channels,
-            filters_1,
-            filters_2,
-            kernel_size_1,
-            kernel_size_2,
-            batch_norm=conv_batch_norm,
-            bn_momentum=bn_momentum,
-        )
+            channels, (filters_1, filters_2), kernels, batch_norm=conv_batch_norm, bn_momentum=bn_momentum
+        )  # to [B, filters_2, size_after(H), size_after(W)]
         self.classifier = classifier(
-            filters_2 * positions,
+            filters_2 * size_after(height, *kernels) * size_after(width, *kernels),
             classes,
             [width_1, width_2],
             batch_norm=batch_norm,
@@ -140,11 +125,6 @@ class LeNet(nn.Module):
             dropout=dropout,
         )
         initialise(self, init)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map normalised images, float32 [B, C, H, W], to logits [B, classes]."""
-        features = self.features(images)  # [B, filters_2, size_after(H), size_after(W)]
-        return self.classifier(features)
 
 
 class LeNetFCN(nn.Module):
@@ -155,22 +135,22 @@ class LeNetFCN(nn.Module):
     size, it takes larger ones too: it then stands at several positions, and its logits are the mean over them.
 
     Args:
-        input_shape: Channels, height, width.
-        classes: Number of classes.
-        filters_1: Of the first convolution.
-        filters_2: Of the second convolution.
-        kernel_size_1: Of the first convolution.
-        kernel_size_2: Of the second convolution.
-        width_1: Output channels of the third convolution, LeNet's first hidden linear layer.
-        width_2: Output channels of the fourth convolution, LeNet's second hidden linear layer.
-        conv_batch_norm: Whether batch norm stands before the relu of the first two convolutions.
-        batch_norm: Whether batch norm stands before the relu of the third and fourth convolution.
-        bn_momentum: Of the batch norms; without effect when there are none.
-        dropout: After the relu of the third and fourth convolution.
-        init: How the weights are drawn.
+        input_shape: channels, height, width.
+        classes: number of classes.
+        filters_1: of the first convolution.
+        filters_2: of the second convolution.
+        kernel_size_1: of the first convolution.
+        kernel_size_2: of the second convolution.
+        width_1: output channels of the third convolution, LeNet's first hidden linear layer.
+        width_2: output channels of the fourth convolution, LeNet's second hidden linear layer.
+        conv_batch_norm: whether batch norm stands before the relu of the first two convolutions.
+        batch_norm: whether batch norm stands before the relu of the third and fourth convolution.
+        bn_momentum: of the batch norms; without effect when there are none.
+        dropout: after the relu of the third and fourth convolution.
+        init: how the weights are drawn.
 
     Raises:
-        ValueError: The image is smaller than the convolutions need: 16 x 16 pixels, other kernel sizes more or less.
+        ValueError: the image is smaller than the convolutions need: 16 x 16 pixels with the default kernels.
     """
 
     minimum_image_size: ClassVar[int] = 16  # with the default kernel sizes
@@ -193,18 +173,13 @@ class LeNetFCN(nn.Module):
         init: Init = "default",
     ) -> None:
         super().__init__()
-        check_lenet_size("lenet_fcn", input_shape, kernel_size_1, kernel_size_2)
+        kernels = kernel_size_1, kernel_size_2
+        check_lenet_size("lenet_fcn", input_shape, kernels)
         channels, height, width = input_shape
         self.features = lenet_features(
-            channels,
-            filters_1,
-            filters_2,
-            kernel_size_1,
-            kernel_size_2,
-            batch_norm=conv_batch_norm,
-            bn_momentum=bn_momentum,
+            channels, (filters_1, filters_2), kernels, batch_norm=conv_batch_norm, bn_momentum=bn_momentum
         )
-        window = size_after(height, kernel_size_1, kernel_size_2), size_after(width, kernel_size_1, kernel_size_2)
+        window = size_after(height, *kernels), size_after(width, *kernels)
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         inputs = filters_2
         for number, (units, kernel_size) in enumerate([(width_1, window), (width_2, (1, 1))], start=3):

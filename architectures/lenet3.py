@@ -3,9 +3,9 @@
 from collections import OrderedDict
 from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import nn
 
-from .blocks import check_image_size, classifier, hidden_widths
+from .blocks import FeatureNetwork, check_image_size, classifier, hidden_widths
 from .hyperparameters import BatchNormMomentum, Dropout, Filters, HeadDepth, Init, KernelSize, Width, WidthFactor
 from .initialisation import initialise
 
@@ -13,27 +13,27 @@ POOLING = 2  # side and stride of the max-pools, in pixels
 CONVOLUTIONS = 3
 
 
-class LeNet3(nn.Module):
+class LeNet3(FeatureNetwork):
     """Three padded convolutions, each with 2x2 max-pool and relu and twice the filters of the last, then linear layers.
 
     Source: A. Krizhevsky, cuda-convnet, 2011, in the form of Caffe's `cifar10_quick` (three padded 5x5 convolutions, a
     hidden linear layer of 64), with max-pools throughout, and filters 32, 64, 128 for 32, 32, 64.
 
     Args:
-        input_shape: Channels, height, width.
-        classes: Number of classes.
-        filters: Of the first convolution; each further one has twice as many.
-        kernel_size: Of all convolutions, padded by half of it.
-        batch_norm: Whether batch norm stands before the relu of each convolution and hidden linear layer.
-        bn_momentum: Of the batch norms; without effect when there are none.
-        head_depth: Number of hidden linear layers.
-        head_width: Units of the first hidden linear layer.
-        head_width_factor: Width of each further hidden linear layer relative to the one before.
-        dropout: After each hidden linear layer, or on the features where there is none.
-        init: How the weights are drawn.
+        input_shape: channels, height, width.
+        classes: number of classes.
+        filters: of the first convolution; each further one has twice as many.
+        kernel_size: of all convolutions, padded by half of it.
+        batch_norm: whether batch norm stands before the relu of each convolution and hidden linear layer.
+        bn_momentum: of the batch norms; without effect when there are none.
+        head_depth: number of hidden linear layers.
+        head_width: units of the first hidden linear layer.
+        head_width_factor: width of each further hidden linear layer relative to the one before.
+        dropout: after each hidden linear layer, or on the features where there is none.
+        init: how the weights are drawn.
 
     Raises:
-        ValueError: The image is smaller than 8 x 8 pixels.
+        ValueError: the image is smaller than 8 x 8 pixels.
     """
 
     minimum_image_size: ClassVar[int] = POOLING**CONVOLUTIONS
@@ -67,7 +67,7 @@ class LeNet3(nn.Module):
             # An odd kernel keeps the size, an even one adds a pixel.
             height, width = ((side + 2 * padding - kernel_size + 1) // POOLING for side in (height, width))
             channels, filters = filters, 2 * filters
-        self.features = nn.Sequential(layers)
+        self.features = nn.Sequential(layers)  # to [B, 4 * filters, H / 8, W / 8], halves rounded down
         self.classifier = classifier(
             channels * height * width,
             classes,
@@ -77,8 +77,3 @@ class LeNet3(nn.Module):
             dropout=dropout,
         )
         initialise(self, init)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map normalised images, float32 [B, C, H, W], to logits [B, classes]."""
-        features = self.features(images)  # [B, 4 * filters, H / 8, W / 8], halves rounded down
-        return self.classifier(features)

@@ -17,13 +17,13 @@ class Logistic(nn.Module):
     Source: C. M. Bishop, Pattern Recognition and Machine Learning, 2006, section 4.3.4.
 
     Args:
-        input_shape: Channels, height, width.
-        classes: Number of classes.
-        dropout: On the pixels.
-        init: How the weights are drawn.
+        input_shape: channels, height, width.
+        classes: number of classes.
+        dropout: on the pixels.
+        init: how the weights are drawn.
 
     Raises:
-        ValueError: The image is empty.
+        ValueError: the image is empty.
     """
 
     minimum_image_size: ClassVar[int] = 1

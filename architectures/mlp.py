@@ -19,19 +19,19 @@ class MLP(nn.Module):
     With depth 5, width 512, width_factor 0.5 and repeats 2 the hidden widths are 512, 512, 256, 256, 128.
 
     Args:
-        input_shape: Channels, height, width.
-        classes: Number of classes.
-        depth: Number of hidden layers.
-        width: Units of the first hidden layer.
-        width_factor: What the width is multiplied by, each time that it changes.
-        repeats: Number of hidden layers in a row before the width changes.
-        batch_norm: Whether batch norm stands before each relu.
-        bn_momentum: Of the batch norms; without effect when there are none.
-        dropout: After each relu.
-        init: How the weights are drawn.
+        input_shape: channels, height, width.
+        classes: number of classes.
+        depth: number of hidden layers.
+        width: units of the first hidden layer.
+        width_factor: what the width is multiplied by, each time that it changes.
+        repeats: number of hidden layers in a row before the width changes.
+        batch_norm: whether batch norm stands before each relu.
+        bn_momentum: of the batch norms; without effect when there are none.
+        dropout: after each relu.
+        init: how the weights are drawn.
 
     Raises:
-        ValueError: The image is empty.
+        ValueError: the image is empty.
     """
 
     minimum_image_size: ClassVar[int] = 1

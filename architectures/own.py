@@ -1,4 +1,4 @@
-"""Networks that people bring along: classes in a file or a module of their own."""
+"""User-defined networks: classes in a file or module of the user's own."""
 
 import inspect
 from pathlib import Path
@@ -6,28 +6,25 @@ from typing import Any, get_type_hints
 
 from torch import nn
 
-from ..sources import SourceError, load_own
+from ..sources import load_own
 from .errors import OwnArchitectureError
 
 CONSTRUCTOR = "(self, input_shape, classes, *, hyperparameters...)"
 
 
 def own_class(name: str, *, source: str | None = None, file: Path | None = None) -> type[nn.Module]:
-    """Load somebody's own network.
+    """Load a user-defined network.
 
     Args:
         name: `file.py:Class` or `module:Class`.
         source: SHA-256 that its file must have; None for any.
-        file: Where the code is taken from instead, e.g. a copy that was recorded.
+        file: where the code is read from instead, e.g. a recorded copy.
 
     Raises:
-        OwnArchitectureError: It is not there, does not run, was changed, is no network, or its constructor takes
-            something else than an architecture's.
+        SourceError: it is not there, does not run, or was changed.
+        OwnArchitectureError: it is not a network, or its constructor does not take what an architecture's takes.
     """
-    try:
-        found: Any = load_own(name, digest=source, file=file).value
-    except SourceError as error:
-        raise OwnArchitectureError(str(error)) from None
+    found: Any = load_own(name, digest=source, file=file).value
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
         what = f"is a class of {found.__bases__[0].__name__}" if isinstance(found, type) else _kind(found)
         raise OwnArchitectureError(f"{name} must be a class of torch.nn.Module, but {what}")
@@ -40,7 +37,7 @@ def _kind(found: object) -> str:
 
 
 def _check_constructor(name: str, build: type[nn.Module]) -> None:
-    """Two arguments by position, and hyperparameters by keyword alone: their names and ranges are the schema."""
+    """Check for two positional arguments and keyword-only hyperparameters: their names and ranges are the schema."""
     _, *parameters = inspect.signature(build.__init__).parameters.values()
     by_position = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
     extra = [each.name for each in by_position[2:]]
@@ -49,7 +46,7 @@ def _check_constructor(name: str, build: type[nn.Module]) -> None:
             f"{name} must take hyperparameters by keyword alone, behind a *, as in {CONSTRUCTOR}, but takes "
             f"{', '.join(extra)} by position"
         )
-    if len(by_position) < len(("input_shape", "classes")):
+    if len(by_position) < 2:  # noqa: PLR2004 - input_shape and classes
         taken = ", ".join(["self", *(str(each) for each in parameters)])
         raise OwnArchitectureError(f"the constructor of {name} must take {CONSTRUCTOR}, but takes ({taken})")
     try:

@@ -1,4 +1,4 @@
-"""Files of pretrained weights: in torch's cache, or fetched into it."""
+"""Files of pretrained weights: in torch's cache, or downloaded into it."""
 
 import re
 from collections.abc import Mapping
@@ -14,21 +14,21 @@ from .errors import PretrainedWeightsError
 
 
 def weights_file(url: str) -> Path:
-    """Give the file of torch's cache (TORCH_HOME) that the weights of that address lie in, or will."""
+    """Return the file in torch's cache (TORCH_HOME) for the weights of that address."""
     return Path(torch.hub.get_dir()) / "checkpoints" / Path(urlsplit(url).path).name
 
 
 def fetch(name: str, url: str) -> Path:
-    """Give the cached file, and fetch it first where there is none.
+    """Return the cached file; download it first if there is none.
 
-    A file that is there is taken as it is; one that is fetched must have the hash that its name ends with.
+    A file in the cache is used as it is; a downloaded one must have the hash that its name ends with.
 
     Args:
-        name: The architecture, for messages.
-        url: Where the file can be had.
+        name: the architecture, for messages.
+        url: where the file can be downloaded.
 
     Raises:
-        PretrainedWeightsError: It is neither there nor to be had.
+        PretrainedWeightsError: it is neither in the cache nor available for download.
     """
     file = weights_file(url)
     if file.exists():
@@ -46,10 +46,10 @@ def fetch(name: str, url: str) -> Path:
 
 
 def read(name: str, file: Path) -> dict[str, Tensor]:
-    """Read a file of weights; no code in it is run.
+    """Read a file of weights, without running code in it.
 
     Raises:
-        PretrainedWeightsError: It is broken, or holds something else.
+        PretrainedWeightsError: it is broken, or holds something else.
     """
     try:
         weights: object = torch.load(file, map_location="cpu", weights_only=True)
@@ -64,16 +64,16 @@ def read(name: str, file: Path) -> dict[str, Tensor]:
 
 
 def load_into(network: nn.Module, weights: Mapping[str, Tensor], name: str, file: Path) -> None:
-    """Load weights into a network, all of it or nothing.
+    """Load weights into a network, all of them or none.
 
     Args:
-        network: Changed in place.
-        weights: By the names of the network's state.
-        name: The architecture, for messages.
-        file: Where they come from, for messages.
+        network: changed in place.
+        weights: by the names of the network's state.
+        name: the architecture, for messages.
+        file: where they come from, for messages.
 
     Raises:
-        PretrainedWeightsError: Names or shapes differ.
+        PretrainedWeightsError: names or shapes differ.
     """
     state: dict[str, Tensor] = network.state_dict()
     # Files from before batch norm counted its batches lack the counts, which nothing here uses.
@@ -98,7 +98,7 @@ def load_into(network: nn.Module, weights: Mapping[str, Tensor], name: str, file
 
 
 def one_line(error: BaseException) -> str:
-    r"""Give the first line of an error's message, or its type where it has none.
+    r"""Return the first line of an error's message, or its type where it has none.
 
     >>> one_line(RuntimeError("broken\nat line 3"))
     'broken'

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pkgutil
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from ..sources import SourceError, is_own, read_source
+from ..sources.errors import did_you_mean
 from .errors import UnknownArchitectureError
 
 if TYPE_CHECKING:
@@ -39,17 +39,18 @@ def architecture(name: str, *, source: str | None = None) -> type[nn.Module]:
     """Look an architecture up.
 
     Args:
-        name: A key of `ARCHITECTURES`, `torchvision:NAME` or `timm:NAME`, or somebody's own `file.py:Class` or
+        name: a key of `ARCHITECTURES`, `torchvision:NAME` or `timm:NAME`, or a user-defined `file.py:Class` or
             `module:Class`.
-        source: SHA-256 that the code of one's own must have; None for any.
+        source: SHA-256 that the code of a user-defined network must have; None for any.
 
     Returns:
-        The class, each time the same; this imports its module, and torch with it.
+        The class, each time the same one; its module is imported, and torch with it.
 
     Raises:
-        UnknownArchitectureError: There is none of that name.
-        MissingLibraryError: Its library is not installed.
-        OwnArchitectureError: Somebody's own does not load, is no network, or was changed.
+        UnknownArchitectureError: there is no architecture of that name.
+        MissingLibraryError: its library is not installed.
+        SourceError: the code of a user-defined network is not there, does not run, or was changed.
+        OwnArchitectureError: it is not a network.
 
     >>> architecture("lenet")
     <class 'optrack.architectures.lenet.LeNet'>
@@ -60,16 +61,14 @@ def architecture(name: str, *, source: str | None = None) -> type[nn.Module]:
     if is_own_architecture(name) and not _is_slip(name):
         return pkgutil.resolve_name(f"{__package__}.own:own_class")(name, source=source)
     if name not in ARCHITECTURES:
-        known = [*ARCHITECTURES, *(f"{key}:{model}" for key in LIBRARIES if model)]
-        nearest = get_close_matches(name.lower(), known, n=1)
-        hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
+        hint = did_you_mean(name, [*ARCHITECTURES, *(f"{library}:{model}" for library in LIBRARIES if model)])
         valid = ", ".join([*sorted(ARCHITECTURES), *(f"{library}:NAME" for library in LIBRARIES), "FILE.py:CLASS"])
         raise UnknownArchitectureError(f"unknown architecture {name!r}{hint}; valid names: {valid}")
     return pkgutil.resolve_name(f"{__package__}.{ARCHITECTURES[name]}")
 
 
 def is_own_architecture(name: str) -> bool:
-    """Whether a name is that of somebody's own network.
+    """Whether a name is that of a user-defined network.
 
     >>> [is_own_architecture(name) for name in ("my_net.py:MyNet", "torchvision:resnet34", "lenet")]
     [True, False, False]
@@ -78,9 +77,9 @@ def is_own_architecture(name: str) -> bool:
 
 
 def _is_slip(name: str) -> bool:
-    """Whether a name is nearly that of a library, and no module that is there."""
+    """Whether a name is nearly that of a library, and not a module that exists."""
     library = name.partition(":")[0]
-    if not get_close_matches(library.lower(), LIBRARIES, n=1):
+    if not did_you_mean(library, LIBRARIES):
         return False
     try:
         read_source(name)
@@ -90,7 +89,7 @@ def _is_slip(name: str) -> bool:
 
 
 def registered_name(library: str, model: str) -> str:
-    """Give the name that a library's model goes by: its own entry in `ARCHITECTURES` where there is one.
+    """Return the name that a library's model goes by: its own entry in `ARCHITECTURES` where there is one.
 
     >>> registered_name("torchvision", "resnet18"), registered_name("torchvision", "resnet34")
     ('resnet18', 'torchvision:resnet34')

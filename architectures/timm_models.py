@@ -1,12 +1,12 @@
-"""The models of timm (Hugging Face's PyTorch image models), each as a network behind a new head; timm is an extra."""
+"""The models of timm (Hugging Face's PyTorch image models), each with a new head; timm is an extra."""
 
-from difflib import get_close_matches
 from functools import cache, partial
-from importlib import import_module
 from typing import Any
 
 from torch import nn
 
+from ..sources.errors import unknown
+from ..sources.torchvision_compat import import_timm
 from .errors import MissingLibraryError, PretrainedWeightsError, UnknownArchitectureError
 from .pretrained_weights import one_line
 from .registry import registered_name
@@ -17,7 +17,7 @@ MINIMUM_IMAGE_SIZE = 32  # where timm states none: its networks halve the image 
 
 @cache
 def timm_class(model: str) -> type[TransferModel]:
-    """Give the class of a timm model.
+    """Return the class of a timm model.
 
     Args:
         model: timm's name, with or without the tag of its pretrained weights.
@@ -29,8 +29,8 @@ def timm_class(model: str) -> type[TransferModel]:
     timm = _timm(model)
     names = [*timm.list_models(), *timm.list_pretrained()]
     if model not in names:
-        nearest = ", ".join(f"timm:{name}" for name in get_close_matches(model.lower(), names, n=5, cutoff=0.0))
-        raise UnknownArchitectureError(f"unknown architecture {f'timm:{model}'!r}; nearest names: {nearest}")
+        known = (f"timm:{name}" for name in names)
+        raise UnknownArchitectureError(unknown("architecture", f"timm:{model}", known))
     name = registered_name("timm", model)
     settings = timm.get_pretrained_cfg(model)
     is_fixed = bool(settings.fixed_input_size)
@@ -49,9 +49,8 @@ def timm_class(model: str) -> type[TransferModel]:
 
 
 def _timm(model: str) -> Any:
-    import_module(f"{__package__}.torchvision_compat")  # timm imports torchvision
     try:
-        return import_module("timm")
+        return import_timm()
     except ModuleNotFoundError as error:
         if error.name != "timm":
             raise
@@ -71,7 +70,7 @@ def _load(name: str, model: str, network: nn.Module) -> None:
         settings = _timm(model).get_pretrained_cfg(model)
         place = f"https://huggingface.co/{settings.hf_hub_id}" if settings.hf_hub_id else settings.url
         raise PretrainedWeightsError(
-            f"the pretrained weights of {name} are neither in the cache of Hugging Face (HF_HOME) nor to be had from "
+            f"the pretrained weights of {name} are neither in the cache of Hugging Face (HF_HOME) nor available from "
             f"{place} ({one_line(error)})"
         ) from None
     network.load_state_dict(source.state_dict())

@@ -1,28 +1,28 @@
-"""The classification models of torchvision, each as a network behind a new head."""
+"""The classification models of torchvision, each as a network with a new head."""
 
 import re
-from difflib import get_close_matches
 from functools import cache, partial
 from typing import Any
 
 import torch
 from torch import nn
 
+from ..sources.errors import unknown
+from ..sources.torchvision_compat import classification_models, models
 from .errors import UnknownArchitectureError
 from .pretrained_weights import fetch, load_into, read
 from .registry import registered_name
-from .torchvision_compat import classification_models, get_model, get_model_builder, get_model_weights
 from .transfer import Backbone, TransferModel, before_kernels, transfer_class
 
 HEAD_DEPTHS = {"mobilenet_v2": 2, "vgg11_bn": 2}  # of the hand-tuned references; all others have one linear layer
-HEADS = ("classifier", "fc", "head", "heads")  # what torchvision calls the head; a model has one of them
-AUXILIARY = ("aux1", "aux2", "AuxLogits")  # heads at half of the way, for training on ImageNet alone
+HEADS = ("classifier", "fc", "head", "heads")  # torchvision's names for the head; a model has one of them
+AUXILIARY = ("aux1", "aux2", "AuxLogits")  # intermediate heads, for training on ImageNet only
 FIXED_IMAGE_SIZE = ("vit_", "maxvit_")  # position embeddings and windows are made for one size
 
 
 @cache
 def torchvision_class(model: str) -> type[TransferModel]:
-    """Give the class of a torchvision model.
+    """Return the class of a torchvision model.
 
     Pretrained weights are the first published ones (IMAGENET1K_V1), where there are some: those of the original
     recipe, as in most papers that compare with them.
@@ -35,8 +35,8 @@ def torchvision_class(model: str) -> type[TransferModel]:
     """
     names = classification_models()
     if model not in names:
-        nearest = ", ".join(f"torchvision:{name}" for name in get_close_matches(model.lower(), names, n=5, cutoff=0.0))
-        raise UnknownArchitectureError(f"unknown architecture {f'torchvision:{model}'!r}; nearest names: {nearest}")
+        known = (f"torchvision:{name}" for name in names)
+        raise UnknownArchitectureError(unknown("architecture", f"torchvision:{model}", known))
     name = registered_name("torchvision", model)
     return transfer_class(
         Backbone(
@@ -52,14 +52,14 @@ def torchvision_class(model: str) -> type[TransferModel]:
 
 
 def _weights(model: str) -> Any:
-    """Give the first published weights, as torchvision describes them."""
-    versions = {version.name: version for version in get_model_weights(model)}
+    """Return the first published weights, as torchvision describes them."""
+    versions = {version.name: version for version in models.get_model_weights(model)}
     return versions.get("IMAGENET1K_V1", next(iter(versions.values())))
 
 
 def _source(model: str) -> str:
-    """Give the paper, which torchvision names in the first paragraph of a model's docstring, in one line."""
-    paragraph = (get_model_builder(model).__doc__ or "").strip().split("\n\n")[0]
+    """Return the paper in one line, from the first paragraph of the docstring of torchvision's model."""
+    paragraph = (models.get_model_builder(model).__doc__ or "").strip().split("\n\n")[0]
     return re.sub(r"`([^`<]*?)\s*<([^>]*)>`_{1,2}", r"\1, \2", " ".join(paragraph.split()))
 
 
@@ -85,18 +85,18 @@ def _whole_network(model: str, pretrained: bool) -> nn.Module:  # noqa: FBT001 -
     if model.startswith("vit_"):
         options = {"image_size": max(_weights(model).meta["min_size"])}
     try:
-        return get_model(model, weights=None, **options)
+        return models.get_model(model, weights=None, **options)
     except NotImplementedError:
         # RegNet reads its widths out of tensors while it is built, and tensors on the meta device have no numbers.
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-            network = get_model(model, weights=None, **options)
+            network = models.get_model(model, weights=None, **options)
         return network.to("meta")
 
 
 def _vgg(model: str) -> nn.Module:
-    """Make a VGG whose features alone have memory: its own head has 124 million weights that we do not want."""
+    """Build a VGG and allocate only its features: its own head has 124 million weights that we do not need."""
     with torch.device("meta"):
-        network = get_model(model, weights=None)
+        network = models.get_model(model, weights=None)
     features = network.get_submodule("features").to_empty(device=torch.get_default_device())
     for layer in features.children():  # as torchvision draws them
         if isinstance(layer, nn.Conv2d):
@@ -121,5 +121,5 @@ def _load(name: str, model: str, network: nn.Module) -> None:
 
 
 def _present_key(key: str) -> str:
-    """Give a weight's name of today: DenseNet's files say `norm.1` for what has long been `norm1`."""
+    """Return a weight's current name: DenseNet's files say `norm.1` for what is now `norm1`."""
     return re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\.", r"\1\2.", key)

@@ -1,4 +1,4 @@
-"""Networks from libraries behind a new head: fixed, trained in their last blocks, or trained whole."""
+"""Library networks with a new head: fixed, trained in their last blocks, or trained whole."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -22,21 +22,21 @@ class Transferable(Protocol):
     """What an architecture that can start from pretrained weights offers to training, beside being a module.
 
     Training calls `load_pretrained` once, after the constructor and before the optimizer is made; where there are other
-    weights to load (a checkpoint), not at all. `feature_parameters` are the trainable parameters that came with the
+    weights to load (a checkpoint), not at all. `feature_parameters` are the trainable parameters that come with the
     pretrained weights: training may give them a learning rate of their own, usually a lower one than that of the head,
-    which starts from random numbers. All other trainable parameters belong to the head.
+    which starts from random weights. All other trainable parameters belong to the head.
     """
 
     def load_pretrained(self) -> None:
-        """Load the pretrained weights, from the cache or else the network; do nothing where none are asked for.
+        """Load the pretrained weights, from the cache or else the network; do nothing if none are requested.
 
         Raises:
-            PretrainedWeightsError: They are in neither, or do not fit.
+            PretrainedWeightsError: they are not available, or do not fit.
         """
         ...
 
     def feature_parameters(self) -> list[nn.Parameter]:
-        """Give the trainable parameters of the pretrained part; none where it is fixed."""
+        """Return the trainable parameters of the pretrained part; none if it is fixed."""
         ...
 
 
@@ -45,14 +45,14 @@ class Backbone:
     """A network of a library without its head.
 
     Attributes:
-        name: What the architecture goes by.
-        source: Paper or project, for the docstring.
-        minimum_image_size: In pixels.
-        fixed_image_size: Whether it takes square images of that size alone.
-        head_depth: Number of hidden linear layers of the head by default.
-        build: Makes it with random weights, on torch's default device; the argument says whether pretrained weights
+        name: of the architecture.
+        source: paper or project, for the docstring.
+        minimum_image_size: in pixels.
+        fixed_image_size: whether it takes only square images of that size.
+        head_depth: number of hidden linear layers of the head by default.
+        build: builds it with random weights, on torch's default device; the argument says whether pretrained weights
             will be loaded. It maps [B, 3, H, W] to [B, F] or [B, F, 1, 1].
-        load: Loads the pretrained weights into it, or raises PretrainedWeightsError.
+        load: loads the pretrained weights into it, or raises PretrainedWeightsError.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Backbone:
 
 
 def feature_blocks(network: nn.Module) -> list[list[nn.Module]]:
-    """Split a network into blocks in the order in which they run, those nearest to the image first.
+    """Split a network into blocks in the order in which they run, those nearest the image first.
 
     A block starts with each child of the network that holds a matrix or a kernel, be it a single convolution or a
     whole stage; children that follow without one (norms, activations, pools) belong to it. Children that only hold the
@@ -96,17 +96,17 @@ def _has_kernel(module: nn.Module) -> bool:
 
 
 def before_kernels(layers: Iterable[nn.Module]) -> list[nn.Module]:
-    """Give the first layers, up to the first one with a matrix or a kernel or dropout: what of a head to keep."""
+    """Return the layers before the first one with a matrix, a kernel or dropout: the part of a head to keep."""
     return list(takewhile(lambda layer: not (_has_kernel(layer) or isinstance(layer, nn.Dropout)), layers))
 
 
 class TransferModel(nn.Module):
-    """A network of a library (`features`) and a new head (`classifier`); subclasses say of which network.
+    """A library network (`features`) with a new head (`classifier`); subclasses say which network.
 
     Attributes:
-        features: The network without its head.
-        classifier: The head.
-        pretrained: Whether `load_pretrained` loads anything.
+        features: the network without its head.
+        classifier: the head.
+        pretrained: whether `load_pretrained` loads anything.
     """
 
     minimum_image_size: ClassVar[int]
@@ -117,10 +117,10 @@ class TransferModel(nn.Module):
     _frozen_blocks: int
 
     def train(self, mode: bool = True) -> "TransferModel":  # noqa: FBT001, FBT002 - torch's signature
-        """Switch to training or inference; fixed blocks stay in inference, so that their batch norms stay as they are.
+        """Switch to training or inference; fixed blocks stay in inference, so that their batch norms do not change.
 
         Args:
-            mode: Whether to train.
+            mode: whether to train.
         """
         super().train(mode)
         blocks = feature_blocks(self.features)
@@ -130,12 +130,12 @@ class TransferModel(nn.Module):
         return self
 
     def load_pretrained(self) -> None:
-        """Load the pretrained weights where they are asked for, see `Transferable`."""
+        """Load the pretrained weights if they are requested, see `Transferable`."""
         if self.pretrained:
             self._load(self.features)
 
     def feature_parameters(self) -> list[nn.Parameter]:
-        """Give the trainable parameters of the network without the head, see `Transferable`."""
+        """Return the trainable parameters of the network without the head, see `Transferable`."""
         return [parameter for parameter in self.features.parameters() if parameter.requires_grad]
 
     def forward(self, images: Tensor) -> Tensor:
@@ -148,7 +148,7 @@ def check_input(backbone: Backbone, input_shape: tuple[int, int, int]) -> None:
     """Refuse images that the network cannot take.
 
     Raises:
-        ValueError: They are too small, of another size than the only one, or neither grey nor coloured.
+        ValueError: they are too small, not of the only possible size, or neither grey nor coloured.
     """
     channels, height, width = input_shape
     side = backbone.minimum_image_size
@@ -160,15 +160,15 @@ def check_input(backbone: Backbone, input_shape: tuple[int, int, int]) -> None:
 
 
 def freeze_all_but(network: nn.Module, trainable_blocks: int, *, name: str) -> None:
-    """Leave the last blocks trainable; what is in no block trains when all blocks do.
+    """Freeze all but the last blocks; parameters outside of blocks train when all blocks do.
 
     Args:
-        network: Changed in place.
-        trainable_blocks: How many.
-        name: Of the architecture, for the message.
+        network: changed in place.
+        trainable_blocks: how many.
+        name: of the architecture, for the message.
 
     Raises:
-        ValueError: There are fewer.
+        ValueError: there are fewer.
     """
     blocks = feature_blocks(network)
     if not 0 <= trainable_blocks <= len(blocks):
@@ -180,14 +180,14 @@ def freeze_all_but(network: nn.Module, trainable_blocks: int, *, name: str) -> N
 
 
 def batch_norms(network: nn.Module) -> Iterator[BatchNorm]:
-    """Give the batch norms of a network."""
+    """Return the batch norms of a network."""
     for module in network.modules():
         if isinstance(module, BatchNorm):
             yield module
 
 
 def transfer_class(backbone: Backbone) -> type[TransferModel]:
-    """Make the class of a network: its signature says how many blocks it has and what its batch norms come with."""
+    """Build the class of a network: its signature says how many blocks it has, and its batch norms' own momentum."""
     side = backbone.minimum_image_size
     with torch.device("meta"), torch.no_grad():
         network = backbone.build(False).eval()
@@ -229,24 +229,24 @@ def transfer_class(backbone: Backbone) -> type[TransferModel]:
     return Model
 
 
-DOCUMENTATION = """{name} behind a new head, from random or pretrained weights, trained whole or in part.
+DOCUMENTATION = """{name} with a new head, from random or pretrained weights, trained whole or in part.
 
 Source: {source}
 
 Grey images are repeated over the three channels. Features are averaged over all positions.
 
 Args:
-    input_shape: Channels (1 or 3), height, width.
-    classes: Number of classes.
-    pretrained: Whether training starts from weights that were learned on ImageNet.
-    trainable_blocks: How many of the last of the {blocks} feature blocks train: 0 for a fixed extractor of features,
+    input_shape: channels (1 or 3), height, width.
+    classes: number of classes.
+    pretrained: whether training starts from weights that were learned on ImageNet.
+    trainable_blocks: how many of the last of the {blocks} feature blocks train: 0 for a fixed extractor of features,
         {blocks} for all. Fixed blocks take no gradient, and their batch norms stay in inference.
-    bn_momentum: Of the batch norms of the feature blocks that train; without effect when there are none.
-    head_depth: Number of hidden linear layers of the head.
-    head_width: Units of the first hidden linear layer.
-    head_width_factor: Width of each further hidden linear layer relative to the one before.
-    dropout: After each hidden linear layer, or on the features where there is none.
+    bn_momentum: of the batch norms of the feature blocks that train; without effect when there are none.
+    head_depth: number of hidden linear layers of the head.
+    head_width: units of the first hidden linear layer.
+    head_width_factor: width of each further hidden linear layer relative to the one before.
+    dropout: after each hidden linear layer, or on the features where there is none.
 
 Raises:
-    ValueError: The image is too small, or has neither 1 nor 3 channels.
+    ValueError: the image is too small, or has neither 1 nor 3 channels.
 """

@@ -16,7 +16,6 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from optrack.datasets import torchvision_compat
 from optrack.datasets.augmentation import (
     PRESETS,
     Affine,
@@ -28,6 +27,7 @@ from optrack.datasets.augmentation import (
     Grayscale,
     Operation,
 )
+from optrack.sources import torchvision_compat
 
 from .record import Spread, spread, write_record
 

@@ -1,8 +1,8 @@
 """Image data for searches: found, checked, decoded once, split by class, shared by all workers.
 
-`prepare` does the slow part once and leaves it in a cache; the small value that it returns travels to the workers,
-which map the cached images into memory with `open_prepared`. No test image can be reached from either; those lie behind
-`optrack.datasets.prepared.sealed`, which is not part of this face.
+`prepare` does the slow part once and caches it; the small value that it returns is sent to the workers, which map the
+cached images into memory with `open_prepared`. Neither gives access to test images; `optrack.datasets.prepared.sealed`
+does, which is not part of this face.
 """
 
 if __name__ != "optrack.datasets":

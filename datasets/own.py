@@ -1,12 +1,13 @@
-"""Data sets that people bring along: a class in a file or a module of their own."""
+"""User-defined data sets: a class in a file or module of the user's own."""
 
 import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..sources import SourceError, load_own, read_source, why
 from .errors import DataError, NoTestPartError
@@ -14,11 +15,7 @@ from .folders.image_folder import ImageFolder
 from .store.cache import stamp_with
 from .store.contents import ArrayContents, Source
 from .store.groups import renumbered
-from .store.split import withhold_test
 from .store.values import DatasetInfo
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 _IMAGES = "images uint8 [N, C, H, W] with C = 1 or 3"
 _LABELS = "labels, integers [N] from 0 on"
@@ -26,86 +23,78 @@ _FEWEST_CLASSES = 2
 
 
 class OwnDataset:
-    """Somebody's own data set, as `file.py:Name` or `module:Name`.
+    """A user-defined data set, as `file.py:Name` or `module:Name`.
 
-    The class is made without arguments. It has either `folder()`, which gives the path of an image folder, or
+    The class is constructed without arguments. It has either `folder()`, which returns the path of an image folder, or
 
     - `classes`: names of the classes, at least two;
     - `train()`: images uint8 [N, C, H, W] and labels, integers [N], as a pair of arrays;
     - `validation()` and `test()`, where there are such parts: the same;
     - `groups()`, where images belong together: integers [N] for those of `train()`; of no effect beside `validation()`.
 
-    Without `test()` a fifth is withheld for tests: always the same images, as long as `train()` gives the same ones.
-    What `train()` and `validation()` give is looked at anew at every start, and decides whether the cache holds;
+    Without `test()` a fifth is withheld for tests: always the same images, as long as `train()` returns the same ones.
+    What `train()` and `validation()` return is hashed anew at every start, and decides whether the cache holds;
     `test()` is called by the test alone.
 
     Args:
-        reference: As the study names it.
+        reference: as the study names it.
     """
 
     def __init__(self, reference: str) -> None:
         self._reference = reference
         self.info = DatasetInfo(
             name=reference,
-            summary="somebody's own data set",
+            summary="user-defined data set",
             channels=None,
             image_size=None,
             classes=None,
             source=reference,
-            embedded=False,
-            downloadable=False,
         )
 
-    def locate(self, argument: str, data_dir: Path) -> Path | None:
-        """The file with its code, or None."""
-        del argument, data_dir
+    def locate(self, data_dir: Path) -> Path | None:
+        """Return the file with its code, or None."""
         try:
             return read_source(self._reference)[0]
         except SourceError:
             return None
 
-    def find(self, argument: str, data_dir: Path, group_pattern: str | None) -> Source:
+    def find(self, data_dir: Path, group_pattern: str | None) -> Source:
         """Call `train()` and `validation()`, or look into the image folder, see `Dataset.find`."""
-        del argument
         made, file = self._made()
         if hasattr(made, "folder"):
-            return ImageFolder().find(self._folder(made, file), data_dir, group_pattern)
+            return self._folder(made, file).find(data_dir, group_pattern)
         self._refuse(group_pattern)
         classes = self._classes(made)
         train = self._part(made, file, classes, "train")
         if hasattr(made, "validation"):
             contents = self._with_validation(train, self._part(made, file, classes, "validation"))
         else:
-            contents = train if hasattr(made, "test") else _withheld(train, test=False)
+            contents = train if hasattr(made, "test") else train.withheld(test=False)
         return self._source(contents, "")
 
-    def find_test(self, argument: str, data_dir: Path, group_pattern: str | None) -> Source:
+    def find_test(self, data_dir: Path, group_pattern: str | None) -> Source:
         """Call `test()`, or take the fifth that is withheld, see `Dataset.find_test`."""
-        del argument
         made, file = self._made()
         if hasattr(made, "folder"):
-            return ImageFolder().find_test(self._folder(made, file), data_dir, group_pattern)
+            return self._folder(made, file).find_test(data_dir, group_pattern)
         self._refuse(group_pattern)
         classes = self._classes(made)
         if hasattr(made, "test"):
             return self._source(self._part(made, file, classes, "test"), "-test")
         if hasattr(made, "validation"):
             raise NoTestPartError(f"{self._reference} has no test part: it has validation(), but no test()")
-        return self._source(_withheld(self._part(made, file, classes, "train"), test=True), "-test")
+        return self._source(self._part(made, file, classes, "train").withheld(test=True), "-test")
 
-    def download(self, argument: str, data_dir: Path) -> Path:
-        """Say where its code lies, see `Dataset.download`."""
-        found = self.locate(argument, data_dir)
+    def download(self, data_dir: Path) -> Path:
+        """Return where its code lies, see `Dataset.download`."""
+        found = self.locate(data_dir)
         if found is None:
-            raise DataError(f"{self._reference} cannot be downloaded: it is somebody's own data set, and not there")
+            raise DataError(f"{self._reference} cannot be downloaded: it is a user-defined data set, and not there")
         return found
 
     def _made(self) -> tuple[Any, Path]:
-        """The data set itself, and the file with its code."""
-        try:
-            own = load_own(self._reference)
-        except SourceError as error:
-            raise DataError(str(error)) from error
+        """Construct the data set; return it and the file with its code."""
+        own = load_own(self._reference)
         if not isinstance(own.value, type):
             raise DataError(f"{self._reference} must be a class, but is a {type(own.value).__name__}")
         made = self._called(own.value, own.file, "cannot be made without arguments")
@@ -117,17 +106,17 @@ class OwnDataset:
         return made, own.file
 
     def _called(self, call: Callable[[], Any], file: Path, what: str) -> Any:
-        """Whatever somebody's code raises becomes one line."""
+        """Call user code; whatever it raises becomes a one-line DataError."""
         try:
             return call()
         except Exception as error:
             raise DataError(f"{self._reference} {what}{why(error, file)}") from error
 
-    def _folder(self, made: Any, file: Path) -> str:
+    def _folder(self, made: Any, file: Path) -> ImageFolder:
         folder = self._called(made.folder, file, "fails in folder()")
         if not isinstance(folder, str | Path):
             raise DataError(f"folder() of {self._reference} must give a path, but gives a {type(folder).__name__}")
-        return str(folder)
+        return ImageFolder(str(folder))
 
     def _refuse(self, group_pattern: str | None) -> None:
         if group_pattern is not None:
@@ -147,15 +136,16 @@ class OwnDataset:
         return tuple(map(str, names))
 
     def _part(self, made: Any, file: Path, classes: tuple[str, ...], part: str) -> ArrayContents:
-        """Images and labels of a part, checked; with groups where it is the one that may be split."""
+        """Return images and labels of a part, checked; with groups if it is the one that may be split."""
         given = self._called(getattr(made, part), file, f"fails in {part}()")
         where = f"{part}() of {self._reference}"
         pair: list[Any] = list(cast("list[Any]", given)) if isinstance(given, list | tuple) else []
-        if len(pair) != len(("images", "labels")):
+        if len(pair) != 2:  # noqa: PLR2004 - images, labels
             kind = type(cast("object", given)).__name__
             raise DataError(f"{where} must give a pair, {_IMAGES} and {_LABELS}, but gives a {kind}")
         images, labels = (np.asarray(array) for array in pair)
-        if images.dtype != np.uint8 or images.ndim != len("NCHW") or images.shape[1] not in {1, 3} or not images.size:
+        is_images = images.dtype == np.uint8 and images.ndim == 4 and images.shape[1] in {1, 3}  # noqa: PLR2004 - N, C, H, W
+        if not is_images or not images.size:
             raise DataError(f"{where} must give {_IMAGES}, but gives {images.dtype} {list(images.shape)}")
         if not np.issubdtype(labels.dtype, np.integer) or labels.shape != (len(images),):
             raise DataError(
@@ -177,7 +167,7 @@ class OwnDataset:
             groups=self._groups(made, file, len(labels)) if splits else None,
         )
 
-    def _groups(self, made: Any, file: Path, count: int) -> "NDArray[np.int64] | None":
+    def _groups(self, made: Any, file: Path, count: int) -> NDArray[np.int64] | None:
         if not hasattr(made, "groups"):
             return None
         groups = np.asarray(self._called(made.groups, file, "fails in groups()"))
@@ -189,7 +179,7 @@ class OwnDataset:
         return renumbered(groups.astype(np.int64))
 
     def _with_validation(self, train: ArrayContents, validation: ArrayContents) -> ArrayContents:
-        """Both parts one behind the other."""
+        """Concatenate both parts."""
         if train.images.shape[1:] != validation.images.shape[1:]:
             raise DataError(
                 f"images of {self._reference} must have one shape, but those of train() have "
@@ -214,15 +204,3 @@ class OwnDataset:
             stamp=stamp_with(sha.hexdigest(), suffix or None),
             read=lambda: contents,
         )
-
-
-def _withheld(whole: ArrayContents, *, test: bool) -> ArrayContents:
-    """The fifth that is withheld for tests, or the rest."""
-    kept, withheld = withhold_test(whole.labels, whole.classes, whole.groups)
-    chosen = withheld if test else kept
-    return ArrayContents(
-        images=whole.images[chosen],
-        labels=whole.labels[chosen],
-        classes=whole.classes,
-        groups=None if whole.groups is None else renumbered(whole.groups[chosen]),
-    )

@@ -1,10 +1,10 @@
 """The data sets that can be named."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..sources import is_own
-from .errors import DataError, did_you_mean
+from ..sources.errors import did_you_mean, unknown
+from .errors import DataError
 from .folders.image_folder import ImageFolder
 from .named.cifar10 import CIFAR10
 from .named.cinic10 import CINIC10
@@ -14,12 +14,10 @@ from .named.gtsrb import GTSRB
 from .named.mnist import MNIST
 from .named.stl10 import STL10
 from .own import OwnDataset
+from .store.contents import Dataset, Source
+from .store.values import DatasetInfo
 
-if TYPE_CHECKING:
-    from .store.contents import Dataset, Source
-    from .store.values import DatasetInfo
-
-DATASETS: "dict[str, Dataset]" = {
+DATASETS: dict[str, Dataset | type[ImageFolder]] = {
     "cifar10": CIFAR10,
     "cinic10": CINIC10,
     "digits": Digits(),
@@ -27,13 +25,13 @@ DATASETS: "dict[str, Dataset]" = {
     "gtsrb": GTSRB,
     "mnist": MNIST,
     "stl10": STL10,
-    "image_folder": ImageFolder(),
+    "image_folder": ImageFolder,
 }
-"""What may stand before the colon of a name, or alone."""
+"""Data sets by name; what takes a path is a class."""
 
 
-def dataset_infos() -> "tuple[DatasetInfo, ...]":
-    """What is known about every data set, without reading any.
+def dataset_infos() -> tuple[DatasetInfo, ...]:
+    """Return what is known about every data set, without reading any.
 
     >>> [info.name for info in dataset_infos()]
     ['cifar10', 'cinic10', 'digits', 'fashion_mnist', 'gtsrb', 'mnist', 'stl10', 'image_folder:PATH']
@@ -42,37 +40,34 @@ def dataset_infos() -> "tuple[DatasetInfo, ...]":
 
 
 def locate(name: str, data_dir: Path) -> Path | None:
-    """Where the files of a data set lie, or None if they are not there; they are not read.
+    """Return where the files of a data set lie, or None if they are not there; they are not read.
 
     Raises:
-        DataError: There is no data set of this name.
+        DataError: there is no data set of this name.
     """
-    dataset, argument = resolve(name)
-    return dataset.locate(argument, data_dir)
+    return resolve(name).locate(data_dir)
 
 
-def find(name: str, data_dir: Path, group_pattern: str | None = None) -> "Source":
+def find(name: str, data_dir: Path, group_pattern: str | None = None) -> Source:
     """Find the files of a data set that a search may see, see `Dataset.find`.
 
     Raises:
-        DataError: There is no data set of this name, or its files are not there.
+        DataError: there is no data set of this name, or its files are not there.
     """
-    dataset, argument = resolve(name)
-    return dataset.find(argument, data_dir, group_pattern)
+    return resolve(name).find(data_dir, group_pattern)
 
 
 def download(name: str, data_dir: Path) -> Path:
-    """Fetch a data set into `data_dir` unless it is there, and say where it lies.
+    """Download a data set into `data_dir` unless it is there, and return where it lies.
 
     Raises:
-        DataError: There is no data set of this name, or it cannot be fetched.
+        DataError: there is no data set of this name, or it cannot be downloaded.
     """
-    dataset, argument = resolve(name)
-    return dataset.download(argument, data_dir)
+    return resolve(name).download(data_dir)
 
 
 def is_own_dataset(name: str) -> bool:
-    """Whether a name is that of somebody's own data set.
+    """Whether a name is that of a user-defined data set.
 
     >>> [is_own_dataset(name) for name in ("my_data.py:MyData", "image_folder:photos", "digits")]
     [True, False, False]
@@ -80,25 +75,25 @@ def is_own_dataset(name: str) -> bool:
     return name.partition(":")[0] not in DATASETS and is_own(name)
 
 
-def resolve(name: str) -> "tuple[Dataset, str]":
-    """The data set that a name begins with, and what follows the colon in it.
+def resolve(name: str) -> Dataset:
+    """Return the data set of a name.
 
     Raises:
-        DataError: There is no data set of this name, or it takes nothing, or needs something, behind a colon.
+        DataError: there is none of this name, or it takes no path, or needs one, behind a colon.
     """
-    key, colon, argument = name.partition(":")
+    key, colon, path = name.partition(":")
     dataset = DATASETS.get(key)
     if is_own_dataset(name):
         own = OwnDataset(name)
         # What is not there and has nearly the name of a data set is more likely a slip than a module.
-        if not did_you_mean(key, DATASETS) or own.locate("", Path()) is not None:
-            return own, ""
+        if not did_you_mean(key, DATASETS) or own.locate(Path()) is not None:
+            return own
     if dataset is None:
-        known = ", ".join(info.name for info in dataset_infos())
-        raise DataError(f"there is no data set {name!r}{did_you_mean(key, DATASETS)}; known are {known}, FILE.py:CLASS")
-    takes_argument = ":" in dataset.info.name
-    if takes_argument and not argument:
-        raise DataError(f"{key!r} needs more than its name: {dataset.info.name}")
-    if colon and not takes_argument:
+        raise DataError(unknown("data set", key, [*(info.name for info in dataset_infos()), "FILE.py:CLASS"]))
+    if isinstance(dataset, type):
+        if not path:
+            raise DataError(f"{key!r} needs more than its name: {dataset.info.name}")
+        return dataset(path)
+    if colon:
         raise DataError(f"nothing may follow the name {key!r}, but got {name!r}")
-    return dataset, argument
+    return dataset

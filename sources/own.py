@@ -1,4 +1,4 @@
-"""Classes and functions that people name as `file.py:Name` or `module:Name`."""
+"""User-defined classes and functions, named as `file.py:Name` or `module:Name`."""
 
 import hashlib
 import importlib
@@ -6,13 +6,12 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .errors import SourceChangedError, SourceError
+from .errors import SourceChangedError, SourceError, did_you_mean
 from .python_file import run_file, why
 
 _OWN = re.compile(r"(?P<place>.+\.py|[^\W\d]\w*(\.[^\W\d]\w*)*):(?P<name>[^\W\d]\w*)", re.DOTALL)
@@ -23,9 +22,9 @@ class Own:
     """What a reference led to.
 
     Attributes:
-        reference: As it was named.
-        value: The class or function itself.
-        file: Where its code lies.
+        reference: as the user named it.
+        value: the class or function itself.
+        file: that its code is in.
         digest: SHA-256 of that file, in hexadecimal; files that it imports are not in it.
     """
 
@@ -36,7 +35,7 @@ class Own:
 
 
 def is_own(reference: str) -> bool:
-    """Whether a name has the form of one's own code; whether there is any is another question.
+    """Whether a name has the form of user code; whether that code exists is another question.
 
     >>> [is_own(name) for name in ("my_net.py:Net", "nets/mine.py:Net", "my_package.models:Net", "lenet", "photos:a b")]
     [True, True, True, False, False]
@@ -44,7 +43,7 @@ def is_own(reference: str) -> bool:
     return _OWN.fullmatch(reference) is not None
 
 
-# One class each time, and the one that a process has begun with even when its file is edited meanwhile.
+# The same class each time, and the one that a process started with even if its file is edited meanwhile.
 _loaded: dict[tuple[Path, str, str], Own] = {}
 
 
@@ -52,14 +51,14 @@ def load_own(reference: str, *, digest: str | None = None, file: Path | None = N
     """Run the code that a reference names, once in a process.
 
     Args:
-        reference: `file.py:Name`, the path relative to the current folder, or `module:Name`; the current folder counts
-            as a place for modules, as with `python -m`.
-        digest: What its file must have; None for any.
-        file: Where the code is taken from instead, e.g. a copy that was recorded.
+        reference: `file.py:Name`, the path relative to the current folder, or `module:Name`; the current folder is
+            searched for modules, as with `python -m`.
+        digest: that its file must have; None for any.
+        file: where the code is read from instead, e.g. a recorded copy.
 
     Raises:
-        SourceChangedError: Its file has another digest.
-        SourceError: It is not there, does not run, or has nothing of that name.
+        SourceChangedError: its file has another digest.
+        SourceError: it is not there, does not run, or has nothing of that name.
     """
     place, name = _parts(reference)
     found = _file_of(place) if file is None else file
@@ -79,10 +78,10 @@ def load_own(reference: str, *, digest: str | None = None, file: Path | None = N
 
 
 def read_source(reference: str) -> tuple[Path, bytes]:
-    """The file that a reference names, and its content; nothing of it is run.
+    """Return the file that a reference names, and its content; nothing of it is run.
 
     Raises:
-        SourceError: It is not there.
+        SourceError: it is not there.
     """
     file = _file_of(_parts(reference)[0])
     return file, _content(file)
@@ -96,13 +95,12 @@ def _parts(reference: str) -> tuple[str, str]:
 
 
 def _file_of(place: str) -> Path:
-    """The file behind the part of a reference before the colon."""
+    """Return the file for the part of a reference before the colon."""
     if place.endswith(".py"):
         file = Path(place)
         if not file.is_file():
             raise SourceError(f"there is no file {place} (current folder: {Path.cwd()})")
         return file
-    _make_importable(Path.cwd())
     spec = _spec_of(place)
     if spec is None:
         raise SourceError(f"there is no module {place} (current folder: {Path.cwd()})")
@@ -112,13 +110,15 @@ def _file_of(place: str) -> Path:
 
 
 def _spec_of(module: str) -> ModuleSpec | None:
-    """Where a module lies. Unlike `importlib.util.find_spec` this runs none of the packages that it lies in."""
+    """Find a module. Unlike `importlib.util.find_spec`, this does not run the packages that it is in."""
     path: Sequence[str] | None = None
     spec: ModuleSpec | None = None
     parts = module.split(".")
     for depth in range(1, len(parts) + 1):
         name = ".".join(parts[:depth])
-        found = (finder.find_spec(name, path) for finder in sys.meta_path)
+        found = [finder.find_spec(name, path) for finder in sys.meta_path]
+        if path is None:  # as if the current folder stood on the path
+            found.append(PathFinder.find_spec(name, [str(Path.cwd())]))
         spec = next((each for each in found if each is not None), None)
         if spec is None:
             return None
@@ -127,6 +127,7 @@ def _spec_of(module: str) -> ModuleSpec | None:
 
 
 def _imported(place: str, file: Path) -> ModuleType:
+    _make_importable(Path.cwd())
     try:
         return importlib.import_module(place)
     except (Exception, SystemExit) as error:
@@ -145,14 +146,13 @@ def _named(module: ModuleType, name: str, file: Path) -> Any:
             for key, value in vars(module).items()
             if callable(value) and getattr(value, "__module__", None) == module.__name__
         ]
-        nearest = get_close_matches(name, names, n=1)
-        hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
+        hint = did_you_mean(name, names)
         raise SourceError(f"{_shown(file)} has no {name!r}{hint}; it defines {', '.join(names) or 'nothing'}")
     return getattr(module, name)
 
 
 def _make_importable(folder: Path) -> None:
-    """Last, so that no file of the user's hides an installed package."""
+    """Append a folder to the path: last, so that no user file hides an installed package."""
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
 
@@ -169,6 +169,6 @@ def _digest(file: Path) -> str:
 
 
 def _shown(file: Path) -> str:
-    """A path as the user would write it."""
+    """Return a path as the user would write it."""
     here = Path.cwd()
     return str(file.relative_to(here)) if file.is_relative_to(here) else str(file)

@@ -23,11 +23,11 @@ def run_file(path: Path, *, name: str, kind: str = "") -> ModuleType:
     called = f"{kind} {path}".strip()
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise SourceError(f"{called} is no Python file")
+        raise SourceError(f"{called} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # where dataclasses and type hints look their module up
     before = sys.dont_write_bytecode
-    sys.dont_write_bytecode = True  # a file that is only read leaves nothing beside itself
+    sys.dont_write_bytecode = True  # reading a file must not leave a cache beside it
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
@@ -38,13 +38,13 @@ def run_file(path: Path, *, name: str, kind: str = "") -> ModuleType:
 
 
 def why(error: BaseException, path: Path) -> str:
-    """What a file's code raised, and where, as the end of a message that begins with the file.
+    """Return what a file's code raised, and where, as the end of a message that begins with the file.
 
     >>> why(KeyError("depth"), Path("my_net.py"))
     ": KeyError: 'depth'"
     """
     if isinstance(error, SyntaxError):
-        # A file that is imported may be the culprit.
+        # The error may be in a file that it imports.
         place = "" if error.lineno is None else f", line {error.lineno}"
         file = "" if error.filename is None or Path(error.filename) == path.absolute() else f", in {error.filename}"
         return f"{file}{place}: {error.msg}"
@@ -52,7 +52,7 @@ def why(error: BaseException, path: Path) -> str:
 
 
 def line_of(error: BaseException, path: Path) -> str:
-    """The last line of a file that an error went through, as `, line 3`; nothing where it went through none."""
+    """Return the last line of a file in an error's traceback, as `, line 3`; empty if it is not in there."""
     file = path.absolute()
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == file]
     return f", line {lines[-1]}" if lines else ""

@@ -1,7 +1,7 @@
-"""Augmentation by the batch, on the images' device, with random numbers of its own for each image.
+"""Batched augmentation on the images' device, with random numbers of its own for each image.
 
-`PRESETS` and the operations are plain values and need no torch, so that a name can be checked at once; `preset` and
-`Augmentation` import it.
+`PRESETS` and the operations are plain values that do not import torch, so that a name can be checked at once; `preset`
+and `Augmentation` import it.
 
 >>> import torch
 >>> from optrack.datasets.augmentation import preset

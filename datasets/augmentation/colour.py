@@ -47,7 +47,7 @@ class Recolour:
     adds: bool
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Images uint8 or float32 [B, 1 or 3, H, W]: float32 in 0 to 255."""
+        """Change images, uint8 or float32 [B, 1 or 3, H, W], to float32 in 0 to 255."""
         images = images.float()
         coloured = images.shape[1] == len(_LUMA_WEIGHTS)
         result = _mixed(images, self.matrices) if self.mixes and coloured else images * _per_image(self.gains)
@@ -58,7 +58,7 @@ class Recolour:
         return result.clamp_(0, 255)
 
     def then(self, following: object) -> "Recolour | None":
-        """This and then another change of colours as one."""
+        """Combine this and a following change of colours into one, or return None for another kind of step."""
         if not isinstance(following, Recolour):
             return None
         added = following.gains + following.offsets.sum(1)
@@ -72,7 +72,7 @@ class Recolour:
 
 
 def recolour(operation: ColourJitter | Grayscale, numbers: Tensor) -> Recolour:
-    """The change of colours that does one operation; of a jitter in the order of its fields.
+    """Return the change of colours of one operation; a jitter's parts apply in the order of its fields.
 
     Args:
         operation: with its ranges.
@@ -106,18 +106,18 @@ def _factor(distance: float, numbers: Tensor) -> Tensor:
 
 
 def _saturated(saturation: Tensor) -> Tensor:
-    """Float64 [B, 3, 3] of [B]."""
+    """Return matrices, float64 [B, 3, 3], for factors [B]."""
     return _LUMA + saturation[:, None, None] * (_EYE - _LUMA)
 
 
 def _turned(turn: Tensor) -> Tensor:
-    """Float64 [B, 3, 3] of [B], in parts of a full turn."""
+    """Return matrices, float64 [B, 3, 3], for parts of a full turn [B]."""
     angle = 2 * math.pi * turn[:, None, None]
     return _MEAN + angle.cos() * (_EYE - _MEAN) + angle.sin() * _QUARTER
 
 
 def _mixed(images: Tensor, matrices: Tensor) -> Tensor:
-    """Matrix times colour at every pixel.
+    """Multiply the colour of every pixel by a matrix.
 
     As fast as a matrix product, and single precision even where matrix products are set to TF32 or bfloat16.
     """

@@ -23,19 +23,19 @@ class Erase:
     fill: int
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Images uint8 or float32 [B, C, H, W]: the same dtype."""
+        """Cover a square of each image, uint8 or float32 [B, C, H, W]; the dtype stays."""
         height, width = images.shape[-2:]
         rows = _covered(self.corners[:, 0], self.side, height)
         columns = _covered(self.corners[:, 1], self.side, width)
         return images.masked_fill(rows[:, None, :, None] & columns[:, None, None, :], self.fill)
 
-    def then(self, following: object) -> None:  # noqa: ARG002  what every step takes
-        """Nothing that follows can be done in one with it."""
+    def then(self, following: object) -> None:
+        """Return None: no following step can be combined with it."""
         return
 
 
 def erase(operation: Cutout, numbers: Tensor, height: int, width: int) -> Erase:
-    """The squares of one operation.
+    """Return the squares of one operation.
 
     Args:
         operation: how large.

@@ -32,12 +32,12 @@ class Resample:
     border: Border | None
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Images uint8 or float32 [B, C, H, W] of the same shape: float32 in 0 to 255, or as they come if `whole`."""
+        """Read images, uint8 or float32 [B, C, H, W]: float32 in 0 to 255, or the same dtype if `whole`."""
         border = self.border or "edge"
         return _gather(images, self.maps, border) if self.whole else _interpolate(images, self.maps, border)
 
     def then(self, following: object) -> "Resample | None":
-        """This and then another reading as one, unless they differ about what lies beyond."""
+        """Combine this and a following reading into one, or return None if their borders differ."""
         if not isinstance(following, Resample) or len({self.border, following.border} - {None}) > 1:
             return None
         maps = self.maps[:, :, :2] @ following.maps
@@ -46,7 +46,7 @@ class Resample:
 
 
 def resample(operation: Crop | Flip | Affine, numbers: Tensor, height: int, width: int) -> Resample:
-    """The reading that does one operation.
+    """Return the reading of one operation.
 
     Args:
         operation: with its ranges.
@@ -62,7 +62,7 @@ def resample(operation: Crop | Flip | Affine, numbers: Tensor, height: int, widt
 
 
 def _maps(operation: Crop | Flip | Affine, numbers: Tensor, height: int, width: int) -> Tensor:
-    """See `Resample`: float64 [B, 2, 3]."""
+    """Return the maps of one operation, float64 [B, 2, 3], see `Resample`."""
     one, zero = torch.ones_like(numbers[:, 0]), torch.zeros_like(numbers[:, 0])
     match operation:
         case Crop():
@@ -100,7 +100,7 @@ def _gather(images: Tensor, maps: Tensor, border: Border) -> Tensor:
 
 
 def _places(factor: Tensor, shift: Tensor, size: int) -> Tensor:
-    """Which row (or column) of the image each row of the result is, int64 [B, size]; exact, as all is whole."""
+    """Return the row (or column) of the image for each row of the result, int64 [B, size]; exact, as all is whole."""
     middle = (size - 1) / 2
     places = torch.arange(size, dtype=torch.float32, device=factor.device) - middle
     return (factor[:, None] * places + (shift[:, None] + middle)).long()
@@ -111,7 +111,7 @@ def _inside(places: Tensor, size: int) -> Tensor:
 
 
 def _folded(places: Tensor, size: int, border: Border) -> Tensor:
-    """Places beyond the image, brought back into it."""
+    """Bring places beyond the image back into it."""
     if border != "symmetric":
         return places.clamp(0, size - 1)
     places = places.remainder(2 * size)

@@ -1,4 +1,4 @@
-"""What can be done to an image, as values: ranges and probabilities, checked when made, scaled by a strength.
+"""Augmentation operations as values: ranges and probabilities, checked when made, scaled by a strength.
 
 Every operation says with `numbers` how many random numbers it uses for an image, whatever its ranges; so what one image
 gets depends neither on the batch that it stands in nor on how strong another operation is. One that is `idle` changes
@@ -39,7 +39,7 @@ class Crop:
         return self.padding == 0
 
     def scaled(self, strength: float) -> "Crop":
-        """Padding times strength, in whole pixels."""
+        """Return it with padding times strength, in whole pixels."""
         return Crop(padding=round(self.padding * strength), border=self.border)
 
 
@@ -66,7 +66,7 @@ class Flip:
         return self.horizontal == self.vertical == 0
 
     def scaled(self, strength: float) -> "Flip":
-        """Probabilities times strength, but no further than one half: beyond that an image varies less, not more."""
+        """Return it with probabilities times strength, up to one half: beyond that an image varies less, not more."""
         return Flip(
             horizontal=min(self.horizontal * strength, max(self.horizontal, 0.5)),
             vertical=min(self.vertical * strength, max(self.vertical, 0.5)),
@@ -101,7 +101,7 @@ class Affine:
         return self.degrees == (0, 0) and self.translation == 0 and self.scale == (1, 1)
 
     def scaled(self, strength: float) -> "Affine":
-        """Angles, shift and distances of the factors from 1 times strength, within what the fields may be."""
+        """Return it with angles, shift and distances of the factors from 1 times strength, within their ranges."""
         low, high = (min(max(angle * strength, -180.0), 180.0) for angle in self.degrees)
         least, greatest = (max(1 + (factor - 1) * strength, _LEAST_SCALE) for factor in self.scale)
         translation = min(self.translation * strength, 1.0)
@@ -140,7 +140,7 @@ class ColourJitter:
         return self.brightness == self.contrast == self.saturation == self.hue == 0
 
     def scaled(self, strength: float) -> "ColourJitter":
-        """All four times strength, hue up to half a turn."""
+        """Return it with all four times strength, hue up to half a turn."""
         return ColourJitter(
             brightness=self.brightness * strength,
             contrast=self.contrast * strength,
@@ -169,7 +169,7 @@ class Grayscale:
         return self.probability == 0
 
     def scaled(self, strength: float) -> "Grayscale":
-        """Probability times strength, up to 1."""
+        """Return it with probability times strength, up to 1."""
         return Grayscale(probability=min(self.probability * strength, 1.0))
 
 
@@ -196,7 +196,7 @@ class Cutout:
         return self.size == 0
 
     def scaled(self, strength: float) -> "Cutout":
-        """Side times strength, up to the image's shorter side."""
+        """Return it with side times strength, up to the image's shorter side."""
         return Cutout(size=min(self.size * strength, 1.0), fill=self.fill)
 
 

@@ -7,7 +7,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from ..errors import DataError, did_you_mean
+from ...sources.errors import unknown
+from ..errors import DataError
 from .colour import Recolour, recolour
 from .erasing import Erase, erase
 from .geometry import Resample, resample
@@ -51,13 +52,13 @@ class Parameters:
         return images
 
     def __getitem__(self, images: slice | Tensor) -> "Parameters":
-        """Those of some images, by slice or int64 positions."""
+        """Return those of some images, by slice or int64 positions."""
         count = len(range(*images.indices(self.count))) if isinstance(images, slice) else len(images)
         steps = tuple(_with_tensors(step, lambda tensor: tensor[images]) for step in self.steps)
         return replace(self, steps=steps, count=count)
 
     def to(self, device: torch.device | str) -> "Parameters":
-        """The same on a device."""
+        """Return the same on a device."""
         return replace(self, steps=tuple(_with_tensors(step, lambda tensor: tensor.to(device)) for step in self.steps))
 
 
@@ -78,10 +79,10 @@ class Augmentation:
     operations: tuple[Operation, ...] = ()
 
     def scaled(self, strength: float) -> "Augmentation":
-        """All ranges and probabilities times strength, as far as each can go; at 0 images stay exactly as they are.
+        """Return it with all ranges and probabilities times strength, as far as each can go; 0 changes no image.
 
         Raises:
-            DataError: The strength is below 0 or no number.
+            DataError: the strength is below 0 or not a finite number.
         """
         if not 0 <= strength < float("inf"):
             raise DataError(f"the strength of an augmentation must be at least 0, but got {strength}")
@@ -126,18 +127,17 @@ class Augmentation:
 
 
 def preset(name: str, strength: float = 1.0) -> Augmentation:
-    """A named augmentation.
+    """Return a named augmentation.
 
     Args:
         name: one of `PRESETS`.
         strength: 0 leaves images as they are, 1 is as named, more is more.
 
     Raises:
-        DataError: There is no augmentation of this name, or the strength is below 0.
+        DataError: there is no augmentation of this name, or the strength is below 0.
     """
     if name not in PRESETS:
-        known = ", ".join(PRESETS)
-        raise DataError(f"there is no augmentation {name!r}{did_you_mean(name, PRESETS)}; known are {known}")
+        raise DataError(unknown("augmentation", name, PRESETS))
     return Augmentation(operations=PRESETS[name]).scaled(strength)
 
 
@@ -157,5 +157,5 @@ def _with_tensors(step: Step, change: Callable[[Tensor], Tensor]) -> Step:
 
 
 def _single(tensor: Tensor) -> Tensor:
-    """Drawn and multiplied in double precision, used in single."""
+    """Convert to single precision; drawing and multiplying is done in double."""
     return tensor.float() if tensor.is_floating_point() else tensor

@@ -1,6 +1,6 @@
-"""Augmentations that can be named: one for each recipe of the reference systems, and two that everybody uses.
+"""Named augmentations: one for each recipe of the reference systems, and two customary ones.
 
-The recipes name their operations, and strengths only in part; what they leave open is chosen here and said so.
+The recipes name their operations, and strengths only in part; a comment marks what is chosen here.
 """
 
 from .operations import Affine, ColourJitter, Crop, Cutout, Flip, Grayscale, Operation

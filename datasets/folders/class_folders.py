@@ -2,26 +2,17 @@
 
 import hashlib
 import os
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..store.cache import stamp_files, stamp_with
-from ..store.contents import Source
-from ..store.groups import check_apart, compiled, groups_of, renumbered
+from ..store.contents import Contents, Source
+from ..store.groups import compiled, groups_of, renumbered
 from ..store.split import withhold_test
-from .folder_files import SUFFIXES, class_files, part_files, sealed_files
-from .image_files import all_grey, read_files
-from .test_list import check_whole_groups, divided
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from ..store.contents import Contents
-    from .folder_files import FolderFiles
-    from .image_files import FileContents
-
-__all__ = ["SUFFIXES", "find_direct", "find_parts", "find_test_part"]
+from .folder_files import FolderFiles, class_files, part_files, sealed_files
+from .image_files import FileContents, all_grey, read_files
+from .test_list import check_whole_groups, divided, groups_apart
 
 
 def find_parts(folder: Path, *, cache_name: str, group_pattern: str | None = None) -> Source:
@@ -30,8 +21,8 @@ def find_parts(folder: Path, *, cache_name: str, group_pattern: str | None = Non
     Those on the folder's list of test images are left out.
 
     Raises:
-        DataError: It is not there, a class has no images or is in one part alone, there are fewer than two classes, or
-            a folder or file cannot be read, the list does not fit, or the group pattern is no regular expression.
+        DataError: it is not there, a class has no images or is in one part alone, there are fewer than two classes, or
+            a folder or file cannot be read, the list does not fit, or the group pattern is not a regular expression.
     """
     files, sealed = divided(part_files(folder))
     return _search_source(files, sealed, cache_name, group_pattern)
@@ -41,8 +32,8 @@ def find_test_part(folder: Path, *, cache_name: str, group_pattern: str | None =
     """Find the listed images, or those of `folder/test`; the other parts decide about classes and colour.
 
     Raises:
-        NoTestPartError: There is neither a list nor such a folder.
-        DataError: See `find_parts`; or its classes are not those of the others.
+        NoTestPartError: there is neither a list nor such a folder.
+        DataError: see `find_parts`; or its classes are not those of the others.
     """
     searched, sealed = divided(part_files(folder))
     if sealed is not None:
@@ -57,50 +48,47 @@ def find_direct(folder: Path, *, cache_name: str, group_pattern: str | None = No
     They are the listed ones where there is a list, and a fifth that is always the same otherwise.
 
     Raises:
-        DataError: It is not there, a class has no images, there are fewer than two classes, or a folder or file cannot
-            be read, the list does not fit, or the group pattern is no regular expression.
+        DataError: it is not there, a class has no images, there are fewer than two classes, or a folder or file cannot
+            be read, the list does not fit, or the group pattern is not a regular expression.
     """
     files, sealed = divided(class_files(folder))
     if sealed is None:
         read = partial(_read_direct, files, group_pattern=group_pattern, withheld=withheld)
         return _source(files, files.files, read, cache_name, group_pattern)
-    if withheld:
-        return _listed_source(files, sealed, cache_name, group_pattern)
-    return _search_source(files, sealed, cache_name, group_pattern)
+    source = _listed_source if withheld else _search_source
+    return source(files, sealed, cache_name, group_pattern)
 
 
 def _search_source(
-    files: "FolderFiles", sealed: "FolderFiles | None", cache_name: str, group_pattern: str | None
+    files: FolderFiles, sealed: FolderFiles | None, cache_name: str, group_pattern: str | None
 ) -> Source:
     read = partial(_read, files, sealed, group_pattern=group_pattern)
     return _source(files, files.files, read, cache_name, group_pattern, sealed)
 
 
-def _listed_source(
-    searched: "FolderFiles", sealed: "FolderFiles", cache_name: str, group_pattern: str | None
-) -> Source:
+def _listed_source(searched: FolderFiles, sealed: FolderFiles, cache_name: str, group_pattern: str | None) -> Source:
     read = partial(_read_listed, searched, sealed, group_pattern=group_pattern)
     return _test_source(searched, sealed, cache_name, group_pattern, read)
 
 
 def _test_source(
-    searched: "FolderFiles",
-    test: "FolderFiles",
+    searched: FolderFiles,
+    test: FolderFiles,
     cache_name: str,
     group_pattern: str | None,
-    read: "Callable[[], Contents]",
+    read: Callable[[], Contents],
 ) -> Source:
     # The others are in the stamp too: when the first coloured image comes to them, test images have three channels.
     return _source(test, [*test.files, *searched.files], read, cache_name, group_pattern)
 
 
 def _source(
-    files: "FolderFiles",
-    stamped: "Sequence[Path]",
-    read: "Callable[[], Contents]",
+    files: FolderFiles,
+    stamped: Sequence[Path],
+    read: Callable[[], Contents],
     cache_name: str,
     group_pattern: str | None,
-    sealed: "FolderFiles | None" = None,
+    sealed: FolderFiles | None = None,
 ) -> Source:
     if group_pattern is not None:
         compiled(group_pattern)
@@ -111,42 +99,26 @@ def _source(
     return Source(cache_name=cache_name, layout="class folders", stamp=stamp, read=read)
 
 
-def _read(files: "FolderFiles", sealed: "FolderFiles | None", *, group_pattern: str | None) -> "FileContents":
-    groups = None if group_pattern is None else groups_of(files.names, group_pattern)
-    if groups is not None and files.validation_start is not None:
-        check_apart(groups, files.names, start=files.validation_start)
-    if group_pattern is not None and sealed is not None:
-        check_whole_groups(files, sealed, group_pattern)
-    return read_files(
-        files.root,
-        files.files,
-        files.labels,
-        files.classes,
-        groups=groups,
-        validation_start=files.validation_start,
-    )
+def _read(files: FolderFiles, sealed: FolderFiles | None, *, group_pattern: str | None) -> FileContents:
+    return read_files(files, groups=groups_apart(files, sealed, group_pattern))
 
 
-def _read_listed(searched: "FolderFiles", sealed: "FolderFiles", *, group_pattern: str | None) -> "FileContents":
+def _read_listed(searched: FolderFiles, sealed: FolderFiles, *, group_pattern: str | None) -> FileContents:
     if group_pattern is not None:
         check_whole_groups(searched, sealed, group_pattern)
     return _read_beside(sealed, searched.files)
 
 
-def _read_beside(files: "FolderFiles", others: "Sequence[Path]") -> "FileContents":
-    return read_files(files.root, files.files, files.labels, files.classes, grey=all_grey(others))
+def _read_beside(files: FolderFiles, others: Sequence[Path]) -> FileContents:
+    return read_files(files, grey=all_grey(others))
 
 
-def _read_direct(files: "FolderFiles", *, group_pattern: str | None, withheld: bool) -> "FileContents":
+def _read_direct(files: FolderFiles, *, group_pattern: str | None, withheld: bool) -> FileContents:
     groups = None if group_pattern is None else groups_of(files.names, group_pattern)
     kept, test = withhold_test(files.labels, files.classes, groups)
     wanted = test if withheld else kept
-    chosen = files.chosen(wanted)
     return read_files(
-        files.root,
-        chosen.files,
-        chosen.labels,
-        files.classes,
+        files.chosen(wanted),
         grey=all_grey(files.chosen(kept).files) if withheld else None,
         groups=None if groups is None else renumbered(groups[wanted]),
     )

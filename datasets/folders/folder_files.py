@@ -6,19 +6,16 @@ that lie beside the class folders. Symbolic links are followed; of the ways to a
 """
 
 import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import DataError, NoTestPartError, listed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from numpy.typing import NDArray
+from .image_files import LabelledFiles
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"})
 """Those that `torchvision.datasets.ImageFolder` takes."""
@@ -32,29 +29,19 @@ _FEWEST_CLASSES = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FolderFiles:
-    """Image files of one part or two.
+class FolderFiles(LabelledFiles):
+    """Image files in class folders.
 
     Attributes:
-        root: The folder of the data set.
-        files: [N] image files.
-        paths: [N] the same relative to `root`, with `/` on every system: `train/CLASS/FILE` or `CLASS/FILE`.
+        paths: [N] the files relative to `root`, with `/` on every system: `train/CLASS/FILE` or `CLASS/FILE`.
         names: [N] what a group pattern is searched in: `CLASS/FILE`.
-        labels: int64 [N], indices into `classes`.
-        classes: Names of the classes.
-        validation_start: Images from here on are the official validation part.
     """
 
-    root: Path
-    files: "Sequence[Path]"
-    paths: "Sequence[str]"
-    names: "Sequence[str]"
-    labels: "NDArray[np.int64]"
-    classes: tuple[str, ...]
-    validation_start: int | None = None
+    paths: Sequence[str]
+    names: Sequence[str]
 
-    def chosen(self, indices: "NDArray[np.int64]") -> "FolderFiles":
-        """Some of them.
+    def chosen(self, indices: NDArray[np.int64]) -> "FolderFiles":
+        """Return some of them.
 
         Args:
             indices: int64 [n], sorted.
@@ -77,11 +64,16 @@ def has_parts(folder: Path) -> bool:
     return (folder / "train").is_dir()
 
 
+def all_files(folder: Path) -> FolderFiles:
+    """Return the files of a folder in one of the layouts of `image_folder`, see `part_files` and `class_files`."""
+    return part_files(folder) if has_parts(folder) else class_files(folder)
+
+
 def part_files(folder: Path) -> FolderFiles:
-    """The files of `folder/train`, and of `folder/val` or `folder/valid` where there is one.
+    """Return the files of `folder/train`, and of `folder/val` or `folder/valid` where there is one.
 
     Raises:
-        DataError: It is not there, a class has no images or is in one part alone, there are fewer than two classes, or
+        DataError: it is not there, a class has no images or is in one part alone, there are fewer than two classes, or
             a folder cannot be read.
     """
     _check_root(folder)
@@ -104,16 +96,16 @@ def part_files(folder: Path) -> FolderFiles:
     )
 
 
-def sealed_files(folder: Path, classes: "Sequence[str]") -> FolderFiles:
-    """The files of `folder/test`.
+def sealed_files(folder: Path, classes: Sequence[str]) -> FolderFiles:
+    """Return the files of `folder/test`.
 
     Args:
-        folder: Of the data set.
-        classes: Of the other parts.
+        folder: of the data set.
+        classes: of the other parts.
 
     Raises:
-        NoTestPartError: There is no such folder.
-        DataError: See `part_files`; or its classes are not those of the others.
+        NoTestPartError: there is no such folder.
+        DataError: see `part_files`; or its classes are not those of the others.
     """
     part = folder / "test"
     if not part.is_dir():
@@ -127,10 +119,10 @@ def sealed_files(folder: Path, classes: "Sequence[str]") -> FolderFiles:
 
 
 def class_files(folder: Path) -> FolderFiles:
-    """The files of `folder/CLASS/*`.
+    """Return the files of `folder/CLASS/*`.
 
     Raises:
-        DataError: See `part_files`.
+        DataError: see `part_files`.
     """
     _check_root(folder)
     return _listed(folder, folder, _scan(folder))
@@ -155,7 +147,7 @@ def _check_root(folder: Path) -> None:
         raise DataError(f"{str(folder)!r} has both val and valid: one of them must go")
 
 
-def _check_same_classes(folder: Path, train: "Mapping[str, object]", other: "Mapping[str, object]", part: str) -> None:
+def _check_same_classes(folder: Path, train: Mapping[str, object], other: Mapping[str, object], part: str) -> None:
     if train.keys() != other.keys():
         odd = [f"{name!r} is missing in {part}" for name in train if name not in other]
         odd += [f"{name!r} is missing in train" for name in other if name not in train]
@@ -165,7 +157,7 @@ def _check_same_classes(folder: Path, train: "Mapping[str, object]", other: "Map
         )
 
 
-def _listed(root: Path, part: Path, found: "Mapping[str, Sequence[Path]]") -> FolderFiles:
+def _listed(root: Path, part: Path, found: Mapping[str, Sequence[Path]]) -> FolderFiles:
     if len(found) < _FEWEST_CLASSES:
         raise DataError(
             f"{str(root)!r} must have at least two class folders, but has one, {next(iter(found))!r}: each class needs "
@@ -183,13 +175,13 @@ def _listed(root: Path, part: Path, found: "Mapping[str, Sequence[Path]]") -> Fo
     )
 
 
-def _relative(files: "Sequence[Path]", folder: Path) -> list[str]:
+def _relative(files: Sequence[Path], folder: Path) -> list[str]:
     start = len(os.fspath(folder)) + 1 if folder != Path() else 0
     return [os.fspath(file)[start:].replace(os.sep, "/") for file in files]
 
 
-def _scan(part: Path) -> "dict[str, list[Path]]":
-    """The images of every class folder, in the order of their names."""
+def _scan(part: Path) -> dict[str, list[Path]]:
+    """Return the images of every class folder, in the order of their names."""
     classes = [Path(entry.path) for entry in _entries(part) if _is_folder(entry)]
     if not classes:
         raise DataError(f"{str(part)!r} has no class folders: images are looked for in {str(part)!r}/CLASS/*")
@@ -204,8 +196,8 @@ def _scan(part: Path) -> "dict[str, list[Path]]":
     return found
 
 
-def _images_below(folder: Path, seen: set[tuple[int, int]]) -> "Iterator[Path]":
-    """All image files below a folder; `seen` holds the folders (device, inode) that are not to be entered again."""
+def _images_below(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
+    """Yield all image files below a folder; folders in `seen` (device, inode) are not entered again."""
     status = folder.stat()
     if (status.st_dev, status.st_ino) in seen:
         return
@@ -218,7 +210,7 @@ def _images_below(folder: Path, seen: set[tuple[int, int]]) -> "Iterator[Path]":
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What a folder holds but for hidden things, by name."""
+    """Return what a folder holds but for hidden entries, by name."""
     try:
         with os.scandir(folder) as entries:
             visible = [entry for entry in entries if not entry.name.startswith(".")]

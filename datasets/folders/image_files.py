@@ -1,59 +1,65 @@
 """Images that lie in one file each: their headers first, their pixels when they are asked for."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import DataError, listed
-from ..store.decoding import Unreadable, all_cores, mapped, pillow_warnings_settled, read_header, read_image
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from concurrent.futures import ThreadPoolExecutor
-    from pathlib import Path
-
-    from numpy.typing import NDArray
-
-    from ..store.decoding import Header
-    from ..store.values import Progress
+from ..store.contents import Contents
+from ..store.decoding import Header, Unreadable, all_cores, mapped, pillow_warnings_settled, read_header, read_image
+from ..store.values import Progress
 
 _BLOCK_BYTES = 64 * 2**20  # what is held in memory at once, of decoded images
 _HEADERS = 1024  # read at once while a coloured one is looked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FileContents:
-    """Images that are decoded when they are asked for; see `Contents`.
+class LabelledFiles:
+    """Image files of one part or two, with their labels.
 
     Attributes:
-        root: Folder that all files lie below, for messages.
+        root: folder that all files lie below.
         files: [N] image files.
-        headers: [N] what they say about themselves.
         labels: int64 [N], indices into `classes`.
-        classes: Names of the classes.
-        grey: They are decoded to one channel.
-        groups: int64 [N] from 0 on, equal for images that belong together.
-        validation_start: Images from here on are the official validation part.
+        classes: names of the classes.
+        validation_start: images from here on are the official validation part.
     """
 
-    root: "Path"
-    files: "Sequence[Path]"
-    headers: "Sequence[Header]"
-    labels: "NDArray[np.int64]"
+    root: Path
+    files: Sequence[Path]
+    labels: NDArray[np.int64]
     classes: tuple[str, ...]
-    grey: bool
-    groups: "NDArray[np.int64] | None" = None
     validation_start: int | None = None
 
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FileContents(Contents):
+    """Images that are decoded when they are asked for.
+
+    Attributes:
+        root: folder that all files lie below, for messages.
+        files: [N] image files.
+        headers: [N] what they say about themselves.
+        grey: whether they are decoded to one channel.
+    """
+
+    root: Path
+    files: Sequence[Path]
+    headers: Sequence[Header]
+    grey: bool
+
     @property
-    def sizes(self) -> "NDArray[np.int64]":
+    def sizes(self) -> NDArray[np.int64]:
         """int64 [N, 2], see `Contents.sizes`."""
         return np.array([header.size for header in self.headers], dtype=np.int64)
 
     def shape(self, image_size: int | None) -> tuple[int, int, int]:
-        """(C, H, W), see `Contents.shape`."""
+        """Return (C, H, W), see `Contents.shape`."""
         channels = 1 if self.grey else 3
         if image_size is not None:
             return channels, image_size, image_size
@@ -67,8 +73,8 @@ class FileContents:
                 )
         return channels, *first
 
-    def blocks(self, image_size: int | None, progress: "Progress | None") -> "Iterator[NDArray[np.uint8]]":
-        """Blocks of decoded images, see `Contents.blocks`."""
+    def blocks(self, image_size: int | None, progress: Progress | None) -> Iterator[NDArray[np.uint8]]:
+        """Yield blocks of decoded images, see `Contents.blocks`."""
         shape = self.shape(image_size)
         size = min(1024, max(16, _BLOCK_BYTES // int(np.prod(shape))))
         decode = partial(_decode, shape=shape, grey=self.grey, image_size=image_size)
@@ -87,38 +93,43 @@ class FileContents:
 
 
 def read_files(
-    root: "Path",
-    files: "Sequence[Path]",
-    labels: "NDArray[np.int64]",
-    classes: tuple[str, ...],
-    *,
-    grey: bool | None = None,
-    groups: "NDArray[np.int64] | None" = None,
-    validation_start: int | None = None,
+    labelled: LabelledFiles, *, grey: bool | None = None, groups: NDArray[np.int64] | None = None
 ) -> FileContents:
     """Read the headers of image files; None for `grey` decides by them.
 
     Raises:
-        DataError: Some cannot be read; all that cannot even be decoded are named then.
+        DataError: some cannot be read; all that cannot even be decoded are named then.
     """
+    root, files = labelled.root, labelled.files
     with pillow_warnings_settled(), all_cores() as pool:
         headers = mapped(pool, read_header, files)
         readable = [header for header in headers if not isinstance(header, Unreadable)]
         if len(readable) < len(headers):
-            raise _unreadable(_all_reasons(pool, files), root, len(files))
+            # Everything is decoded, once it is known that something is broken, so that all of it is named at once.
+            raise _unreadable(undecodable(pool, files, image_size=None), root, len(files))
     return FileContents(
         root=root,
         files=files,
         headers=readable,
-        labels=labels,
-        classes=classes,
+        labels=labelled.labels,
+        classes=labelled.classes,
         grey=all(header.grey for header in readable) if grey is None else grey,
         groups=groups,
-        validation_start=validation_start,
+        validation_start=labelled.validation_start,
     )
 
 
-def all_grey(files: "Sequence[Path]") -> bool:
+def undecodable(pool: ThreadPoolExecutor, files: Sequence[Path], *, image_size: int | None) -> dict[Path, str]:
+    """Decode files and return the reasons why some of them cannot be decoded."""
+
+    def attempt(file: Path) -> Unreadable | None:
+        image = read_image(file, grey=False, image_size=image_size)
+        return image if isinstance(image, Unreadable) else None
+
+    return _reasons(files, mapped(pool, attempt, files))
+
+
+def all_grey(files: Sequence[Path]) -> bool:
     """Whether none of the images that can be read has colour; their headers alone are read, as far as needed."""
     with pillow_warnings_settled(), all_cores() as pool:
         return not any(
@@ -129,33 +140,23 @@ def all_grey(files: "Sequence[Path]") -> bool:
 
 
 def _decode(
-    file: "Path", *, shape: tuple[int, int, int], grey: bool, image_size: int | None
-) -> "NDArray[np.uint8] | Unreadable":
+    file: Path, *, shape: tuple[int, int, int], grey: bool, image_size: int | None
+) -> NDArray[np.uint8] | Unreadable:
     image = read_image(file, grey=grey, image_size=image_size)
     if not isinstance(image, Unreadable) and image.shape != shape:
         return Unreadable("its pixels are not what its header promises")
     return image
 
 
-def _reasons(files: "Sequence[Path]", images: "Sequence[object]") -> "dict[Path, str]":
+def _reasons(files: Sequence[Path], images: Sequence[object]) -> dict[Path, str]:
     pairs = zip(files, images, strict=True)
     return {file: image.reason for file, image in pairs if isinstance(image, Unreadable)}
 
 
-def _all_reasons(pool: "ThreadPoolExecutor", files: "Sequence[Path]") -> "dict[Path, str]":
-    """Decode everything, once it is known that something is broken, so that all of it is named at once."""
-
-    def attempt(file: "Path") -> Unreadable | None:
-        image = read_image(file, grey=False, image_size=None)
-        return image if isinstance(image, Unreadable) else None
-
-    return _reasons(files, mapped(pool, attempt, files))
-
-
-def _unreadable(reasons: "Mapping[Path, str]", root: "Path", total: int) -> DataError:
+def _unreadable(reasons: Mapping[Path, str], root: Path, total: int) -> DataError:
     named = [f"{_shown(file, root)} ({reason})" for file, reason in reasons.items()]
     return DataError(f"{len(reasons)} of {total} images in {str(root)!r} cannot be read: {listed(named)}")
 
 
-def _shown(file: "Path", root: "Path") -> str:
+def _shown(file: Path, root: Path) -> str:
     return str(file.relative_to(root))

@@ -1,17 +1,14 @@
 """Groups that the names of image files suggest: frames of one track, copies of one photograph.
 
-A suggestion is a guess from names alone, so it is made only where the names look like groups and not like a counter: a
-good share of the images must have company, and no group may hold much of its class.
+A suggestion is a guess from names alone, so it is made only if the names look like groups and not like a counter: a
+good share of the images must be in groups of several, and no group may hold much of its class.
 """
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ..store.groups import compiled
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,11 +16,11 @@ class SuggestedGroups:
     """What names suggest.
 
     Attributes:
-        pattern: A group pattern, see `groups.groups_of`.
-        reason: What the names look like, for people.
-        groups: How many there are.
-        images: How many images are in a group with others.
-        example: Two names of one group.
+        pattern: a group pattern, see `groups.groups_of`.
+        reason: what the names look like, for people.
+        groups: how many there are.
+        images: how many images are in a group with others.
+        example: two names of one group.
     """
 
     pattern: str
@@ -38,9 +35,9 @@ class _Habit:
     """One way of naming images that belong together.
 
     Attributes:
-        pattern: It finds a key in every name.
-        reason: What such names look like.
-        least_share: Of the images that must be in a group with others.
+        pattern: it finds a key in every name.
+        reason: what such names look like.
+        least_share: of the images that must be in a group with others.
     """
 
     pattern: str
@@ -72,8 +69,8 @@ _LARGEST_ALLOWED = 2  # in a class however small: an image and its copy
 _FEWEST_GROUPS = 5  # of every class: for training, validation and test, and a choice of which goes where
 
 
-def suggest_groups(names: "Sequence[str]") -> SuggestedGroups | None:
-    r"""What file names suggest, or None where they look like names of single images.
+def suggest_groups(names: Sequence[str]) -> SuggestedGroups | None:
+    r"""Return the groups that file names suggest, or None if they look like names of single images.
 
     Args:
         names: [N] `CLASS/FILE`, with `/` on every system; the same name in another part counts once.
@@ -88,7 +85,7 @@ def suggest_groups(names: "Sequence[str]") -> SuggestedGroups | None:
     return next((found for habit in _HABITS if (found := _suggestion(habit, different, in_class))), None)
 
 
-def _suggestion(habit: _Habit, names: "Sequence[str]", in_class: "Mapping[str, int]") -> SuggestedGroups | None:
+def _suggestion(habit: _Habit, names: Sequence[str], in_class: Mapping[str, int]) -> SuggestedGroups | None:
     search = compiled(habit.pattern).search
     members: dict[str, list[str]] = {}
     for name in names:

@@ -1,4 +1,4 @@
-"""Writing a file that must not be there yet."""
+"""Write a file that must not exist yet."""
 
 import os
 import secrets
@@ -11,11 +11,11 @@ def write_new(file: Path, text: str) -> None:
     """Write a text in UTF-8, all at once or not at all, and never over another file.
 
     Args:
-        file: Where to; its folder must be there.
-        text: What; undecodable bytes of file names in it come out as they were.
+        file: the path; its folder must exist.
+        text: the content; undecodable bytes of file names in it are written unchanged.
 
     Raises:
-        DataError: There is something of that name, or it cannot be written.
+        DataError: the name exists, or the file cannot be written.
     """
     unfinished = file.with_name(f".{file.name[:100]}-{secrets.token_hex(8)}.tmp")
     try:
@@ -33,7 +33,7 @@ def write_new(file: Path, text: str) -> None:
 
 
 def _rename(unfinished: Path, file: Path) -> None:
-    """Give a file another name, unless there is something of that name."""
+    """Rename a file, unless the new name exists."""
     try:
         file.hardlink_to(unfinished)  # a rename would replace what is there
     except FileExistsError:

@@ -1,75 +1,62 @@
-"""Setting test images aside in a folder that has none: a fifth, stratified and by group, fixed by seed."""
+"""Set test images aside in a folder that has none: a fifth, stratified and by group, fixed by seed."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import DataError, listed
-from ..store.groups import check_apart, groups_of, renumbered
+from ..store.groups import renumbered
 from ..store.split import split_parts, withhold_test
-from .folder_files import class_files, has_parts, part_files
-from .test_list import check_whole_groups, divided, divided_by
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from numpy.typing import NDArray
-
-    from .folder_files import FolderFiles
+from .folder_files import FolderFiles, all_files
+from .test_list import divided, divided_by, groups_apart
 
 _FEWEST = 5  # images of a class: three to train on, one to validate on, one to test on
 
 
-def split_off_test(folder: "Path", group_pattern: str | None = None) -> tuple[str, ...]:
+def split_off_test(folder: Path, group_pattern: str | None = None) -> tuple[str, ...]:
     """Choose a fifth of a folder's images to test on: of every class, of train and val alike, whole groups.
 
     Nothing is written; `test_list.write_test_list` takes what comes back.
 
     Args:
-        folder: With images in `folder/train/CLASS/*` (and `val/`) or in `folder/CLASS/*`, without a test part.
-        group_pattern: Which images belong together, see `groups.groups_of`.
+        folder: with images in `folder/train/CLASS/*` (and `val/`) or in `folder/CLASS/*`, without a test part.
+        group_pattern: which images belong together, see `groups.groups_of`.
 
     Returns:
         Their paths relative to the folder, with `/`, sorted.
 
     Raises:
-        DataError: A class is too small, or the group pattern does not fit.
+        DataError: a class is too small, or the group pattern does not fit.
     """
-    files = part_files(folder) if has_parts(folder) else class_files(folder)
+    files = all_files(folder)
     _check_counts(files)
-    groups = None if group_pattern is None else groups_of(files.names, group_pattern)
-    if groups is not None and files.validation_start is not None:
-        check_apart(groups, files.names, start=files.validation_start)
-    test: list[int] = _withheld(files, groups).tolist()
+    test: list[int] = _withheld(files, groups_apart(files, None, group_pattern)).tolist()
     return tuple(sorted(files.paths[index] for index in test))
 
 
 def check_search(
-    folder: "Path", paths: "Sequence[str] | None", *, validation: float, group_pattern: str | None = None
+    folder: Path, paths: Sequence[str] | None, *, validation: float, group_pattern: str | None = None
 ) -> None:
     """Check that a search could be made: as `prepare` will, but from names alone.
 
     Args:
-        folder: With images in one of the layouts of `image_folder`.
-        paths: What is to be on its list of test images; None for a folder that has a test part.
-        validation: Share of the training part to validate on, where there is no validation part.
-        group_pattern: Which images belong together.
+        folder: with images in one of the layouts of `image_folder`.
+        paths: what is to be on its list of test images; None for a folder that has a test part.
+        validation: share of the training part to validate on, where there is no validation part.
+        group_pattern: which images belong together.
 
     Raises:
-        DataError: A class would be missing in a part, or a group would be in two.
+        DataError: a class would be missing in a part, or a group would be in two.
     """
-    files = part_files(folder) if has_parts(folder) else class_files(folder)
+    files = all_files(folder)
     kept, sealed = divided(files) if paths is None else divided_by(files, paths)
-    groups = None if group_pattern is None else groups_of(kept.names, group_pattern)
-    if groups is not None and kept.validation_start is not None:
-        check_apart(groups, kept.names, start=kept.validation_start)
-    if group_pattern is not None and sealed is not None:
-        check_whole_groups(kept, sealed, group_pattern)
+    groups = groups_apart(kept, sealed, group_pattern)
     split_parts(kept.labels, kept.classes, kept.validation_start, validation=validation, split_seed=0, groups=groups)
 
 
-def _check_counts(files: "FolderFiles") -> None:
+def _check_counts(files: FolderFiles) -> None:
     counts = np.bincount(files.labels, minlength=len(files.classes)).tolist()
     few = [f"{name!r} has {count}" for name, count in zip(files.classes, counts, strict=True) if count < _FEWEST]
     if few:
@@ -79,8 +66,8 @@ def _check_counts(files: "FolderFiles") -> None:
         )
 
 
-def _withheld(files: "FolderFiles", groups: "NDArray[np.int64] | None") -> "NDArray[np.int64]":
-    """int64 [n]: a fifth of every class, and of every class in each part where these are large enough for it."""
+def _withheld(files: FolderFiles, groups: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    """Return the indices, int64 [n], of a fifth of every class, in each part if the parts are large enough."""
     start = files.validation_start
     if start is not None:
         strata = files.labels.copy()

@@ -1,29 +1,23 @@
-"""A look at a folder of images before anything is trained on it: names, headers, and whether the files can be read."""
+"""Survey a folder of images before anything is trained on it: names, headers, and whether the files can be read."""
 
 import math
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import DataError, NoTestPartError, listed
 from ..store.cache import stamp_files
-from ..store.decoding import Header, Unreadable, all_cores, mapped, pillow_warnings_settled, read_header, read_image
-from .folder_files import class_files, has_parts, part_files, sealed_files
+from ..store.decoding import Header, Unreadable, all_cores, mapped, pillow_warnings_settled, read_header
+from ..store.values import Progress
+from .folder_files import FolderFiles, all_files, has_parts, sealed_files
+from .image_files import undecodable
 from .name_groups import SuggestedGroups, suggest_groups
 from .test_list import divided
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from concurrent.futures import ThreadPoolExecutor
-    from pathlib import Path
-    from typing import Any, Literal
-
-    from numpy.typing import NDArray
-
-    from ..store.values import Progress
-    from .folder_files import FolderFiles
 
 Size = tuple[int, int]
 """(height, width) in pixels, upright."""
@@ -39,24 +33,24 @@ class FolderSurvey:
     """What a folder of images holds.
 
     Attributes:
-        folder: Which one.
-        has_parts: Its images lie in `train/CLASS/*` and not in `CLASS/*`.
+        folder: which one.
+        has_parts: its images lie in `train/CLASS/*` and not in `CLASS/*`.
         parts: "train", "validation" where the folder brings such a part, and "test" where images are set aside already:
             name of each class to number of images.
-        sealed: How test images are set aside: in a folder `test`, on a list, or not yet.
-        looked_at: Of how many images the headers were read; all of them, or a random sample. None of the test part.
-        smallest: Of these, the smallest height and the smallest width.
-        median: The same for the medians.
-        largest: The same for the largest.
-        short_side: Median of their shorter sides, in pixels.
+        sealed: how test images are set aside: in a folder `test`, on a list, or not yet.
+        looked_at: of how many images the headers were read; all of them, or a random sample. None of the test part.
+        smallest: of these, the smallest height and the smallest width.
+        median: the same for the medians.
+        largest: the same for the largest.
+        short_side: median of their shorter sides, in pixels.
         grey: None of them has colour.
-        groups: What names suggest; None where they suggest nothing.
+        groups: what names suggest; None where they suggest nothing.
     """
 
-    folder: "Path"
+    folder: Path
     has_parts: bool
-    parts: "Mapping[str, Mapping[str, int]]"
-    sealed: 'Literal["folder", "list"] | None'
+    parts: Mapping[str, Mapping[str, int]]
+    sealed: Literal["folder", "list"] | None
     looked_at: int
     smallest: Size
     median: Size
@@ -71,14 +65,14 @@ class FolderSurvey:
         return tuple(self.parts["train"])
 
     def images(self, *parts: str) -> int:
-        """How many images some parts have together; all of them if none is named."""
+        """Return how many images some parts have together; all parts if none is named."""
         return sum(sum(self.parts[part].values()) for part in parts or self.parts if part in self.parts)
 
-    def with_test(self, paths: "Sequence[str]") -> "FolderSurvey":
-        """The same folder once these images are on its list of test images.
+    def with_test(self, paths: Sequence[str]) -> "FolderSurvey":
+        """Return the survey as it will be with these images on the folder's list of test images.
 
         Args:
-            paths: See `sealing.split_off_test`.
+            paths: see `sealing.split_off_test`.
         """
         counts = {part: Counter(self.parts[part]) for part in self.parts}
         test = Counter(dict.fromkeys(self.classes, 0))
@@ -91,20 +85,19 @@ class FolderSurvey:
         return replace(self, parts=parts, sealed="list")
 
 
-def survey_folder(folder: "Path", progress: "Progress | None" = None) -> FolderSurvey:
+def survey_folder(folder: Path, progress: Progress | None = None) -> FolderSurvey:
     """Look at a folder of images: at the names of all of them, at the headers of 2,000 at most, at pixels of some.
 
     Files that are set aside for tests already are counted and not opened.
 
     Args:
-        folder: With images in one of the layouts of `image_folder`.
-        progress: Told how many images were looked at, and of how many.
+        folder: with images in one of the layouts of `image_folder`.
+        progress: called with (looked at, total) image counts.
 
     Raises:
-        DataError: The folder cannot be trained on as it is; the message says what to do.
+        DataError: the folder cannot be trained on as it is; the message says what to do.
     """
-    found = part_files(folder) if has_parts(folder) else class_files(folder)
-    files, on_list = divided(found)
+    files, on_list = divided(all_files(folder))
     try:
         test = on_list or sealed_files(folder, files.classes)
     except NoTestPartError:
@@ -137,20 +130,20 @@ def survey_folder(folder: "Path", progress: "Progress | None" = None) -> FolderS
     )
 
 
-def _counted(files: "FolderFiles", start: int, end: int | None) -> dict[str, int]:
+def _counted(files: FolderFiles, start: int, end: int | None) -> dict[str, int]:
     counts = np.bincount(files.labels[start:end], minlength=len(files.classes)).tolist()
     return dict(zip(files.classes, counts, strict=True))
 
 
-def _sample(files: "Sequence[Path]") -> "list[Path]":
-    """All files, or as many as are looked at, always the same ones of the same folder."""
+def _sample(files: Sequence[Path]) -> list[Path]:
+    """Return all files, or a sample of those to look at, always the same ones of the same folder."""
     if len(files) <= _LOOKED_AT:
         return list(files)
     chosen: list[int] = np.random.default_rng(_SEED).choice(len(files), _LOOKED_AT, replace=False).tolist()
     return [files[index] for index in sorted(chosen)]
 
 
-def _headers(files: "FolderFiles", looked_at: "Sequence[Path]", progress: "Progress | None") -> list[Header]:
+def _headers(files: FolderFiles, looked_at: Sequence[Path], progress: Progress | None) -> list[Header]:
     headers: list[Header] = []
     broken: dict[str, str] = {}
     with pillow_warnings_settled(), all_cores() as pool:
@@ -163,7 +156,10 @@ def _headers(files: "FolderFiles", looked_at: "Sequence[Path]", progress: "Progr
                     headers.append(header)
             if progress is not None:
                 progress(start + len(batch), len(looked_at))
-        broken |= _undecodable(pool, files.root, looked_at)
+        undecoded = undecodable(
+            pool, _first(looked_at), image_size=1
+        )  # a JPEG file is decoded at an eighth of its size
+        broken |= {str(file.relative_to(files.root)): reason for file, reason in undecoded.items()}
     if broken:
         total = len(files.files)
         where = f"{total} images" if total == len(looked_at) else f"the {len(looked_at)} images looked at, of {total},"
@@ -174,19 +170,12 @@ def _headers(files: "FolderFiles", looked_at: "Sequence[Path]", progress: "Progr
     return headers
 
 
-def _undecodable(pool: "ThreadPoolExecutor", root: "Path", files: "Sequence[Path]") -> dict[str, str]:
-    """Those of the first files that do not decode, as files that were cut off."""
+def _first(files: Sequence[Path]) -> Sequence[Path]:
+    """Return the first files, as many as are decoded: one that was cut off shows only then."""
     ends = np.cumsum([file.stat().st_size for file in files])
-    first = files[: int(np.searchsorted(ends, _DECODED_BYTES, side="right"))]
-
-    def attempt(file: "Path") -> Unreadable | None:
-        image = read_image(file, grey=False, image_size=1)  # a JPEG file is decoded at an eighth of its size then
-        return image if isinstance(image, Unreadable) else None
-
-    reasons = zip(first, mapped(pool, attempt, first), strict=True)
-    return {str(file.relative_to(root)): found.reason for file, found in reasons if found is not None}
+    return files[: int(np.searchsorted(ends, _DECODED_BYTES, side="right"))]
 
 
-def _size(values: "NDArray[Any]") -> Size:
+def _size(values: NDArray[Any]) -> Size:
     height, width = (math.floor(value) for value in values.tolist())
     return height, width

@@ -10,22 +10,16 @@ Images that come later are not on it, so they go to the search.
 """
 
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import DataError, listed
-from ..store.groups import groups_of
-from .folder_files import TEST_LIST
+from ..store.groups import check_apart, groups_of
+from .folder_files import TEST_LIST, FolderFiles
 from .new_file import write_new
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from numpy.typing import NDArray
-
-    from .folder_files import FolderFiles
 
 _HEADER = """\
 # Test images of this folder, set aside by `optrack new`. No search sees them; `optrack test` opens them.
@@ -35,10 +29,10 @@ _HEADER = """\
 
 
 def read_test_list(folder: Path) -> tuple[str, ...] | None:
-    """The paths that a folder's list holds, or None if there is no list.
+    """Return the paths that a folder's list holds, or None if there is no list.
 
     Raises:
-        DataError: It cannot be read, or holds no path.
+        DataError: it cannot be read, or holds no path.
     """
     file = folder / TEST_LIST
     try:
@@ -56,11 +50,11 @@ def read_test_list(folder: Path) -> tuple[str, ...] | None:
 
 
 def listed_images(name: str, count: int) -> list[Path]:
-    """Some images on the list of a data set's folder, of all classes, for people to try; none where there is no list.
+    """Return some images on the list of a data set's folder, of all classes, to try out; none if there is no list.
 
     Args:
-        name: Of the data set, `image_folder:PATH`.
-        count: How many at most.
+        name: of the data set, `image_folder:PATH`.
+        count: how many at most.
     """
     kind, _, argument = name.partition(":")
     folder = Path(argument)
@@ -74,15 +68,15 @@ def listed_images(name: str, count: int) -> list[Path]:
     return [folder / paths[index] for index in chosen]
 
 
-def write_test_list(folder: Path, paths: "Iterable[str]") -> Path:
-    """Write a folder's list, and say where it lies.
+def write_test_list(folder: Path, paths: Iterable[str]) -> Path:
+    """Write a folder's list, and return its path.
 
     Args:
-        folder: Of the data set.
-        paths: Relative to it, with `/`.
+        folder: of the data set.
+        paths: relative to it, with `/`.
 
     Raises:
-        DataError: There is one already, it cannot be written, or a name cannot stand on one line.
+        DataError: there is one already, it cannot be written, or a name cannot stand on one line.
     """
     names = sorted(paths)
     odd = [repr(name) for name in names if "\n" in name or name.endswith("\r")]
@@ -93,11 +87,11 @@ def write_test_list(folder: Path, paths: "Iterable[str]") -> Path:
     return file
 
 
-def divided(files: "FolderFiles") -> "tuple[FolderFiles, FolderFiles | None]":
-    """What a search may see of a folder's files, and what its list seals: all of them and None without a list.
+def divided(files: FolderFiles) -> tuple[FolderFiles, FolderFiles | None]:
+    """Divide a folder's files into what a search may see and what its list seals: all of them and None without one.
 
     Raises:
-        DataError: There is a list beside a folder `test`, or the list does not fit the files.
+        DataError: there is a list beside a folder `test`, or the list does not fit the files.
     """
     paths = read_test_list(files.root)
     if paths is None:
@@ -110,11 +104,11 @@ def divided(files: "FolderFiles") -> "tuple[FolderFiles, FolderFiles | None]":
     return divided_by(files, paths)
 
 
-def divided_by(files: "FolderFiles", paths: "Sequence[str]") -> "tuple[FolderFiles, FolderFiles]":
-    """What a search may see of a folder's files, and what these paths seal.
+def divided_by(files: FolderFiles, paths: Sequence[str]) -> tuple[FolderFiles, FolderFiles]:
+    """Divide a folder's files into what a search may see and what these paths seal.
 
     Raises:
-        DataError: A path is none of the files or stands twice, or a class would be missing in a part.
+        DataError: a path is none of the files or stands twice, or a class would be missing in a part.
     """
     name = f"the list of test images {str(files.root / TEST_LIST)!r}"
     _check_paths(files, paths, name)
@@ -131,11 +125,11 @@ def divided_by(files: "FolderFiles", paths: "Sequence[str]") -> "tuple[FolderFil
     return kept, sealed
 
 
-def check_whole_groups(kept: "FolderFiles", sealed: "FolderFiles", pattern: str) -> None:
+def check_whole_groups(kept: FolderFiles, sealed: FolderFiles, pattern: str) -> None:
     """Check that a list divides no group.
 
     Raises:
-        DataError: A group has images both on the list and beside it, or the pattern finds no key in a name.
+        DataError: a group has images both on the list and beside it, or the pattern finds no key in a name.
     """
     groups = groups_of([*kept.names, *sealed.names], pattern)
     start = len(kept.names)
@@ -149,7 +143,28 @@ def check_whole_groups(kept: "FolderFiles", sealed: "FolderFiles", pattern: str)
         )
 
 
-def _check_paths(files: "FolderFiles", paths: "Sequence[str]", name: str) -> None:
+def groups_apart(files: FolderFiles, sealed: FolderFiles | None, group_pattern: str | None) -> NDArray[np.int64] | None:
+    """Return the groups of what a search may see, int64 [N], none of which is in two parts; None without a pattern.
+
+    Args:
+        files: what the search may see.
+        sealed: what the list of test images seals; None without a list.
+        group_pattern: which images belong together.
+
+    Raises:
+        DataError: a group is in two parts, or the pattern finds no key in a name.
+    """
+    if group_pattern is None:
+        return None
+    groups = groups_of(files.names, group_pattern)
+    if files.validation_start is not None:
+        check_apart(groups, files.names, start=files.validation_start)
+    if sealed is not None:
+        check_whole_groups(files, sealed, group_pattern)
+    return groups
+
+
+def _check_paths(files: FolderFiles, paths: Sequence[str], name: str) -> None:
     known, seen, odd, twice = set(files.paths), set[str](), list[str](), list[str]()
     for path in paths:
         if path in seen:
@@ -166,20 +181,20 @@ def _check_paths(files: "FolderFiles", paths: "Sequence[str]", name: str) -> Non
 
 
 def _what_is_wrong(root: Path, path: str) -> str:
-    """Why a listed path is none of the folder's images."""
+    """Say why a listed path is not one of the folder's images."""
     if path.startswith("/") or ".." in path.split("/") or Path(path).is_absolute():
         return "outside of the folder"
     return "no image of a class" if os.path.lexists(root / path) else "not there"
 
 
-def _parts(files: "FolderFiles") -> "dict[str, NDArray[np.int64]]":
-    """Labels of the training part, and of the official validation part where there is one."""
+def _parts(files: FolderFiles) -> dict[str, NDArray[np.int64]]:
+    """Return the labels of the training part, and of the official validation part where there is one."""
     start = files.validation_start
     if start is None:
         return {"training": files.labels}
     return {"training": files.labels[:start], "validation": files.labels[start:]}
 
 
-def _missing(labels: "NDArray[np.int64]", classes: "Sequence[str]") -> list[str]:
+def _missing(labels: NDArray[np.int64], classes: Sequence[str]) -> list[str]:
     counts = np.bincount(labels, minlength=len(classes))
     return [repr(name) for name, count in zip(classes, counts, strict=True) if not count]

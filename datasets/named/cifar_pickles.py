@@ -5,35 +5,31 @@ and instead of NumPy's own it gets stand-ins that keep what they are told, which
 """
 
 import pickle
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-    from typing import BinaryIO
-
-    from numpy.typing import NDArray
 
 _SHAPE = (3, 32, 32)
 _ROW = 3 * 32 * 32
 
 
-def read_batch(file: "Path", *, classes: int) -> "tuple[NDArray[np.uint8], NDArray[np.int64]]":
+def read_batch(file: Path, *, classes: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Read one batch.
 
     Args:
-        file: As it comes in the archive for Python.
-        classes: How many classes there are.
+        file: as it comes in the archive for Python.
+        classes: how many classes there are.
 
     Returns:
         Images, uint8 [N, 3, 32, 32], and labels, int64 [N].
 
     Raises:
-        DataError: It is damaged, or names something that no batch does.
+        DataError: it is damaged, or names something that no batch does.
     """
     try:
         with file.open("rb") as stream:
@@ -41,7 +37,7 @@ def read_batch(file: "Path", *, classes: int) -> "tuple[NDArray[np.uint8], NDArr
         entries: dict[str, Any] = {_text(key): value for key, value in content.items()}
         images, labels = _pixels(entries["data"]), np.array(entries["labels"], dtype=np.int64)
     except Exception as error:
-        raise DataError(f"{str(file)!r} is damaged, or no batch of CIFAR-10: {_reason(error)}") from error
+        raise DataError(f"{str(file)!r} is damaged, or not a batch of CIFAR-10: {_reason(error)}") from error
     if labels.shape != (len(images),) or not len(labels):
         raise DataError(f"{str(file)!r} must have a label for each image, but has {len(images)} images, {labels.size}")
     if labels.min() < 0 or labels.max() >= classes:
@@ -52,20 +48,20 @@ def read_batch(file: "Path", *, classes: int) -> "tuple[NDArray[np.uint8], NDArr
 class _Unpickler(pickle.Unpickler):
     """Reads dicts, lists, bytes, str and numbers; of what a pickle may name, the given stand-ins alone."""
 
-    def __init__(self, stream: "BinaryIO", known: "Mapping[tuple[str, str], Callable[..., object]]") -> None:
+    def __init__(self, stream: BinaryIO, known: Mapping[tuple[str, str], Callable[..., object]]) -> None:
         super().__init__(stream, encoding="bytes")
         self._known = known
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
-        """What a pickle gets for a name."""
+        """Return the stand-in for a name."""
         try:
             return self._known[module_name, global_name]
         except KeyError:
             raise pickle.UnpicklingError(f"it names {module_name}.{global_name}, which no batch does") from None
 
 
-def _stand_ins() -> "dict[tuple[str, str], Callable[..., object]]":
-    """Made anew for every file, so that what one does to them is gone with it."""
+def _stand_ins() -> dict[tuple[str, str], Callable[..., object]]:
+    """Make stand-ins for one file, so that nothing a pickle does to them outlives it."""
 
     class Dtype:
         def __init__(self, code: object, *_: object) -> None:
@@ -98,13 +94,13 @@ def _stand_ins() -> "dict[tuple[str, str], Callable[..., object]]":
 
 
 def _latin1(text: str, encoding: str) -> bytes:
-    """How Python 3 writes bytes into the pickles of Python 2."""
+    """Encode text as Python 3 does for bytes in pickles of Python 2."""
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"it encodes text as {encoding!r}, which no batch does")
     return text.encode("latin1")
 
 
-def _pixels(array: Any) -> "NDArray[np.uint8]":
+def _pixels(array: Any) -> NDArray[np.uint8]:
     _, shape, dtype, by_columns, buffer = array.state
     if _text(dtype.code) not in {"u1", "|u1"} or by_columns or len(shape) != 2 or shape[1] != _ROW:  # noqa: PLR2004
         raise ValueError(f"its data must be uint8 [N, {_ROW}], but are {_text(dtype.code)} {tuple(shape)}")

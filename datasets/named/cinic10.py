@@ -11,8 +11,6 @@ CINIC10 = NamedDataset(
         image_size=32,
         classes=10,
         source="https://arxiv.org/abs/1810.03505",
-        embedded=False,
-        downloadable=False,
     ),
     official=None,
     by_hand="get CINIC-10.tar.gz at https://datashare.ed.ac.uk/handle/10283/3192 and unpack it in {folder}",

@@ -1,8 +1,13 @@
 """Fashion-MNIST."""
 
 from ..store.values import DatasetInfo
-from .idx import IdxFiles
+from .idx import idx_files
 from .named import NamedDataset
+
+_CLASSES = (
+    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+    *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+)
 
 FASHION_MNIST = NamedDataset(
     info=DatasetInfo(
@@ -10,25 +15,10 @@ FASHION_MNIST = NamedDataset(
         summary="articles of clothing, 60,000 grey images to train on",
         channels=1,
         image_size=28,
-        classes=10,
+        classes=len(_CLASSES),
         source="https://arxiv.org/abs/1708.07747",
-        embedded=False,
         downloadable=True,
     ),
-    official=IdxFiles(
-        name="FashionMNIST",
-        classes=(
-            "T-shirt/top",
-            "Trouser",
-            "Pullover",
-            "Dress",
-            "Coat",
-            "Sandal",
-            "Shirt",
-            "Sneaker",
-            "Bag",
-            "Ankle boot",
-        ),
-    ),
+    official=idx_files("FashionMNIST", _CLASSES),
 )
 """Zalando's articles: 60,000 images of 28x28 pixels to train on, 10,000 to test on."""

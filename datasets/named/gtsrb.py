@@ -3,66 +3,28 @@
 import csv
 import os
 import re
+from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
 from ..errors import DataError, listed
-from ..folders.image_files import FileContents, read_files
+from ..folders.image_files import FileContents, LabelledFiles, read_files
+from ..store.contents import Source
 from ..store.groups import groups_of
 from ..store.values import DatasetInfo
-from .named import Found, NamedDataset
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
-
-    from .named import Part
+from .named import NamedDataset
+from .official import Part, official_source
 
 _CLASSES = (
-    "Speed limit 20",
-    "Speed limit 30",
-    "Speed limit 50",
-    "Speed limit 60",
-    "Speed limit 70",
-    "Speed limit 80",
-    "End of speed limit 80",
-    "Speed limit 100",
-    "Speed limit 120",
-    "No overtaking",
-    "No overtaking by trucks",
-    "Right of way at crossing",
-    "Priority road",
-    "Give way",
-    "Stop",
-    "No vehicles",
-    "No trucks",
-    "No entry",
-    "Danger",
-    "Bend left",
-    "Bend right",
-    "Double bend",
-    "Uneven road",
-    "Slippery road",
-    "Road narrows right",
-    "Road works",
-    "Traffic lights",
-    "Pedestrians",
-    "Children",
-    "Bicycles",
-    "Ice or snow",
-    "Wild animals",
-    "End of all limits",
-    "Turn right ahead",
-    "Turn left ahead",
-    "Straight ahead",
-    "Straight or right",
-    "Straight or left",
-    "Keep right",
-    "Keep left",
-    "Roundabout",
-    "End of no overtaking",
+    *(f"Speed limit {limit}" for limit in (20, 30, 50, 60, 70, 80)),
+    *("End of speed limit 80", "Speed limit 100", "Speed limit 120", "No overtaking", "No overtaking by trucks"),
+    *("Right of way at crossing", "Priority road", "Give way", "Stop", "No vehicles", "No trucks", "No entry"),
+    *("Danger", "Bend left", "Bend right", "Double bend", "Uneven road", "Slippery road", "Road narrows right"),
+    *("Road works", "Traffic lights", "Pedestrians", "Children", "Bicycles", "Ice or snow", "Wild animals"),
+    *("End of all limits", "Turn right ahead", "Turn left ahead", "Straight ahead", "Straight or right"),
+    *("Straight or left", "Keep right", "Keep left", "Roundabout", "End of no overtaking"),
     "End of no overtaking by trucks",
 )
 _FOLDERS = tuple(f"{label:05}" for label in range(len(_CLASSES)))
@@ -73,63 +35,67 @@ _NAME = re.compile(r"\d{5}/\d{5}_\d{5}\.ppm")
 class GtsrbFiles:
     """`DIR/gtsrb/GTSRB/Training/CCCCC/TTTTT_FFFFF.ppm` with a GT-CCCCC.csv in each class folder.
 
-    A training image's name starts with its track: the photographs that were taken of one sign in passing. The test part
+    A training image's name starts with its track: the photographs taken of one sign in passing. The test part
     is `DIR/gtsrb/GTSRB/Final_Test/Images/*.ppm` with `DIR/gtsrb/GT-final_test.csv`.
     """
 
-    def folder(self, data_dir: "Path") -> "Path":
-        """Where the files lie, see `Official.folder`."""
+    def folder(self, data_dir: Path) -> Path:
+        """Return where the files lie, see `Official.folder`."""
         return data_dir / "gtsrb" / "GTSRB"
 
-    def expected(self, data_dir: "Path", part: "Part") -> str:
-        """The folder with the images, see `Official.expected`."""
+    def expected(self, data_dir: Path, part: Part) -> str:
+        """Name the folder with the images, see `Official.expected`."""
         if part == "train":
             return f"{str(_training(data_dir))!r} with {_FOLDERS[0]} to {_FOLDERS[-1]}"
         return f"{str(_test_table(data_dir))!r} with {str(_test_images(data_dir))!r}"
 
-    def is_there(self, data_dir: "Path", part: "Part") -> bool:
+    def is_there(self, data_dir: Path, part: Part) -> bool:
         """Whether its folder is there, and the table of the test part, see `Official.is_there`."""
         if part == "train":
             return _training(data_dir).is_dir()
         return _test_images(data_dir).is_dir() and _test_table(data_dir).is_file()
 
-    def find(self, data_dir: "Path", part: "Part") -> Found | None:
-        """Tables and images, see `Official.find`."""
+    def find(self, data_dir: Path, part: Part, cache_name: str) -> Source | None:
+        """Find tables and images, see `Official.find`."""
         if not self.is_there(data_dir, part):
             return None
         if part == "train":
-            return _find_training(_training(data_dir))
+            root = _training(data_dir)
+            tables, images = _tables(root), [image for name in _FOLDERS for image in _images(root / name)]
+            return official_source(
+                data_dir, [*tables, *images], partial(_read_training, root, tables, images), cache_name
+            )
         table, images = _test_table(data_dir), _images(_test_images(data_dir))
-        return Found(files=[table, *images], read=partial(_read_test, table, images))
+        return official_source(data_dir, [table, *images], partial(_read_test, table, images), cache_name)
 
-    def fetch(self, data_dir: "Path") -> None:
-        """Fetch both parts through torchvision, see `Official.fetch`."""
-        from .. import torchvision_compat
+    def fetch(self, data_dir: Path) -> None:
+        """Download both parts through torchvision, see `Official.fetch`."""
+        from ...sources.torchvision_compat import datasets
 
         for part in ("train", "test"):
-            torchvision_compat.GTSRB(data_dir, split=part, download=True)
+            datasets.GTSRB(data_dir, split=part, download=True)
 
 
-def _training(data_dir: "Path") -> "Path":
+def _training(data_dir: Path) -> Path:
     return data_dir / "gtsrb" / "GTSRB" / "Training"
 
 
-def _test_images(data_dir: "Path") -> "Path":
+def _test_images(data_dir: Path) -> Path:
     return data_dir / "gtsrb" / "GTSRB" / "Final_Test" / "Images"
 
 
-def _test_table(data_dir: "Path") -> "Path":
+def _test_table(data_dir: Path) -> Path:
     return data_dir / "gtsrb" / "GT-final_test.csv"
 
 
-def _images(folder: "Path") -> "list[Path]":
+def _images(folder: Path) -> list[Path]:
     try:
         return [folder / name for name in sorted(os.listdir(folder)) if name.endswith(".ppm")]  # noqa: PTH208  faster
     except OSError as error:
         raise DataError(f"the folder {str(folder)!r} cannot be read: {error.strerror}") from error
 
 
-def _find_training(root: "Path") -> Found:
+def _tables(root: Path) -> list[Path]:
     missing = [name for name in _FOLDERS if not (root / name).is_dir()]
     if missing:
         raise DataError(f"{str(root)!r} lacks the class folders {listed(missing)}")
@@ -137,11 +103,10 @@ def _find_training(root: "Path") -> Found:
     untold = [str(table.relative_to(root)) for table in tables if not table.is_file()]
     if untold:
         raise DataError(f"{str(root)!r} lacks the tables {listed(untold)}")
-    images = [image for name in _FOLDERS for image in _images(root / name)]
-    return Found(files=[*tables, *images], read=partial(_read_training, root, tables, images))
+    return tables
 
 
-def _read_training(root: "Path", tables: "Sequence[Path]", images: "Sequence[Path]") -> FileContents:
+def _read_training(root: Path, tables: Sequence[Path], images: Sequence[Path]) -> FileContents:
     told = [name for label, table in enumerate(tables) for name in _names_in_folder(table, label)]
     names = [f"{image.parent.name}/{image.name}" for image in images]
     _check_same(root, told, names)
@@ -149,18 +114,19 @@ def _read_training(root: "Path", tables: "Sequence[Path]", images: "Sequence[Pat
     if odd:
         raise DataError(f"images in {str(root)!r} must be named TTTTT_FFFFF.ppm, track and frame: {listed(odd)}")
     labels = np.array([int(name[:5]) for name in names], dtype=np.int64)
-    return read_files(root, images, labels, _CLASSES, grey=False, groups=groups_of(names, _TRACK))
+    files = LabelledFiles(root=root, files=images, labels=labels, classes=_CLASSES)
+    return read_files(files, grey=False, groups=groups_of(names, _TRACK))
 
 
-def _read_test(table: "Path", images: "Sequence[Path]") -> FileContents:
+def _read_test(table: Path, images: Sequence[Path]) -> FileContents:
     rows = _rows(table)
     _check_same(table.parent, [name for name, _ in rows], [image.name for image in images])
     label = dict(rows)
     labels = np.array([label[image.name] for image in images], dtype=np.int64)
-    return read_files(table.parent, images, labels, _CLASSES, grey=False)
+    return read_files(LabelledFiles(root=table.parent, files=images, labels=labels, classes=_CLASSES), grey=False)
 
 
-def _names_in_folder(table: "Path", label: int) -> list[str]:
+def _names_in_folder(table: Path, label: int) -> list[str]:
     rows = _rows(table)
     odd = [name for name, told in rows if told != label]
     if odd:
@@ -168,8 +134,8 @@ def _names_in_folder(table: "Path", label: int) -> list[str]:
     return [f"{table.parent.name}/{name}" for name, _ in rows]
 
 
-def _rows(table: "Path") -> list[tuple[str, int]]:
-    """File name and class of every row of a table."""
+def _rows(table: Path) -> list[tuple[str, int]]:
+    """Return file name and class of every row of a table."""
     try:
         with table.open(encoding="utf-8", newline="") as stream:
             rows = [(row["Filename"], int(row["ClassId"])) for row in csv.DictReader(stream, delimiter=";")]
@@ -181,7 +147,7 @@ def _rows(table: "Path") -> list[tuple[str, int]]:
     return rows
 
 
-def _check_same(folder: "Path", told: "Sequence[str]", there: "Iterable[str]") -> None:
+def _check_same(folder: Path, told: Sequence[str], there: Iterable[str]) -> None:
     there = set(there)
     missing = [name for name in told if name not in there]
     if missing:
@@ -195,7 +161,7 @@ def _check_same(folder: "Path", told: "Sequence[str]", there: "Iterable[str]") -
         )
 
 
-def _twice(names: "Sequence[str]") -> list[str]:
+def _twice(names: Sequence[str]) -> list[str]:
     seen: set[str] = set()
     return [name for name in names if name in seen or seen.add(name)]
 
@@ -208,7 +174,6 @@ GTSRB = NamedDataset(
         image_size=None,
         classes=len(_CLASSES),
         source="https://doi.org/10.1016/j.neunet.2012.02.016",
-        embedded=False,
         downloadable=True,
         usual_size=30,
     ),

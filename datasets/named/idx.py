@@ -1,99 +1,70 @@
 """Grey images in the four IDX files that MNIST and its successors come in."""
 
 import gzip
-import shutil
-import tempfile
+import math
 import zlib
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import DataError
 from ..store.contents import ArrayContents
-from .named import Found
+from .official import PartFiles, labelled
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    import torch
-
-    from .named import Part
-
-_FILES = {
-    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
-    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
-}
+_IMAGES, _LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
+_UNSIGNED_BYTES = 8  # how IDX files name the type of their entries
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IdxFiles:
-    """`DIR/NAME/raw/train-*` and `t10k-*`, unpacked or as they are downloaded, with `.gz`; see `named.Official`.
+def idx_files(name: str, classes: tuple[str, ...]) -> PartFiles:
+    """Return the layout `DIR/NAME/raw/train-*` and `t10k-*`, unpacked or as they are downloaded, with `.gz`.
 
-    Attributes:
-        name: torchvision's name for the data set, and for its folder.
-        classes: Names of the classes.
+    Args:
+        name: torchvision's name for the data set and for its folder.
+        classes: names of the classes.
     """
-
-    name: str
-    classes: tuple[str, ...]
-
-    def folder(self, data_dir: "Path") -> "Path":
-        """Where the files lie, see `Official.folder`."""
-        return data_dir / self.name / "raw"
-
-    def expected(self, data_dir: "Path", part: "Part") -> str:
-        """Images and labels, see `Official.expected`."""
-        images, labels = _FILES[part]
-        return f"{str(self.folder(data_dir) / images)!r} with {labels} (.gz will do)"
-
-    def is_there(self, data_dir: "Path", part: "Part") -> bool:
-        """Whether images and labels are there, see `Official.is_there`."""
-        return len(self._files(data_dir, part)) == len(_FILES[part])
-
-    def find(self, data_dir: "Path", part: "Part") -> Found | None:
-        """Images and labels, unpacked or not, see `Official.find`."""
-        if not self.is_there(data_dir, part):
-            return None
-        images, labels = self._files(data_dir, part)
-        return Found(files=(images, labels), read=partial(_read, images, labels, self.classes))
-
-    def _files(self, data_dir: "Path", part: "Part") -> "list[Path]":
-        folder = self.folder(data_dir)
-        either = ((folder / name, folder / f"{name}.gz") for name in _FILES[part])
-        found = (next((file for file in files if file.is_file()), None) for files in either)
-        return [file for file in found if file is not None]
-
-    def fetch(self, data_dir: "Path") -> None:
-        """Fetch all four files through torchvision, see `Official.fetch`."""
-        from .. import torchvision_compat
-
-        getattr(torchvision_compat, self.name)(data_dir, download=True)
+    return PartFiles(
+        place=f"{name}/raw",
+        names={
+            "train": (f"train-{_IMAGES}", f"train-{_LABELS}"),
+            "test": (f"t10k-{_IMAGES}", f"t10k-{_LABELS}"),
+        },
+        others={
+            "train": f" with train-{_LABELS} (.gz will do)",
+            "test": f" with t10k-{_LABELS} (.gz will do)",
+        },
+        read=partial(_read, classes),
+        download=partial(_download, name),
+    )
 
 
-def _read(images_file: "Path", labels_file: "Path", classes: tuple[str, ...]) -> ArrayContents:
-    from ..torchvision_compat import read_image_file, read_label_file
+def _download(name: str, data_dir: Path) -> None:
+    from ...sources.torchvision_compat import datasets
 
-    images = _read_file(images_file, read_image_file).astype(np.uint8)[:, np.newaxis]
-    labels = _read_file(labels_file, read_label_file).astype(np.int64)
-    if len(images) != len(labels):
-        raise DataError(f"{str(images_file)!r} has {len(images)} images, but {str(labels_file)!r} {len(labels)} labels")
-    if len(labels) == 0 or labels.max() >= len(classes):
-        raise DataError(f"{str(labels_file)!r} must have labels from 0 to {len(classes) - 1}, and at least one")
-    return ArrayContents(images=images, labels=labels, classes=classes)
+    getattr(datasets, name)(data_dir, download=True)
 
 
-def _read_file(file: "Path", reader: "Callable[[str], torch.Tensor]") -> "np.ndarray":
-    """Read a file with one of torchvision's readers, which want the name of an unpacked file."""
+def _read(classes: tuple[str, ...], files: Sequence[Path]) -> ArrayContents:
+    images_file, labels_file = files
+    images = _read_file(images_file, dimensions=3)[:, np.newaxis]
+    labels = _read_file(labels_file, dimensions=1).astype(np.int64)
+    return labelled(images, labels, classes, (images_file, labels_file))
+
+
+def _read_file(file: Path, *, dimensions: int) -> NDArray[np.uint8]:
+    """Read an IDX file of unsigned bytes: two zeros, type, number of dimensions, the sizes (big-endian), the entries.
+
+    Source: http://yann.lecun.com/exdb/mnist/, "The IDX file format".
+    """
     try:
-        if file.suffix != ".gz":
-            return reader(str(file)).numpy()
-        with tempfile.NamedTemporaryFile() as unpacked:
-            with gzip.open(file) as packed:
-                shutil.copyfileobj(packed, unpacked)
-            unpacked.flush()
-            return reader(unpacked.name).numpy()
-    except (AssertionError, KeyError, RuntimeError, TypeError, ValueError, OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{str(file)!r} is damaged, it cannot be read as an IDX file: {error}") from error
+        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
+            content = stream.read()
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{str(file)!r} is damaged, it cannot be read: {error}") from error
+    start = 4 + 4 * dimensions
+    shape = np.frombuffer(content[4:start].ljust(start - 4, b"\0"), dtype=">u4").tolist()
+    if content[:4] != bytes([0, 0, _UNSIGNED_BYTES, dimensions]) or len(content) - start != math.prod(shape):
+        raise DataError(f"{str(file)!r} is damaged, it is not an IDX file of bytes in {dimensions} dimensions")
+    return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)

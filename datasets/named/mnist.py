@@ -1,7 +1,7 @@
 """MNIST."""
 
 from ..store.values import DatasetInfo
-from .idx import IdxFiles
+from .idx import idx_files
 from .named import NamedDataset
 
 MNIST = NamedDataset(
@@ -12,9 +12,8 @@ MNIST = NamedDataset(
         image_size=28,
         classes=10,
         source="https://doi.org/10.1109/5.726791",
-        embedded=False,
         downloadable=True,
     ),
-    official=IdxFiles(name="MNIST", classes=tuple("0123456789")),
+    official=idx_files("MNIST", tuple("0123456789")),
 )
 """Handwritten digits: 60,000 images of 28x28 pixels to train on, 10,000 to test on."""

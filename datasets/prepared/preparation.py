@@ -1,22 +1,16 @@
-"""Preparing a data set once, and opening what was prepared."""
+"""Prepare a data set once, and open what was prepared."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import DataError
 from ..registry import find
-from ..store.cache import ensure_folder, folder_of, read_arrays, read_groups, read_meta, read_split, write_split
+from ..store.cache import Meta, ensure_folder, folder_of, read_arrays, read_groups, read_meta, read_split, write_split
+from ..store.contents import Contents
 from ..store.split import Split, channel_statistics, split_parts
-from ..store.values import Prepared, SearchData
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from ..store.cache import Meta
-    from ..store.contents import Contents
-    from ..store.values import Progress
+from ..store.values import Prepared, Progress, SearchData
 
 _LARGEST_IMAGE = 4096  # pixels; far beyond what anyone trains on, and a typing error's array would fill the disk
 
@@ -30,31 +24,31 @@ def prepare(
     data_dir: Path,
     cache_dir: Path,
     group_pattern: str | None = None,
-    progress: "Progress | None" = None,
+    progress: Progress | None = None,
 ) -> Prepared:
-    """Find, check, decode, resize and split a data set, or find that this was done before.
+    """Find, check, decode, resize and split a data set, unless the cache has it.
 
     What can be checked is checked before anything is written, and bad data leaves nothing behind. Processes that
     prepare the same data set at the same time wait for the first of them.
 
     Args:
-        name: As in `dataset_infos`, for example `digits`, `gtsrb` or `image_folder:PATH`.
-        image_size: Width and height in pixels to resize to, in [1, 4096]; None for images as they come.
-        validation: Share of the training part to validate on, in (0, 1). It is ignored, like `split_seed`, where the
+        name: as in `dataset_infos`, for example `digits`, `gtsrb` or `image_folder:PATH`.
+        image_size: width and height in pixels to resize to, in [1, 4096]; None for images as they come.
+        validation: share of the training part to validate on, in (0, 1). It is ignored, like `split_seed`, where the
             data set has an official validation part.
-        split_seed: Which images these are, in [0, 2**32).
-        data_dir: Folder that named data sets lie in.
-        cache_dir: Folder to keep decoded images in; it is made when it is needed.
-        group_pattern: A regular expression that says which images in class folders belong together and must not be
+        split_seed: which images these are, in [0, 2**32).
+        data_dir: folder that named data sets lie in.
+        cache_dir: folder for decoded images; created if needed.
+        group_pattern: a regular expression that says which images in class folders belong together and must not be
             split up: it is searched in `CLASS/FILE`, and its first group, or the whole match, is equal for them. None
             for the groups that the data set brings, if any.
-        progress: Told how many images are done, and of how many.
+        progress: called with (decoded, total) image counts.
 
     Returns:
         What `open_prepared` needs.
 
     Raises:
-        DataError: Something is wrong with the name, the arguments or the files.
+        DataError: something is wrong with the name, the arguments or the files.
     """
     check_image_size(image_size)
     _check_split(validation, split_seed)
@@ -76,6 +70,8 @@ def prepare(
         layout=meta.layout,
         classes=meta.classes,
         input_shape=meta.shape[1:],
+        mean=tuple(split.mean.tolist()),
+        std=tuple(split.std.tolist()),
         train_images=len(split.train),
         validation_images=len(split.validation),
         digest=meta.digest,
@@ -91,7 +87,7 @@ def open_prepared(prepared: Prepared) -> SearchData:
     """Map a prepared data set into memory.
 
     Raises:
-        DataError: The cache folder is gone, or something in it was changed since it was prepared.
+        DataError: the cache folder is gone, or something in it was changed since it was prepared.
     """
     meta = read_meta(prepared.folder)
     split = None if meta is None else read_split(prepared.split, meta)
@@ -119,7 +115,7 @@ def check_image_size(image_size: int | None) -> None:
     """Check that images can be resized to a size.
 
     Raises:
-        DataError: They cannot.
+        DataError: they cannot.
     """
     if image_size is not None and not 1 <= image_size <= _LARGEST_IMAGE:
         raise DataError(f"image_size must lie in [1, {_LARGEST_IMAGE}] pixels or be None, but got {image_size}")
@@ -132,8 +128,8 @@ def _check_split(validation: float, split_seed: int) -> None:
         raise DataError(f"split_seed must lie in [0, 2**32), but got {split_seed}")
 
 
-def _check_contents(contents: "Contents", image_size: int | None, validation: float, split_seed: int) -> None:
-    """Do without writing what can fail later, but for decoding."""
+def _check_contents(contents: Contents, image_size: int | None, validation: float, split_seed: int) -> None:
+    """Check before anything is written what could fail later, except decoding."""
     contents.shape(image_size)
     split_parts(
         contents.labels,
@@ -145,7 +141,7 @@ def _check_contents(contents: "Contents", image_size: int | None, validation: fl
     )
 
 
-def _make_split(folder: Path, meta: "Meta", validation: float, split_seed: int) -> Split:
+def _make_split(folder: Path, meta: Meta, validation: float, split_seed: int) -> Split:
     images, labels, groups = read_arrays(folder, meta)
     train, held_out = split_parts(
         labels, meta.classes, meta.validation_start, validation=validation, split_seed=split_seed, groups=groups
@@ -154,9 +150,9 @@ def _make_split(folder: Path, meta: "Meta", validation: float, split_seed: int) 
     return Split(train=train, validation=held_out, mean=mean, std=std)
 
 
-def _split_name(meta: "Meta", validation: float, split_seed: int) -> str:
+def _split_name(meta: Meta, validation: float, split_seed: int) -> str:
     return f"split-{validation!r}-{split_seed}.npz" if meta.validation_start is None else "split-official.npz"
 
 
-def _count(groups: "NDArray[np.int64] | None", indices: "NDArray[np.int64]") -> int | None:
+def _count(groups: NDArray[np.int64] | None, indices: NDArray[np.int64]) -> int | None:
     return None if groups is None else len(np.unique(groups[indices]))

@@ -1,21 +1,16 @@
 """Pictures of a data set: grids of images with a label before each row."""
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from ..errors import DataError
+from ..store.values import Prepared, SearchData
 from .preparation import open_prepared
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from numpy.typing import NDArray
-
-    from ..store.values import Prepared, SearchData
 
 _PER_CLASS = 4
 _SMALLEST = 56  # pixels of an image's longer side in a picture: one sees what a traffic sign says
@@ -28,31 +23,31 @@ _RATIO = 1.4  # of a picture's width to its height, which decides into how many 
 _WHITE, _BLACK = (255, 255, 255), (30, 30, 30)
 
 
-def preview(prepared: "Prepared", *, per_class: int = _PER_CLASS, seed: int = 0) -> Image.Image:
-    """A picture of a few images of every class that are trained on, chosen at random.
+def preview(prepared: Prepared, *, per_class: int = _PER_CLASS, seed: int = 0) -> Image.Image:
+    """Draw a few training images of every class, chosen at random.
 
     Args:
-        prepared: What `prepare` returned.
-        per_class: How many images of each class, at least 1; fewer where there are fewer.
-        seed: Which.
+        prepared: what `prepare` returned.
+        per_class: how many images of each class, at least 1; fewer where there are fewer.
+        seed: which.
 
     Raises:
-        DataError: The cache folder is gone, or was changed.
+        DataError: the cache folder is missing, or was changed.
     """
     data = open_prepared(prepared)
     return draw_grid(data.classes, [data.images[chosen] for chosen in samples(data, per_class, seed)])
 
 
-def augmentation_preview(prepared: "Prepared", *, images: int = 8, seed: int = 0) -> Image.Image:
-    """A picture of the same training images under each augmentation: a row for each preset, the first without any.
+def augmentation_preview(prepared: Prepared, *, images: int = 8, seed: int = 0) -> Image.Image:
+    """Draw the same training images under each augmentation: a row for each preset, the first without any.
 
     Args:
-        prepared: What `prepare` returned.
-        images: How many, at least 1; of different classes as far as possible.
-        seed: Which images, and what is drawn for them.
+        prepared: what `prepare` returned.
+        images: how many, at least 1; of different classes as far as possible.
+        seed: which images, and what is drawn for them.
 
     Raises:
-        DataError: The cache folder is gone, or was changed.
+        DataError: the cache folder is missing, or was changed.
     """
     import torch
 
@@ -66,13 +61,13 @@ def augmentation_preview(prepared: "Prepared", *, images: int = 8, seed: int = 0
     return draw_grid(list(PRESETS), [row.round().clamp(0, 255).to(torch.uint8).numpy() for row in rows])
 
 
-def samples(data: "SearchData", per_class: int = _PER_CLASS, seed: int = 0) -> "list[NDArray[np.int64]]":
-    """Choose images of every class at random among those that are trained on, of different groups as far as possible.
+def samples(data: SearchData, per_class: int = _PER_CLASS, seed: int = 0) -> list[NDArray[np.int64]]:
+    """Choose training images of every class at random, of different groups as far as possible.
 
     Args:
-        data: A data set.
-        per_class: How many images of each class, at least 1; fewer where there are fewer.
-        seed: Which.
+        data: a data set.
+        per_class: how many images of each class, at least 1; fewer where there are fewer.
+        seed: which.
 
     Returns:
         [classes] indices into `data.images`, int64 [n].
@@ -88,7 +83,7 @@ def samples(data: "SearchData", per_class: int = _PER_CLASS, seed: int = 0) -> "
     return chosen
 
 
-def draw_grid(labels: "Sequence[str]", rows: "Sequence[NDArray[np.uint8]]") -> Image.Image:
+def draw_grid(labels: Sequence[str], rows: Sequence[NDArray[np.uint8]]) -> Image.Image:
     """Draw rows of images with a label before each; many rows stand in several columns.
 
     Small images are enlarged by a whole factor without smoothing, so that what one sees are the pixels.
@@ -116,11 +111,11 @@ def draw_grid(labels: "Sequence[str]", rows: "Sequence[NDArray[np.uint8]]") -> I
     return canvas
 
 
-def save(picture: Image.Image, file: "Path") -> None:
+def save(picture: Image.Image, file: Path) -> None:
     """Save a picture as PNG, and make the folder for it.
 
     Raises:
-        DataError: It cannot be written.
+        DataError: it cannot be written.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -130,7 +125,7 @@ def save(picture: Image.Image, file: "Path") -> None:
 
 
 def _cell(height: int, width: int) -> tuple[int, int]:
-    """Height and width of an image in the picture."""
+    """Return height and width of an image in the picture."""
     longer = max(height, width)
     if longer > _LARGEST:
         return max(1, height * _LARGEST // longer), max(1, width * _LARGEST // longer)
@@ -139,7 +134,7 @@ def _cell(height: int, width: int) -> tuple[int, int]:
 
 
 def _columns(rows: int, row_width: int, row_height: int) -> int:
-    """In how many columns the picture comes nearest to the wanted ratio of width to height."""
+    """Return the number of columns that brings the picture nearest to `_RATIO`."""
 
     def misfit(columns: int) -> float:
         ratio = columns * row_width / (math.ceil(rows / columns) * row_height)
@@ -148,13 +143,13 @@ def _columns(rows: int, row_width: int, row_height: int) -> int:
     return min(range(1, rows + 1), key=misfit)
 
 
-def _picture(image: "NDArray[np.uint8]") -> Image.Image:
+def _picture(image: NDArray[np.uint8]) -> Image.Image:
     grey = len(image) == 1
     return Image.fromarray(np.ascontiguousarray(image[0] if grey else image.transpose(1, 2, 0))).convert("RGB")
 
 
-def _fitted(label: str, font: "ImageFont.FreeTypeFont | ImageFont.ImageFont") -> str:
-    """A label in one line, cut where it is too long."""
+def _fitted(label: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+    """Return a label in one line, cut if it is too long."""
     line = cut = " ".join(label.split())
     while font.getlength(cut) > _WIDEST_LABEL:
         line = line[:-1]

@@ -5,19 +5,16 @@ never touch a file of it. A test says so.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..registry import resolve
 from ..store.cache import ensure_folder, folder_of, read_arrays, read_meta
+from ..store.values import Progress
 from .preparation import check_image_size
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from ..store.values import Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -27,14 +24,14 @@ class TestData:
     Attributes:
         images: uint8 [N, C, H, W], mapped into memory from the cache.
         labels: int64 [N], indices into `classes`.
-        classes: Names of the classes, the same as those of the other parts.
+        classes: names of the classes, the same as those of the other parts.
         digest: SHA-256 over class names, images and labels, in hexadecimal.
     """
 
     __test__: ClassVar[bool] = False  # pytest takes it for a test otherwise
 
-    images: "NDArray[np.uint8]"
-    labels: "NDArray[np.int64]"
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
     classes: tuple[str, ...]
     digest: str
 
@@ -43,31 +40,30 @@ def open_test(
     name: str,
     *,
     image_size: int | None,
-    data_dir: "Path",
-    cache_dir: "Path",
+    data_dir: Path,
+    cache_dir: Path,
     group_pattern: str | None = None,
-    progress: "Progress | None" = None,
+    progress: Progress | None = None,
 ) -> TestData:
     """Open the test part, decoded once into a cache folder of its own.
 
-    It is the official one where there is one. Data sets without one have a fifth withheld from searches: the digits,
-    and own images in class folders without parts.
+    It is the official one if there is one. Data sets without one have a fifth withheld from searches: the digits,
+    and user images in class folders without parts.
 
     Args:
-        name: As for `prepare`, like all that follow.
-        image_size: Width and height in pixels to resize to; None for images as they come.
-        data_dir: Folder that named data sets lie in.
-        cache_dir: Folder to keep decoded images in.
-        group_pattern: The one that the search had: a withheld fifth depends on it.
-        progress: Told how many images are done, and of how many.
+        name: as for `prepare`, like all that follow.
+        image_size: width and height in pixels to resize to; None for images as they come.
+        data_dir: folder that named data sets lie in.
+        cache_dir: folder for decoded images.
+        group_pattern: the one that the search had: a withheld fifth depends on it.
+        progress: called with (decoded, total) image counts.
 
     Raises:
-        NoTestPartError: The data set is there without a test part.
-        DataError: Something is wrong with the name, the arguments or the files.
+        NoTestPartError: the data set is there without a test part.
+        DataError: something is wrong with the name, the arguments or the files.
     """
     check_image_size(image_size)
-    dataset, argument = resolve(name)
-    source = dataset.find_test(argument, data_dir, group_pattern)
+    source = resolve(name).find_test(data_dir, group_pattern)
     folder = folder_of(source, image_size=image_size, cache_dir=cache_dir)
     meta = read_meta(folder)
     if meta is None:

@@ -2,22 +2,16 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import DataError, NoTestPartError
 from ..store.cache import read_meta
+from ..store.values import Layout, Progress, SearchData
 from .preparation import open_prepared, prepare
-from .sealed import open_test
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from numpy.typing import NDArray
-
-    from ..store.values import Layout, Progress, SearchData
-    from .sealed import TestData
+from .sealed import TestData, open_test
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +19,8 @@ class PartStatistics:
     """How many images a part has.
 
     Attributes:
-        images: In all.
-        per_class: Name of the class to number of images.
+        images: in all.
+        per_class: name of the class to number of images.
     """
 
     images: int
@@ -38,9 +32,9 @@ class GroupStatistics:
     """How many groups, such as tracks of one object, the images belong to.
 
     Attributes:
-        train: Groups with images to train on.
-        validation: Groups with images to validate on.
-        shared: Groups with both.
+        train: groups with images to train on.
+        validation: groups with images to validate on.
+        shared: groups with both.
     """
 
     train: int
@@ -53,25 +47,25 @@ class DatasetStatistics:
     """What a data set holds.
 
     Attributes:
-        dataset: Its name.
-        layout: In which its files were found.
-        classes: Names of the classes.
+        dataset: its name.
+        layout: in which its files were found.
+        classes: names of the classes.
         input_shape: (C, H, W) of the images that a search gets, after resizing.
         original_sizes: (height, width) in pixels as they come: smallest, median and largest of each, without the test
             part.
         splits: train, validation and test; None for a test part that is not there.
-        mean: Per channel, in [0, 1], over the training images alone.
-        std: The same for the standard deviation.
-        groups: Of the images that a search gets; None where there are none.
-        duplicates: Images to validate or test on whose pixels also occur in a part before theirs (train, validation,
+        mean: per channel, in [0, 1], over the training images alone.
+        std: the same for the standard deviation.
+        groups: of the images that a search gets; None where there are none.
+        duplicates: images to validate or test on whose pixels also occur in a part before theirs (train, validation,
             test); pixels as a search gets them, after resizing.
-        duplicates_between: The same for each pair of parts: images of the second that also occur in the first.
+        duplicates_between: the same for each pair of parts: images of the second that also occur in the first.
         digest: SHA-256 over class names, images and labels of what a search gets, in hexadecimal.
         split_digest: SHA-256 over the indices of both parts, in hexadecimal.
     """
 
     dataset: str
-    layout: "Layout"
+    layout: Layout
     classes: tuple[str, ...]
     input_shape: tuple[int, int, int]
     original_sizes: dict[str, tuple[int, int]]
@@ -91,15 +85,15 @@ def dataset_statistics(
     image_size: int | None,
     validation: float,
     split_seed: int,
-    data_dir: "Path",
-    cache_dir: "Path",
+    data_dir: Path,
+    cache_dir: Path,
     group_pattern: str | None = None,
-    progress: "Progress | None" = None,
+    progress: Progress | None = None,
 ) -> DatasetStatistics:
-    """Prepare a data set, its test part too, and count; arguments as for `prepare`.
+    """Prepare a data set with its test part, and count; arguments as for `prepare`.
 
     Raises:
-        DataError: Something is wrong with the name, the arguments or the files.
+        DataError: something is wrong with the name, the arguments or the files.
     """
     prepared = prepare(
         name,
@@ -147,12 +141,12 @@ def dataset_statistics(
     )
 
 
-def _counted(labels: "NDArray[np.int64]", classes: tuple[str, ...]) -> PartStatistics:
+def _counted(labels: NDArray[np.int64], classes: tuple[str, ...]) -> PartStatistics:
     counts = np.bincount(labels, minlength=len(classes)).tolist()
     return PartStatistics(images=len(labels), per_class=dict(zip(classes, counts, strict=True)))
 
 
-def _group_statistics(data: "SearchData") -> GroupStatistics | None:
+def _group_statistics(data: SearchData) -> GroupStatistics | None:
     if data.groups is None:
         return None
     train, validation = np.unique(data.groups[data.train]), np.unique(data.groups[data.validation])
@@ -160,8 +154,8 @@ def _group_statistics(data: "SearchData") -> GroupStatistics | None:
     return GroupStatistics(train=len(train), validation=len(validation), shared=len(shared))
 
 
-def _duplicates(data: "SearchData", test: "TestData | None") -> tuple[dict[str, int], int]:
-    """Duplicates between each pair of parts, and in all."""
+def _duplicates(data: SearchData, test: TestData | None) -> tuple[dict[str, int], int]:
+    """Count duplicates between each pair of parts, and in all."""
     train, validation = _hashes(data.images, data.train), _hashes(data.images, data.validation)
     tested = [] if test is None else _hashes(test.images, np.arange(len(test.images)))
     in_train, in_validation = set(train), set(validation)
@@ -173,5 +167,5 @@ def _duplicates(data: "SearchData", test: "TestData | None") -> tuple[dict[str, 
     return between, between["train_validation"] + sum(value in before for value in tested)
 
 
-def _hashes(images: "NDArray[np.uint8]", indices: "NDArray[np.int64]") -> list[bytes]:
+def _hashes(images: NDArray[np.uint8], indices: NDArray[np.int64]) -> list[bytes]:
     return [hashlib.blake2b(images[index].tobytes(), digest_size=16).digest() for index in indices.tolist()]

@@ -7,7 +7,7 @@
                               meta.json     what `Meta` says, with a checksum of its own
                               split-*.npz   indices of both parts, mean and standard deviation
 
-A folder appears under its name all at once, or not at all. What was changed afterwards by anyone is made anew.
+A folder appears under its name all at once, or not at all. One that was changed afterwards is rebuilt.
 """
 
 import hashlib
@@ -18,25 +18,20 @@ import shutil
 import stat
 import zipfile
 import zlib
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, BinaryIO, TextIO
 
 import numpy as np
 from filelock import FileLock
+from numpy.typing import NDArray
 
 from ..errors import DataError, listed
+from .contents import Contents, Source
 from .split import Split
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
-    from typing import BinaryIO, TextIO
-
-    from numpy.typing import NDArray
-
-    from .contents import Contents, Source
-    from .values import Layout, Progress
+from .values import Layout, Progress
 
 _VERSION = 2  # to be raised when the same files would give other arrays, or when the form of a folder changes
 _ARRAYS = ("images.npy", "labels.npy")
@@ -47,21 +42,21 @@ class Meta:
     """What a cache folder holds.
 
     Attributes:
-        version: Of the form of a cache folder.
-        stamp: Of the files that it was made from.
-        layout: In which they were found.
-        classes: Names of the classes.
+        version: of the form of a cache folder.
+        stamp: of the files that it was made from.
+        layout: in which they were found.
+        classes: names of the classes.
         shape: [N, C, H, W] of the images.
-        grouped: Images belong to groups.
+        grouped: images belong to groups.
         original_sizes: (height, width) before resizing: the smallest, the median and the largest of each.
-        validation_start: Images from here on are the official validation part; None where there is none.
+        validation_start: images from here on are the official validation part; None where there is none.
         digest: SHA-256 over class names, images and labels.
-        files: Size in bytes and time of the last change in nanoseconds, of every array's file.
+        files: size in bytes and time of the last change in nanoseconds, of every array's file.
     """
 
     version: int
     stamp: str
-    layout: "Layout"
+    layout: Layout
     classes: tuple[str, ...]
     shape: tuple[int, int, int, int]
     grouped: bool
@@ -71,18 +66,18 @@ class Meta:
     files: tuple[tuple[int, int], ...]
 
 
-def stamp_files(root: Path, files: "Iterable[Path]") -> str:
+def stamp_files(root: Path, files: Iterable[Path]) -> str:
     """Check that files can be opened, and give a stamp that changes when one does: SHA-256 of paths, sizes and times.
 
     The time of the last change of the inode is among them: files of equal size that come out of an archive may have
     the same time of modification.
 
     Args:
-        root: The folder that the data set lies in.
-        files: Files below it.
+        root: the folder that the data set lies in.
+        files: files below it.
 
     Raises:
-        DataError: Some of them are broken links, or would block when opened, such as named pipes; all are named.
+        DataError: some of them are broken links, or would block when opened, such as named pipes; all are named.
     """
     sha = hashlib.sha256(f"{_VERSION}\0".encode() + os.fsencode(root.resolve()))
     above, total, odd = f"{root}{os.sep}", 0, list[str]()
@@ -103,17 +98,17 @@ def stamp_files(root: Path, files: "Iterable[Path]") -> str:
 
 
 def stamp_with(stamp: str, rule: str | None) -> str:
-    """A stamp that also changes with a rule by which files are read, such as which of them belong together."""
+    """Return a stamp that also changes with a rule for reading files, such as which of them belong together."""
     return stamp if rule is None else hashlib.sha256(f"{stamp}\0{rule}".encode()).hexdigest()
 
 
-def folder_of(source: "Source", *, image_size: int | None, cache_dir: Path) -> Path:
-    """The cache folder of a data set at a size; absolute, because workers may run elsewhere."""
+def folder_of(source: Source, *, image_size: int | None, cache_dir: Path) -> Path:
+    """Return the cache folder of a data set at a size; absolute, because workers may run elsewhere."""
     return cache_dir.absolute() / f"{source.cache_name}-{image_size or 'native'}-{source.stamp[:16]}"
 
 
 def read_meta(folder: Path) -> Meta | None:
-    """What a cache folder holds, or None if it is not there, damaged, or was written by another version."""
+    """Return what a cache folder holds, or None if it is missing, damaged, or was written by another version."""
     # meta.json is checked as a whole by its checksum, so that its fields need no further checks of their own.
     try:
         sealed = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
@@ -129,28 +124,28 @@ def read_meta(folder: Path) -> Meta | None:
         return None
 
 
-def read_arrays(folder: Path, meta: Meta) -> "tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64] | None]":
-    """Images, mapped into memory, labels, and groups or None, of a folder with a good `read_meta`; all read-only."""
+def read_arrays(folder: Path, meta: Meta) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64] | None]:
+    """Return images, mapped into memory, labels, and groups or None, of a folder with `read_meta`; all read-only."""
     images = np.load(folder / "images.npy", mmap_mode="r")
     labels = np.load(folder / "labels.npy")
     labels.setflags(write=False)
     return images, labels, read_groups(folder) if meta.grouped else None
 
 
-def read_groups(folder: Path) -> "NDArray[np.int64]":
-    """Groups of a folder with a good `read_meta` that says that there are any; read-only."""
+def read_groups(folder: Path) -> NDArray[np.int64]:
+    """Return the groups of a folder whose `read_meta` says that there are any; read-only."""
     groups = np.load(folder / "groups.npy")
     groups.setflags(write=False)
     return groups
 
 
 def ensure_folder(
-    folder: Path, source: "Source", contents: "Contents", *, image_size: int | None, progress: "Progress | None"
+    folder: Path, source: Source, contents: Contents, *, image_size: int | None, progress: Progress | None
 ) -> Meta:
-    """Make a cache folder unless another process has made it meanwhile.
+    """Create a cache folder unless another process has created it meanwhile.
 
     Raises:
-        DataError: Images cannot be read, or the folder cannot be written. Nothing is left behind then.
+        DataError: images cannot be read, or the folder cannot be written. Nothing is left behind then.
     """
     try:
         with _locked(folder):
@@ -163,7 +158,7 @@ def ensure_folder(
 
 
 def read_split(file: Path, meta: Meta) -> Split | None:
-    """The split in a file, or None if it is not there or damaged."""
+    """Return the split in a file, or None if it is missing or damaged."""
     try:
         # A zip file: every array's checksum is checked. Opened here, because np.load leaves what it cannot read open.
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
@@ -183,7 +178,7 @@ def write_split(file: Path, split: Split) -> None:
     """Write a split all at once; two processes that do it at once write the same.
 
     Raises:
-        DataError: It cannot be written.
+        DataError: it cannot be written.
     """
     temporary = _temporary(file)
     try:
@@ -205,7 +200,7 @@ def write_split(file: Path, split: Split) -> None:
 
 
 def _make_folder(
-    folder: Path, source: "Source", contents: "Contents", image_size: int | None, progress: "Progress | None"
+    folder: Path, source: Source, contents: Contents, image_size: int | None, progress: Progress | None
 ) -> Meta:
     for leftover in folder.parent.glob(f".{folder.name}-*.tmp"):  # of a process that was killed: we hold the lock
         shutil.rmtree(leftover, ignore_errors=True)
@@ -223,7 +218,7 @@ def _make_folder(
 
 
 def _write_contents(
-    folder: Path, source: "Source", contents: "Contents", image_size: int | None, progress: "Progress | None"
+    folder: Path, source: Source, contents: Contents, image_size: int | None, progress: Progress | None
 ) -> Meta:
     shape = (len(contents.labels), *contents.shape(image_size))
     labels = contents.labels.astype("<i8")
@@ -262,7 +257,7 @@ def _write_contents(
 
 
 @contextmanager
-def _locked(folder: Path) -> "Generator[None]":
+def _locked(folder: Path) -> Generator[None]:
     """Hold the lock of a cache folder; on an error remove the lock, and the folders that had to be made for it."""
     cache_dir = folder.parent
     made = [directory for directory in (cache_dir, *cache_dir.parents) if not directory.exists()]
@@ -273,7 +268,7 @@ def _locked(folder: Path) -> "Generator[None]":
             try:
                 yield
             except BaseException:
-                lock.unlink(missing_ok=True)  # while it is held, so that it is nobody else's
+                lock.unlink(missing_ok=True)  # while it is held, so that no other process holds it
                 raise
     except BaseException:
         with suppress(OSError):
@@ -283,18 +278,18 @@ def _locked(folder: Path) -> "Generator[None]":
 
 
 def _temporary(path: Path) -> Path:
-    """A hidden name beside a path that no other process uses."""
+    """Return a hidden name beside a path that no other process uses."""
     return path.with_name(f".{path.name}-{secrets.token_hex(8)}.tmp")
 
 
-def _write_indices(file: Path, indices: "NDArray[np.int64]") -> None:
+def _write_indices(file: Path, indices: NDArray[np.int64]) -> None:
     with file.open("wb") as stream:
         np.save(stream, indices)
         _settle(stream)
 
 
-def _size_range(sizes: "NDArray[np.int64]") -> tuple[tuple[int, int], ...]:
-    """Smallest, median and largest height and width of int64 [N, 2]."""
+def _size_range(sizes: NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
+    """Return the smallest, median and largest height and width of int64 [N, 2]."""
     rows = (sizes.min(axis=0), np.median(sizes, axis=0), sizes.max(axis=0))
     return tuple((int(height), int(width)) for height, width in rows)
 
@@ -308,7 +303,7 @@ def _checksum(fields: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
-def _settle(stream: "BinaryIO | TextIO") -> None:
-    """Have the disk hold what was written before anything is renamed: power may fail."""
+def _settle(stream: BinaryIO | TextIO) -> None:
+    """Force what was written to disk before anything is renamed: power may fail."""
     stream.flush()
     os.fsync(stream.fileno())

@@ -12,19 +12,16 @@ The rules, the same for every data set of image files:
 
 import os
 import warnings
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Sequence
-    from pathlib import Path
-
-    from numpy.typing import NDArray
 
 _S = TypeVar("_S")
 _T = TypeVar("_T")
@@ -60,8 +57,8 @@ class Unreadable:
     reason: str
 
 
-def read_header(path: "Path") -> Header | Unreadable:
-    """Size and mode of an image file, without decoding it (but for PNG files with an orientation)."""
+def read_header(path: Path) -> Header | Unreadable:
+    """Read size and mode of an image file, without decoding it (except PNG files with an orientation)."""
     try:
         with Image.open(path) as image:
             width, height = image.size
@@ -72,7 +69,7 @@ def read_header(path: "Path") -> Header | Unreadable:
         return Unreadable(_reason(error))
 
 
-def read_image(path: "Path", *, grey: bool, image_size: int | None) -> "NDArray[np.uint8] | Unreadable":
+def read_image(path: Path, *, grey: bool, image_size: int | None) -> "NDArray[np.uint8] | Unreadable":
     """Decode an image file to uint8 [C, H, W], with 1 channel if grey and 3 otherwise."""
     try:
         with Image.open(path) as image:
@@ -81,11 +78,11 @@ def read_image(path: "Path", *, grey: bool, image_size: int | None) -> "NDArray[
         return Unreadable(_reason(error))
 
 
-def pixels_of(image: Image.Image, *, grey: bool, image_size: int | None) -> "NDArray[np.uint8]":
+def pixels_of(image: Image.Image, *, grey: bool, image_size: int | None) -> NDArray[np.uint8]:
     """Convert an opened image to uint8 [C, H, W]; one that is not decoded yet may be so at a smaller size.
 
     Raises:
-        Exception: Whatever Pillow's readers raise on broken bytes.
+        Exception: whatever Pillow's readers raise on broken bytes.
     """
     if image_size is not None:
         # JPEG files are decoded at 1/2, 1/4 or 1/8 where that leaves twice of what is needed: 3 times faster.
@@ -104,7 +101,7 @@ def flatten(image: Image.Image, *, grey: bool) -> Image.Image:
     """Convert an image of any mode to 8 bits, grey or RGB, over white where it is transparent.
 
     Raises:
-        ValueError: Its pixels have no defined range.
+        ValueError: its pixels have no defined range.
     """
     if image.mode in _SIXTEEN_BITS:
         image = _eight_bits(image)
@@ -117,7 +114,7 @@ def flatten(image: Image.Image, *, grey: bool) -> Image.Image:
 
 
 def square(image: Image.Image, image_size: int) -> Image.Image:
-    """The largest centred square of an image, resized to `image_size` pixels (bicubic, antialiased)."""
+    """Cut out the largest centred square of an image and resize it to `image_size` pixels (bicubic, antialiased)."""
     side = min(image.size)
     left, top = (image.width - side) / 2, (image.height - side) / 2
     box = (left, top, left + side, top + side)
@@ -125,7 +122,7 @@ def square(image: Image.Image, image_size: int) -> Image.Image:
 
 
 @contextmanager
-def pillow_warnings_settled() -> "Generator[None]":
+def pillow_warnings_settled() -> Generator[None]:
     """Inside, Pillow's guard against decompression bombs raises, and its other warnings are silent, in all threads."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")
@@ -134,8 +131,8 @@ def pillow_warnings_settled() -> "Generator[None]":
 
 
 @contextmanager
-def all_cores() -> "Generator[ThreadPoolExecutor]":
-    """A pool of as many threads as this process may use cores; what is still waiting at the end is not begun."""
+def all_cores() -> Generator[ThreadPoolExecutor]:
+    """Open a pool of as many threads as this process may use cores; tasks still waiting at the end are cancelled."""
     affinity = getattr(os, "sched_getaffinity", None)  # Linux alone knows it
     pool = ThreadPoolExecutor(len(affinity(0)) if affinity else os.cpu_count())
     try:
@@ -144,18 +141,18 @@ def all_cores() -> "Generator[ThreadPoolExecutor]":
         pool.shutdown(cancel_futures=True)
 
 
-def mapped(pool: ThreadPoolExecutor, function: "Callable[[_S], _T]", items: "Sequence[_S]") -> "list[_T]":
-    """The function's values for all items, in order; several items a task, for a task costs as much as a header."""
+def mapped(pool: ThreadPoolExecutor, function: Callable[[_S], _T], items: Sequence[_S]) -> list[_T]:
+    """Map a function over items, in order; several items a task, because a task costs as much as reading a header."""
     chunks = [items[start : start + 16] for start in range(0, len(items), 16)]
 
-    def run(chunk: "Iterable[_S]") -> "list[_T]":
+    def run(chunk: Iterable[_S]) -> list[_T]:
         return [function(item) for item in chunk]
 
     return [value for values in pool.map(run, chunks) for value in values]
 
 
 def _orientation(image: Image.Image) -> int:
-    """The orientation that a camera noted, 1 to 8, or 1."""
+    """Return the orientation that a camera noted, 1 to 8, or 1."""
     # Pillow turns TIFF files itself, and would decode all pixels of a PNG file in search of a late entry.
     if image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info):
         return 1

@@ -6,34 +6,30 @@ track does well on the images that it has not seen, and the measured accuracy sa
 
 import hashlib
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import DataError, listed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from numpy.typing import NDArray
 
 _LEAST_GAIN = 1e-12  # what differs by less is equal but for rounding
 _FEWEST_GROUPS = 2  # one for each side
 
 
-def groups_of(names: "Sequence[str]", pattern: str) -> "NDArray[np.int64]":
-    r"""Which names belong to one group, by a regular expression.
+def groups_of(names: Sequence[str], pattern: str) -> NDArray[np.int64]:
+    r"""Group names by a regular expression.
 
     Args:
         names: [N] file names, relative to the folder with the class folders, with `/` on every system.
-        pattern: It is searched in each name; its first group, or the whole match if it has no group, is the key.
+        pattern: it is searched in each name; its first group, or the whole match if it has no group, is the key.
 
     Returns:
         int64 [N], equal for equal keys, numbered from 0 in the order of the keys.
 
     Raises:
-        DataError: The pattern is no regular expression, or finds no key in some of the names.
+        DataError: the pattern is not a regular expression, or finds no key in some of the names.
 
     >>> groups_of(["cat/tom_1.png", "cat/tom_2.png", "dog/rex_1.png"], r"(.+)_\d")
     array([0, 0, 1])
@@ -51,10 +47,10 @@ def groups_of(names: "Sequence[str]", pattern: str) -> "NDArray[np.int64]":
 
 
 def compiled(pattern: str) -> re.Pattern[str]:
-    """A group pattern, ready to search.
+    """Compile a group pattern.
 
     Raises:
-        DataError: It is no regular expression.
+        DataError: it is not a regular expression.
     """
     try:
         return re.compile(pattern)
@@ -62,27 +58,27 @@ def compiled(pattern: str) -> re.Pattern[str]:
         raise DataError(f"the group pattern {pattern!r} must be a regular expression, but {error}") from error
 
 
-def numbered(keys: "Sequence[str]") -> "NDArray[np.int64]":
-    """int64 [N], equal for equal keys, from 0 in the order of the keys."""
+def numbered(keys: Sequence[str]) -> NDArray[np.int64]:
+    """Number keys: int64 [N], equal for equal keys, from 0 in the order of the keys."""
     number = {key: index for index, key in enumerate(sorted(set(keys)))}
     return np.array([number[key] for key in keys], dtype=np.int64)
 
 
-def renumbered(groups: "NDArray[np.int64]") -> "NDArray[np.int64]":
-    """Groups without the numbers that do not occur, in the same order."""
+def renumbered(groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Renumber groups without gaps, in the same order."""
     return np.unique(groups, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
-def check_apart(groups: "NDArray[np.int64]", names: "Sequence[str]", *, start: int) -> None:
-    """Check that no group is in both parts that somebody else has made.
+def check_apart(groups: NDArray[np.int64], names: Sequence[str], *, start: int) -> None:
+    """Check that no group is in both official parts.
 
     Args:
         groups: int64 [N].
         names: [N] file names, for messages.
-        start: Index of the first image of the second part.
+        start: index of the first image of the second part.
 
     Raises:
-        DataError: A group has images on both sides.
+        DataError: a group has images on both sides.
     """
     shared = np.intersect1d(groups[:start], groups[start:])
     if len(shared):
@@ -95,14 +91,14 @@ def check_apart(groups: "NDArray[np.int64]", names: "Sequence[str]", *, start: i
 
 
 def split_off_groups(
-    labels: "NDArray[np.int64]",
-    groups: "NDArray[np.int64]",
-    classes: "Sequence[str]",
+    labels: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    classes: Sequence[str],
     *,
     share: float,
     seed: int,
     part: str,
-) -> "tuple[NDArray[np.int64], NDArray[np.int64]]":
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Split off whole groups at random, so that every class comes as near to its share as whole groups allow.
 
     Groups are visited in random order and change sides where that brings the classes' shares nearer to `share`, in sum
@@ -112,16 +108,16 @@ def split_off_groups(
     Args:
         labels: int64 [N], indices into `classes`.
         groups: int64 [N], equal for images that belong together, from 0 without gaps.
-        classes: Names of the classes, for messages.
-        share: How much of every class to split off, in (0, 1).
-        seed: What the random order depends on, in [0, 2**32).
-        part: What the images are split off for, for messages.
+        classes: names of the classes, for messages.
+        share: how much of every class to split off, in (0, 1).
+        seed: what the random order depends on, in [0, 2**32).
+        part: what the images are split off for, for messages.
 
     Returns:
         Sorted indices of what stays and of what is split off, int64, disjoint and together complete.
 
     Raises:
-        DataError: A class has too few groups to be on both sides.
+        DataError: a class has too few groups to be on both sides.
     """
     cells, images = np.unique(groups * len(classes) + labels, return_counts=True)
     in_groups = np.bincount(cells % len(classes), minlength=len(classes))
@@ -145,7 +141,7 @@ def split_off_groups(
 
 
 def _shuffled(count: int, seed: int) -> list[int]:
-    """The numbers below `count` in random order; hashed, because a library's generator may change some day."""
+    """Return the numbers below `count` in random order; hashed, because a library's generator may change some day."""
     return sorted(range(count), key=lambda number: hashlib.sha256(f"{seed},{number}".encode()).digest())
 
 
@@ -154,17 +150,17 @@ class _Sides:
     """Which groups are split off, while they change sides.
 
     Attributes:
-        members: Of every group, its classes and how many images it has of each.
+        members: of every group, its classes and how many images it has of each.
         totals: [C] images of every class.
-        share: What is wanted of every class.
+        share: what is wanted of every class.
     """
 
     members: list[list[tuple[int, int]]]
     totals: list[int]
     share: float
 
-    def settled(self, order: "Iterable[int]") -> "NDArray[np.bool_]":
-        """Which groups, bool [G], are split off once no group can change sides to advantage."""
+    def settled(self, order: Iterable[int]) -> NDArray[np.bool_]:
+        """Return which groups, bool [G], are split off once no group can change sides to advantage."""
         taken = np.zeros(len(self.members), dtype=np.bool_)
         inside = [0] * len(self.totals)
         order = list(order)
@@ -187,7 +183,7 @@ class _Sides:
                 return taken
             self._move(group, taken, inside)
 
-    def _gain(self, group: int, taken: "NDArray[np.bool_]", inside: list[int], *, missing_costs: float) -> float:
+    def _gain(self, group: int, taken: NDArray[np.bool_], inside: list[int], *, missing_costs: float) -> float:
         sign = -1 if taken[group] else 1
         return sum(
             self._cost(label, inside[label], missing_costs)
@@ -200,7 +196,7 @@ class _Sides:
         cost = (inside / total - self.share) ** 2
         return cost + missing_costs if inside in (0, total) else cost
 
-    def _move(self, group: int, taken: "NDArray[np.bool_]", inside: list[int]) -> None:
+    def _move(self, group: int, taken: NDArray[np.bool_], inside: list[int]) -> None:
         sign = -1 if taken[group] else 1
         for label, count in self.members[group]:
             inside[label] += sign * count

@@ -2,21 +2,17 @@
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pkgutil import resolve_name
-from typing import TYPE_CHECKING
+from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import DataError
 from .groups import split_off_groups
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-# Fixed for ever: another value would hand images that were test images yesterday to today's search.
+# Fixed forever: another value would give yesterday's test images to today's search.
 _TEST_SHARE = 0.2
 _TEST_SEED = 1729
 
@@ -34,10 +30,10 @@ class Split:
         std: float64 [C], per channel over the training images, in [0, 0.5].
     """
 
-    train: "NDArray[np.int64]"
-    validation: "NDArray[np.int64]"
-    mean: "NDArray[np.float64]"
-    std: "NDArray[np.float64]"
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    mean: NDArray[np.float64]
+    std: NDArray[np.float64]
 
     @property
     def digest(self) -> str:
@@ -49,25 +45,26 @@ class Split:
 
 
 def split_off(
-    labels: "NDArray[np.int64]", classes: "Sequence[str]", *, share: float, seed: int, part: str
-) -> "tuple[NDArray[np.int64], NDArray[np.int64]]":
+    labels: NDArray[np.int64], classes: Sequence[str], *, share: float, seed: int, part: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Split off a share of all images at random, so that every class keeps its proportion to within one image.
 
     Args:
         labels: int64 [N], indices into `classes`.
-        classes: Names of the classes, for messages.
-        share: How much to split off, in (0, 1).
-        seed: What the random choice depends on, in [0, 2**32).
-        part: What the images are split off for, for messages.
+        classes: names of the classes, for messages.
+        share: how much to split off, in (0, 1).
+        seed: what the random choice depends on, in [0, 2**32).
+        part: what the images are split off for, for messages.
 
     Returns:
         Sorted indices of what stays and of what is split off, int64, disjoint and together complete.
 
     Raises:
-        DataError: A class is so small that one side would get no image of it.
+        DataError: a class is so small that one side would get no image of it.
     """
-    # It takes seconds to import, and what is prepared already does not need it.
-    train_test_split = resolve_name("sklearn.model_selection:train_test_split")
+    # Takes seconds to import, and data sets in the cache do not need it.
+    import sklearn.model_selection  # pyright: ignore[reportMissingTypeStubs]
+
     counts = np.bincount(labels, minlength=len(classes))
     smallest = int(counts.argmin())
     fewest = int(counts[smallest])
@@ -79,7 +76,8 @@ def split_off(
     taken = math.ceil(share * len(labels))
     if fewest < 2 or not len(classes) <= taken <= len(labels) - len(classes):  # noqa: PLR2004  one for each side
         raise error
-    parts: tuple[NDArray[np.int64], NDArray[np.int64]] = train_test_split(
+    split = cast("Any", sklearn.model_selection.train_test_split)
+    parts: tuple[NDArray[np.int64], NDArray[np.int64]] = split(
         np.arange(len(labels), dtype=np.int64), test_size=share, random_state=seed, stratify=labels
     )
     if any(np.bincount(labels[part], minlength=len(classes)).min() == 0 for part in parts):
@@ -88,20 +86,20 @@ def split_off(
 
 
 def withhold_test(
-    labels: "NDArray[np.int64]", classes: "Sequence[str]", groups: "NDArray[np.int64] | None" = None
-) -> "tuple[NDArray[np.int64], NDArray[np.int64]]":
+    labels: NDArray[np.int64], classes: Sequence[str], groups: NDArray[np.int64] | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Withhold a fifth of a data set that has no test part of its own: always the same images, whatever the seed.
 
     Args:
         labels: int64 [N], indices into `classes`, in an order that does not change.
-        classes: Names of the classes, for messages.
+        classes: names of the classes, for messages.
         groups: int64 [N] from 0 without gaps, to be kept whole; None where there are none.
 
     Returns:
         Sorted indices of what a search may see, and of the test part, int64.
 
     Raises:
-        DataError: A class is too small for it.
+        DataError: a class is too small for it.
     """
     if groups is not None:
         return split_off_groups(labels, groups, classes, share=_TEST_SHARE, seed=_TEST_SEED, part="the test part")
@@ -109,20 +107,20 @@ def withhold_test(
 
 
 def split_parts(
-    labels: "NDArray[np.int64]",
-    classes: "Sequence[str]",
+    labels: NDArray[np.int64],
+    classes: Sequence[str],
     validation_start: int | None,
     *,
     validation: float,
     split_seed: int,
-    groups: "NDArray[np.int64] | None" = None,
-) -> "tuple[NDArray[np.int64], NDArray[np.int64]]":
-    """Indices to train and to validate on: the official parts where they exist, a stratified split otherwise.
+    groups: NDArray[np.int64] | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return indices to train and to validate on: the official parts if they exist, a stratified split otherwise.
 
     Groups, where there are any, are kept whole; that official parts share none is for their reader to check.
 
     Raises:
-        DataError: A class is too small, or the share.
+        DataError: a class is too small, or the share.
     """
     if validation_start is not None:
         indices = np.arange(len(labels), dtype=np.int64)
@@ -133,9 +131,9 @@ def split_parts(
 
 
 def channel_statistics(
-    images: "NDArray[np.uint8]", indices: "NDArray[np.int64]"
-) -> "tuple[NDArray[np.float64], NDArray[np.float64]]":
-    """Mean and standard deviation of every channel, exact up to the last rounding, because integers are counted.
+    images: NDArray[np.uint8], indices: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean and deviation of every channel, exact up to the last rounding, because integers are counted.
 
     Args:
         images: uint8 [N, C, H, W].
@@ -155,7 +153,7 @@ def channel_statistics(
 
 
 def _moments(counts: list[int]) -> tuple[float, float]:
-    """Mean and standard deviation of pixels in [0, 1] from how often each of the values 0 to 255 occurs."""
+    """Return mean and deviation of pixels in [0, 1] from how often each of the values 0 to 255 occurs."""
     pixels = sum(counts)
     total = sum(value * count for value, count in enumerate(counts))
     squares = sum(value * value * count for value, count in enumerate(counts))

@@ -1,4 +1,4 @@
-"""The values that this room gives to the others."""
+"""The values that other rooms get."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Layout = Literal["embedded", "torchvision", "class folders", "own code"]
-"""How a data set comes: inside a package, as torchvision unpacks it, one folder per class, or from somebody's code."""
+"""How a data set is stored: in a package, as torchvision unpacks it, one folder per class, or in user code."""
 
 Progress = Callable[[int, int], None]
-"""Told how many images are done, and of how many; called in the thread that called `prepare`."""
+"""Called with (decoded, total) image counts, in the thread that called `prepare`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,15 +21,15 @@ class DatasetInfo:
     """What is known about a data set without reading it; None where only the files can tell.
 
     Attributes:
-        name: What to write in a study, for example `fashion_mnist` or `image_folder:PATH`.
-        summary: One line for people.
+        name: what to write in a study, for example `fashion_mnist` or `image_folder:PATH`.
+        summary: one line for people.
         channels: 1 for grey, 3 for RGB.
-        image_size: Width and height of the images as published, in pixels; None where they differ.
-        classes: How many classes there are.
-        source: Paper or address.
-        embedded: It comes with an installed package and needs no data folder.
+        image_size: width and height of the images as published, in pixels; None where they differ.
+        classes: how many classes there are.
+        source: paper or address.
+        embedded: it comes with an installed package and needs no data folder.
         downloadable: `download` can fetch it.
-        usual_size: What studies resize it to, in pixels, where its images differ in size.
+        usual_size: what studies resize it to, in pixels, where its images differ in size.
     """
 
     name: str
@@ -38,34 +38,38 @@ class DatasetInfo:
     image_size: int | None
     classes: int | None
     source: str
-    embedded: bool
-    downloadable: bool
+    embedded: bool = False
+    downloadable: bool = False
     usual_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A data set that lies decoded and split in the cache: small, picklable, what travels to workers.
+    """A data set that is decoded and split in the cache: small and picklable, to be sent to workers.
 
     Attributes:
-        name: As it was asked for.
-        layout: Which of the possible layouts its files were found in.
-        classes: Names of the classes; a label is an index into them.
+        name: as it was requested.
+        layout: which of the possible layouts its files were found in.
+        classes: names of the classes; a label is an index into them.
         input_shape: (C, H, W) of every image.
-        train_images: How many images there are to train on.
-        validation_images: How many images there are to validate on.
+        mean: per channel, in [0, 1], over the training images alone.
+        std: per channel, in [0, 0.5], over the training images alone; 0 for a channel that never changes.
+        train_images: how many images there are to train on.
+        validation_images: how many images there are to validate on.
         digest: SHA-256 over class names, images and labels, in hexadecimal.
         split_digest: SHA-256 over the indices of both parts, in hexadecimal.
-        folder: The cache folder with images and labels.
-        split: The file in it with the indices of both parts.
-        train_groups: How many groups the training images belong to, such as tracks of one object; None without groups.
-        validation_groups: The same for the images to validate on. No group has images in both parts.
+        folder: the cache folder with images and labels.
+        split: the file in it with the indices of both parts.
+        train_groups: how many groups the training images belong to, such as tracks of one object; None without groups.
+        validation_groups: the same for the images to validate on. No group has images in both parts.
     """
 
     name: str
     layout: Layout
     classes: tuple[str, ...]
     input_shape: tuple[int, int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     train_images: int
     validation_images: int
     digest: str
@@ -87,9 +91,9 @@ class SearchData:
         labels: int64 [N], indices into `classes`.
         train: int64 [n_train], sorted indices into `images`.
         validation: int64 [n_validation], sorted indices into `images`, disjoint from `train`.
-        classes: Names of the classes.
-        mean: Per channel, in [0, 1], over the training images alone.
-        std: Per channel, in [0, 0.5], over the training images alone; 0 for a channel that never changes.
+        classes: names of the classes.
+        mean: per channel, in [0, 1], over the training images alone.
+        std: per channel, in [0, 0.5], over the training images alone; 0 for a channel that never changes.
         digest: SHA-256 over class names, images and labels, in hexadecimal.
         split_digest: SHA-256 over the indices of both parts, in hexadecimal.
         groups: int64 [N], equal for images of one group, none of which is in both parts; None without groups.

@@ -1,5 +1,6 @@
 """`optrack architecture`: the networks that families can name."""
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -54,7 +55,7 @@ def show(
     is_family = "/" in name and not is_own_architecture(name)
     description = _family(name) if is_family else _bare(name, _shape(shape), classes)
     if as_json:
-        print_json(description.as_json())
+        print_json(asdict(description))
         return
     rows = [
         [

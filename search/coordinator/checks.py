@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ...architectures import ArchitectureError, architecture, is_own_architecture
+from ...architectures import architecture, is_own_architecture
 from ...architectures.transfer import Transferable
 from ...datasets import dataset_infos, is_own_dataset
 from ..errors import StudyError, unknown
 from ..study.signature import Parameter, keyword_parameters
 from ..study.study import Data, Family, Study
-from ..training import TrainingConfig, split_settings
+from ..training import split_settings
+from ..training.config import training_parameters
 from .strategies import check_strategies
 
 
@@ -79,13 +80,12 @@ def hyperparameters(name: str) -> dict[str, Parameter]:
     """Return all that a family of this architecture may fix or search: training's parameters, then its own.
 
     Raises:
-        StudyError: no such architecture, or one with a hyperparameter that training has too.
+        StudyError: the architecture has a hyperparameter that training has too.
+        ArchitectureError: there is no such architecture.
+        SourceError: the code of a user-defined network is missing, or does not run.
     """
-    try:
-        own = keyword_parameters(architecture(name))
-    except ArchitectureError as error:
-        raise StudyError(str(error)) from None
-    training = keyword_parameters(TrainingConfig)
+    own = keyword_parameters(architecture(name))
+    training = training_parameters()
     both = [parameter for parameter in own if parameter in training]
     if both:
         raise StudyError(f"{name} must not take {both[0]!r}, which the training takes: give it another name")

@@ -10,7 +10,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from ...datasets import Prepared
-from ..champions.recipe import configuration
+from ..champions.recipe import Recipe
 from ..launchers import EpochEnded, Event, JobEnded, JobFailed, Launcher
 from ..launchers.pool import Outcome, Pool
 from ..stores.candidates import REPLICATE_ATTRIBUTE, replicated
@@ -210,8 +210,10 @@ class Coordinator:
         """Record the family's best weights and configuration; those of other trials are not kept."""
         job, code = running.job, self._jobs.codes[running.job.family]
         value, epoch = metrics[job.metric], int(metrics["epoch"])
-        record = configuration(self._study, self._jobs.data, job, code=code, value=value, epoch=epoch)
-        self._tracker.log_best(running.search.run_id, weights=job.weights, configuration=record, metrics=metrics)
+        recipe = Recipe.of(self._study, self._jobs.data, job, code=code, value=value, epoch=epoch)
+        self._tracker.log_best(
+            running.search.run_id, weights=job.weights, configuration=recipe.as_json(), metrics=metrics
+        )
 
     def _close(self, *, complete: bool) -> None:
         """End the workers, queue running trials for the next run, and leave no run of MLflow running."""

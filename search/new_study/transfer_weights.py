@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from ...architectures import ArchitectureError, architecture
 from ...architectures.pretrained_weights import weights_file
-from ...architectures.torchvision_compat import get_model_weights
 from ...architectures.transfer import Transferable
+from ...sources.torchvision_compat import models
 
 PREFERRED, OTHER = "mobilenet_v2", "resnet18"
 """The first costs a fraction of the second on a CPU, and is taken unless the second one's weights alone are here."""
@@ -40,7 +40,7 @@ def transfer_weights() -> TransferWeights:
 
 def _is_here(name: str) -> bool:
     """Whether a file of these weights is in torch's cache."""
-    url: str = get_model_weights(name).IMAGENET1K_V1.url
+    url: str = models.get_model_weights(name).IMAGENET1K_V1.url
     return weights_file(url).exists()
 
 

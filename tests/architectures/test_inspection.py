@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -71,7 +72,7 @@ def test_lenet_is_described_as_by_hand() -> None:
 
 
 def test_the_json_shape_is_the_promised_one() -> None:
-    assert json.loads(json.dumps(describe("logistic", (3, 8, 8), 10).as_json())) == {
+    assert json.loads(json.dumps(asdict(describe("logistic", (3, 8, 8), 10)))) == {
         "architecture": "logistic",
         "input": [3, 8, 8],
         "classes": 10,
@@ -97,7 +98,7 @@ def test_layers_used_twice_or_never_frozen_ones_and_tuples_are_described_too() -
     )
     assert description.architecture == "Odd"
     assert (description.parameters.total, description.parameters.trainable) == (162, 142)
-    assert json.loads(json.dumps(description.as_json()))["layers"][2]["output_shape"] is None
+    assert json.loads(json.dumps(asdict(description)))["layers"][2]["output_shape"] is None
 
 
 def test_a_shared_parameter_counts_once_in_the_total_and_in_each_layer() -> None:

@@ -73,14 +73,14 @@ def test_weights_that_timm_cannot_get_are_said_in_one_line() -> None:
     with pytest.raises(PretrainedWeightsError) as caught:
         model.load_pretrained()
     assert str(caught.value) == (
-        "the pretrained weights of timm:unreachable are neither in the cache of Hugging Face (HF_HOME) nor to be had "
+        "the pretrained weights of timm:unreachable are neither in the cache of Hugging Face (HF_HOME) nor available "
         "from https://huggingface.co/timm/unreachable (no route)"
     )
 
 
 @pytest.mark.usefixtures("timm")
 def test_an_unknown_model_is_refused_with_the_nearest() -> None:
-    with pytest.raises(UnknownArchitectureError, match=r"^unknown architecture 'timm:met'; nearest names: timm:net, "):
+    with pytest.raises(UnknownArchitectureError, match=r"^unknown architecture 'timm:met' \(did you mean 'timm:net'"):
         architecture("timm:met")
 
 

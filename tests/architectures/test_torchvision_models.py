@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from optrack.architectures import PretrainedWeightsError, UnknownArchitectureError, architecture
-from optrack.architectures.torchvision_compat import get_model
 from optrack.architectures.torchvision_models import torchvision_class
 from optrack.architectures.transfer import feature_blocks
+from optrack.sources.torchvision_compat import models
 
 # The smallest of each kind, with the number of its blocks.
 KINDS = {
@@ -51,7 +51,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def whole_network(name: str) -> nn.Module:
     torch.manual_seed(3)
     options = {"aux_logits": False, "init_weights": False} if name == "googlenet" else {}
-    network = get_model(name, weights=None, **options).eval()
+    network = models.get_model(name, weights=None, **options).eval()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.running_mean, -0.1, 0.1)  # type: ignore[arg-type]

@@ -14,11 +14,11 @@ import torch
 from PIL import Image
 
 from optrack.architectures.pretrained_weights import weights_file
-from optrack.architectures.torchvision_compat import get_model, get_model_weights
 from optrack.datasets.folders.folder_files import TEST_LIST
 from optrack.search.cli import main
 from optrack.search.new_study import speed
 from optrack.search.study.lookup import load_study
+from optrack.sources.torchvision_compat import models
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Write = Callable[..., None]
@@ -123,9 +123,9 @@ def test_weights_that_are_missing_are_named_and_the_study_goes_without(
 
 
 def test_weights_that_are_there_give_transfer_families(folder: Path, write: Write, optrack: Run) -> None:
-    file = weights_file(get_model_weights("mobilenet_v2").IMAGENET1K_V1.url)
+    file = weights_file(models.get_model_weights("mobilenet_v2").IMAGENET1K_V1.url)
     file.parent.mkdir()
-    torch.save(get_model("mobilenet_v2", weights=None).state_dict(), file)
+    torch.save(models.get_model("mobilenet_v2", weights=None).state_dict(), file)
     write({"ants": 10, "bees": 10}, side=64)
     answer = optrack("new", "ants.py", "--images", "photos")
     assert (answer.returncode, "note:" in answer.stderr) == (0, False)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from optrack.datasets import torchvision_compat
+from optrack.sources import torchvision_compat
 
 
 @pytest.fixture(scope="session")

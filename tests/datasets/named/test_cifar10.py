@@ -83,7 +83,7 @@ def test_a_malicious_pickle_runs_nothing(tmp_path: Path, write_cifar10: Write, p
     for call in calls:
         file.write_bytes(pickle.dumps({"data": call, "labels": [1]}, protocol=protocol))
         with pytest.raises(
-            DataError, match=r"data_batch_3' is damaged, or no batch .*: it names \w+\.\w+, which no batch"
+            DataError, match=r"data_batch_3' is damaged, or not a batch .*: it names \w+\.\w+, which no batch"
         ):
             _prepare(tmp_path)
         assert not trace.exists()
@@ -163,7 +163,7 @@ def mirror(
     tmp_path: Path, write_cifar10: Write, serve: Callable[[Path], str], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[], None]:
     """Packs `tmp_path/source` anew and has torchvision take it for the official archive."""
-    from optrack.datasets.torchvision_compat import CIFAR10
+    from optrack.sources.torchvision_compat import datasets
 
     write_cifar10(tmp_path / "source")
     (tmp_path / "served").mkdir()
@@ -172,8 +172,8 @@ def mirror(
     def pack() -> None:
         archive = tmp_path / "served" / "cifar-10-python.tar.gz"
         _archive(tmp_path / "source", archive, extra="../outside")
-        monkeypatch.setattr(CIFAR10, "url", f"{address}{archive.name}")
-        monkeypatch.setattr(CIFAR10, "tgz_md5", hashlib.md5(archive.read_bytes()).hexdigest())  # noqa: S324  torchvision's choice
+        monkeypatch.setattr(datasets.CIFAR10, "url", f"{address}{archive.name}")
+        monkeypatch.setattr(datasets.CIFAR10, "tgz_md5", hashlib.md5(archive.read_bytes()).hexdigest())  # noqa: S324  torchvision's choice
 
     pack()
     return pack

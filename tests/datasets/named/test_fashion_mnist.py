@@ -126,12 +126,12 @@ def mirror(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
     """A folder on this machine that torchvision takes for the official server's."""
-    from optrack.datasets.torchvision_compat import FashionMNIST
+    from optrack.sources.torchvision_compat import datasets
 
     served = write_fashion(tmp_path / "mirror", packed=True, test=True) / "FashionMNIST" / "raw"
     sums = [(file.name, hashlib.md5(file.read_bytes()).hexdigest()) for file in sorted(served.iterdir())]  # noqa: S324  torchvision's choice
-    monkeypatch.setattr(FashionMNIST, "mirrors", [serve(served)])
-    monkeypatch.setattr(FashionMNIST, "resources", sums)
+    monkeypatch.setattr(datasets.FashionMNIST, "mirrors", [serve(served)])
+    monkeypatch.setattr(datasets.FashionMNIST, "resources", sums)
     return served
 
 

@@ -161,9 +161,9 @@ def test_class_folders_are_split_by_track_too(tmp_path: Path, write_images: Writ
 def test_what_was_downloaded_can_be_prepared(
     tmp_path: Path, write_gtsrb: Write, serve: Callable[[Path], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from optrack.datasets.torchvision_compat import GTSRB
+    from optrack.sources.torchvision_compat import datasets
 
-    gtsrb = sys.modules[GTSRB.__module__]  # torchvision's own
+    gtsrb = sys.modules[datasets.GTSRB.__module__]  # torchvision's own
     source = write_gtsrb(tmp_path / "source") / "gtsrb"
     served = tmp_path / "served"
     served.mkdir()

@@ -72,7 +72,7 @@ def test_damaged_files_are_named_and_nothing_is_written(
 def test_the_unlabelled_images_are_downloaded_but_not_unpacked(
     tmp_path: Path, write_stl10: Write, serve: Callable[[Path], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from optrack.datasets.torchvision_compat import STL10
+    from optrack.sources.torchvision_compat import datasets
 
     source = write_stl10(tmp_path / "source")
     (source / "stl10_binary" / "unlabeled_X.bin").write_bytes(b"many")
@@ -81,8 +81,8 @@ def test_the_unlabelled_images_are_downloaded_but_not_unpacked(
     with tarfile.open(served / "stl10_binary.tar.gz", "w:gz") as packed:
         packed.add(source / "stl10_binary", "stl10_binary")
     checksum = hashlib.md5((served / "stl10_binary.tar.gz").read_bytes()).hexdigest()  # noqa: S324  torchvision's choice
-    monkeypatch.setattr(STL10, "url", f"{serve(served)}stl10_binary.tar.gz")
-    monkeypatch.setattr(STL10, "tgz_md5", checksum)
+    monkeypatch.setattr(datasets.STL10, "url", f"{serve(served)}stl10_binary.tar.gz")
+    monkeypatch.setattr(datasets.STL10, "tgz_md5", checksum)
     place = download("stl10", tmp_path / "data")
     assert place == tmp_path / "data" / "stl10_binary" == locate("stl10", tmp_path / "data")
     assert sorted(file.name for file in place.iterdir()) == [

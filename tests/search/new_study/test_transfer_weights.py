@@ -6,8 +6,8 @@ import torch
 
 from optrack.architectures import architecture
 from optrack.architectures.pretrained_weights import weights_file
-from optrack.architectures.torchvision_compat import get_model, get_model_weights
 from optrack.search.new_study.transfer_weights import PATIENCE_SECONDS, transfer_weights
+from optrack.sources.torchvision_compat import models
 
 
 @pytest.fixture(autouse=True)
@@ -24,9 +24,9 @@ def refuse(*arguments: object, **options: object) -> None:
 
 
 def keep(name: str) -> Path:
-    file = weights_file(get_model_weights(name).IMAGENET1K_V1.url)
+    file = weights_file(models.get_model_weights(name).IMAGENET1K_V1.url)
     file.parent.mkdir(exist_ok=True)
-    torch.save(get_model(name, weights=None).state_dict(), file)
+    torch.save(models.get_model(name, weights=None).state_dict(), file)
     return file
 
 
@@ -50,7 +50,7 @@ def test_without_any_it_is_said_which_file_is_missing_and_where_to_put_it(cache:
 
 def test_what_is_not_there_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     def download(url: str, destination: str, hash_prefix: str | None, *, progress: bool) -> None:
-        torch.save(get_model("mobilenet_v2", weights=None).state_dict(), destination)
+        torch.save(models.get_model("mobilenet_v2", weights=None).state_dict(), destination)
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", download)
     assert transfer_weights().architecture == "mobilenet_v2"
