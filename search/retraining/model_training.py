@@ -12,7 +12,8 @@ from ..coordinator.observer import Observer
 from ..launchers import EpochEnded, Event, JobEnded, JobFailed, Launcher
 from ..launchers.pool import Outcome, Pool, Work
 from ..results.values import Candidate
-from ..stores.model_runs import VALUE_TAG, ModelRun, Stage
+from ..stores import mlflow_names as names
+from ..stores.model_runs import ModelRun, Stage
 from ..stores.tracking import State, Tracker
 from ..training import EpochResult, Job
 
@@ -116,8 +117,8 @@ class ModelTrainer:
             before = runs.get(training.digest)
             if before is not None and before.trial != training.candidate.trial:
                 # The candidate is now a replicate of that trial; what its configuration has trained belongs to it.
-                for name in ("optrack.trial", VALUE_TAG):
-                    self._tracker.set_tag(before.run_id, name, _tags(training, training.job)[name])
+                now = _tags(training, training.job)
+                self._tracker.log(before.run_id, tags={name: now[name] for name in (names.TRIAL_TAG, names.VALUE_TAG)})
         waiting = deque(item for item in planned if item.digest not in runs or runs[item.digest].state != "finished")
         if planned:
             jobs = [training.job for training in waiting]
@@ -185,7 +186,7 @@ class ModelTrainer:
     def _fail(self, running: RunningTraining, reason: str, details: str) -> None:
         self._failed += 1
         running.reason = reason
-        self._tracker.log_text(running.run_id, details, "failure.txt")
+        self._tracker.log_file(running.run_id, names.FAILURE_FILE, details)
         self._end(running, "failed")
 
     def _end(self, running: RunningTraining, state: State) -> None:
@@ -200,13 +201,13 @@ class ModelTrainer:
 
 def _tags(plan: ModelTraining, job: Job) -> dict[str, str]:
     return {
-        "optrack.stage": plan.stage,
-        "optrack.family": plan.candidate.family,
-        "optrack.trial": str(plan.candidate.trial),
-        VALUE_TAG: repr(plan.candidate.value),
-        "optrack.number": str(plan.number),
-        "optrack.training": plan.digest,
-        "optrack.seed": str(job.seed),
-        "optrack.device": job.device,
-        "optrack.threads": str(job.threads),
+        names.STAGE_TAG: plan.stage,
+        names.FAMILY_TAG: plan.candidate.family,
+        names.TRIAL_TAG: str(plan.candidate.trial),
+        names.VALUE_TAG: repr(plan.candidate.value),
+        names.NUMBER_TAG: str(plan.number),
+        names.TRAINING_TAG: plan.digest,
+        names.SEED_TAG: str(job.seed),
+        names.DEVICE_TAG: job.device,
+        names.THREADS_TAG: str(job.threads),
     }
