@@ -189,7 +189,7 @@ def test_the_winner_can_be_another_family_later(store: Store) -> None:
     ("other", "message"),
     [
         (("a.b", "c"), "'a.b.c' belongs to family 'b.c' of study 'a', and cannot belong to family 'c' of study 'a.b'"),
-        (("theirs", "c"), "'theirs.c' belongs to somebody else, and cannot belong to family 'c' of study 'theirs'"),
+        (("theirs", "c"), "'theirs.c' belongs to someone else, and cannot belong to family 'c' of study 'theirs'"),
     ],
 )
 def test_a_name_that_belongs_to_others_is_refused(other: tuple[str, str], message: str, store: Store) -> None:
