@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ..launchers.pool import Work
-from ..results.values import Candidate
+from ..stores.candidates import Candidate
 from ..stores.model_runs import Stage
 from ..stores.tracking import State
 from ..text import configuration, duration, short

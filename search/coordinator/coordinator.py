@@ -7,24 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from ...datasets import Prepared
 from ..champions.recipe import Recipe
 from ..launchers import EpochEnded, Event, JobEnded, JobFailed, Launcher
 from ..launchers.pool import Outcome, Pool
 from ..stores import mlflow_names as names
-from ..stores.candidates import REPLICATE_ATTRIBUTE, replicated
+from ..stores.candidates import replicated
 from ..stores.comparable import data_record
 from ..stores.optuna_store import (
     DATA_ATTRIBUTE,
     SOURCE_ATTRIBUTE,
     STUDY_ATTRIBUTE,
-    StoredFamily,
     open_family,
-    queue_again,
+    requeue,
 )
-from ..stores.tracking import State, Tracker
+from ..stores.tracking import Tracker
+from ..stores.trials import REPLICATE_ATTRIBUTE, End, StoredFamily
 from ..study.study import Family, Study
 from ..training import EpochResult, Job
 from ..training.jobs import Jobs
@@ -102,7 +102,7 @@ class Coordinator:
         opened.pruner = self._pruner
         for trial in opened.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             # This process owns the study, so the one that ran this trial is dead.
-            self._interrupt(trial, trial.user_attrs.get("mlflow_run"))
+            self._interrupt(opened, trial.number, trial.user_attrs.get("mlflow_run"))
         run_id = self._tracker.open_family(family)
         self._tracker.log_file(run_id, names.STUDY_FILE, self._study.to_json())
         code = self._jobs.codes[family.name]
@@ -112,7 +112,7 @@ class Coordinator:
         if code is not None:
             opened.set_user_attr(SOURCE_ATTRIBUTE, code.as_json())
             self._tracker.log(run_id, tags={names.SOURCE_DIGEST_TAG: code.digest})
-        stored = StoredFamily(family.name, opened, self._study, tuple(opened.get_trials(deepcopy=False)))
+        stored = StoredFamily.read(family.name, opened, self._study)
         return FamilySearch.of(stored, self._study, family, run_id)
 
     def _next_trial(self, device: str) -> RunningTrial | None:
@@ -140,7 +140,8 @@ class Coordinator:
         self, search: FamilySearch, trial: optuna.Trial, values: Mapping[str, Any], job: Job
     ) -> RunningTrial:
         """Open the trial's run in MLflow, and store in Optuna what is known of the trial before it is trained."""
-        repeats: int | None = trial.user_attrs.get(REPLICATE_ATTRIBUTE, replicated(values, search.trials()))
+        finished = search.trials(TrialState.COMPLETE)
+        repeats: int | None = trial.user_attrs.get(REPLICATE_ATTRIBUTE, replicated(values, finished))
         known_run: str | None = trial.user_attrs.get("mlflow_run")
         run_id = self._tracker.open_trial(
             search.run_id,
@@ -194,7 +195,7 @@ class Coordinator:
             self._tracker.log_epoch(running.run_id, result.epoch, result.metrics())
         self._observer.epoch_ended(running)
 
-    def _end(self, running: RunningTrial, state: State) -> None:
+    def _end(self, running: RunningTrial, state: End) -> None:
         best, weights = running.best_epoch, running.job.weights
         metrics = {} if best is None else {**best.metrics(), "epoch": best.epoch}
         self._pool.release(running)
@@ -219,12 +220,12 @@ class Coordinator:
     def _close(self, *, complete: bool) -> None:
         """End the workers, queue running trials for the next run, and leave no run of MLflow running."""
         for running in self._pool.close():
-            self._interrupt(running.trial, running.run_id)
+            self._interrupt(running.search.optuna_study, running.trial.number, running.run_id)
         for search in self._searches:
             self._tracker.close_run(search.run_id, "finished" if complete else "interrupted")
         shutil.rmtree(self._weights, ignore_errors=True)
 
-    def _interrupt(self, trial: optuna.Trial | FrozenTrial, run_id: str | None) -> None:
-        queue_again(self._storage, trial)
+    def _interrupt(self, study: optuna.Study, number: int, run_id: str | None) -> None:
+        requeue(self._storage, study, number)
         if run_id is not None:
             self._tracker.close_run(run_id, "interrupted")

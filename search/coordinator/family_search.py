@@ -2,24 +2,19 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from ..launchers.pool import Work
-from ..stores.optuna_store import StoredFamily
-from ..stores.tracking import State
+from ..stores.trials import OPTUNA_STATES, End, StoredFamily, stored_epoch
 from ..study.study import Family, Study
 from ..training import EpochResult
 from .strategies import sampler, suggest
 
-OPTUNA_STATE: dict[State, TrialState] = {
-    "finished": TrialState.COMPLETE,
-    "pruned": TrialState.PRUNED,
-    "failed": TrialState.FAIL,
-}
+ENDS: tuple[End, ...] = ("finished", "pruned", "failed")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,7 +36,7 @@ class FamilySearch:
     family: Family
     optuna_study: optuna.Study
     run_id: str
-    ended: Counter[State]
+    ended: Counter[End]
     running: int = 0
     granted_epochs: int
     best_value: float | None
@@ -54,8 +49,8 @@ class FamilySearch:
             family=family,
             optuna_study=stored.optuna_study,
             run_id=run_id,
-            ended=Counter({state: len(stored.in_state(OPTUNA_STATE[state])) for state in OPTUNA_STATE}),
-            granted_epochs=sum(len(trial.intermediate_values) for trial in stored.trials),
+            ended=Counter({end: stored.counts[end] for end in ENDS}),
+            granted_epochs=stored.epochs,
             best_value=stored.best.value if stored.best else None,
         )
 
@@ -81,19 +76,19 @@ class FamilySearch:
         """Whether another trial may begin; one that was interrupted after epochs that count already always may."""
         if self.started >= self.limit:
             return False
-        return not self.epochs_spent or any(trial.intermediate_values for trial in self._waiting()[:1])
+        return not self.epochs_spent or any(trial.intermediate_values for trial in self.trials(TrialState.WAITING)[:1])
 
     def ask(self) -> tuple[optuna.Trial, Mapping[str, Any]]:
         """Return Optuna's next trial and its values: a waiting one (start or interrupted), else a new one."""
-        waiting = self._waiting()
+        waiting = self.trials(TrialState.WAITING)
         number = waiting[0].number if waiting else len(self.trials())
         self.optuna_study.sampler = sampler(self.study.sampler, self.family, self.study.seed, number)
         trial = self.optuna_study.ask()
         return trial, suggest(trial, self.family.space, self.family.options)
 
-    def trials(self) -> list[FrozenTrial]:
-        """Return all trials by number, as they are stored now."""
-        return self.optuna_study.get_trials(deepcopy=False)
+    def trials(self, *states: TrialState) -> list[FrozenTrial]:
+        """Return the trials in some states, or all, as they are stored now."""
+        return self.optuna_study.get_trials(deepcopy=False, states=states or None)
 
     def begin(self, running: "RunningTrial") -> None:
         """Count a trial that begins, and its first epoch unless an interrupted attempt has paid for it."""
@@ -106,7 +101,7 @@ class FamilySearch:
         running.granted += 1
         self.granted_epochs += 1
 
-    def end(self, running: "RunningTrial", state: State) -> bool:
+    def end(self, running: "RunningTrial", state: End) -> bool:
         """Count a trial that has ended, and take back the epochs that it was allowed and did not train.
 
         Returns:
@@ -119,9 +114,6 @@ class FamilySearch:
             return False
         self.best_value = running.value
         return True
-
-    def _waiting(self) -> list[FrozenTrial]:
-        return self.optuna_study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -155,15 +147,15 @@ class RunningTrial(Work):
             if self.reason is not None:
                 self.trial.set_user_attr("reason", self.reason)
 
-    def tell(self, state: State) -> None:
+    def tell(self, state: End) -> None:
         """Store in Optuna all that is needed to rebuild MLflow's side, then the state."""
         best = self.best_epoch
-        self.trial.set_user_attr("epochs", [asdict(result) for result in self.epochs])
+        self.trial.set_user_attr("epochs", [stored_epoch(result) for result in self.epochs])
         self.trial.set_user_attr("best_epoch", best and best.epoch)
         if self.reason:
             self.trial.set_user_attr("reason", self.reason)
         value = self.value if state == "finished" else None
-        self.search.optuna_study.tell(self.trial, value, state=OPTUNA_STATE[state])
+        self.search.optuna_study.tell(self.trial, value, state=OPTUNA_STATES[state])
 
     def _reason_to_stop(self, result: EpochResult) -> str | None:
         study = self.search.study

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from ..launchers.pool import Work
-from ..results.values import Candidate
+from ..stores.candidates import Candidate
 from ..stores.model_runs import Stage
 from ..stores.tracking import State
 from ..training import Job
