@@ -242,7 +242,7 @@ def test_a_study_on_real_images_runs_to_its_end_and_both_records_agree(stage: St
     assert outcome == Outcome()
     assert stage.states() == 3 * ["COMPLETE"]
     for trial in stage.trials():
-        run = f"f/{trial.number}"
+        run = f"f {trial.number}"
         record = trial.user_attrs["epochs"]
         assert [epoch["epoch"] for epoch in record] == [1, 2, 3, 4]
         assert trial.intermediate_values == {epoch["epoch"]: epoch["val_accuracy"] for epoch in record}
@@ -367,7 +367,7 @@ def test_a_timeout_interrupts_what_runs(stage: Stage, monkeypatch: pytest.Monkey
     assert stage.states() == ["COMPLETE", "COMPLETE", "WAITING"]
     assert stage.trained_epochs() == 5
     assert stage.tracker.ends["f"] == ["interrupted"]
-    assert stage.tracker.ends["f/2"] == ["interrupted"]
+    assert stage.tracker.ends["f 2"] == ["interrupted"]
 
 
 def test_a_run_that_ends_by_itself_is_not_timed_out(stage: Stage) -> None:
@@ -388,7 +388,7 @@ def test_a_hopeless_trial_is_pruned_after_an_epoch_and_trains_no_more(stage: Sta
         assert len(trial.intermediate_values) == 1
         assert trial.user_attrs["reason"] == "pruned after epoch 1 by asha"
         assert len(trial.user_attrs["epochs"]) == 1
-        run = f"f/{trial.number}"
+        run = f"f {trial.number}"
         assert stage.tracker.ends[run] == ["pruned"]
         assert stage.tracker.runs[run].tags["optrack.reason"] == "pruned after epoch 1 by asha"
         assert stage.tracker.runs[run].epochs == [1]
@@ -402,7 +402,7 @@ def test_the_value_of_a_trial_is_its_best_epochs(stage: Stage, metric: Any, valu
     [trial] = stage.trials()
     assert trial.value == value
     assert trial.user_attrs["best_epoch"] == epoch
-    assert stage.tracker.best_values("f/0") == asdict(epoch_result(epoch, value))
+    assert stage.tracker.best_values("f 0") == asdict(epoch_result(epoch, value))
 
 
 @pytest.mark.parametrize(("metric", "best"), [("val_accuracy", [0, 2]), ("val_loss", [0, 1])])
@@ -465,8 +465,8 @@ def test_a_job_that_fails_is_recorded_and_counts_and_the_others_run(stage: Stage
     failed = stage.trials()[1]
     assert failed.user_attrs["reason"] == "ValueError: no"
     assert len(failed.user_attrs["epochs"]) == 1
-    assert stage.tracker.ends["f/1"] == ["failed"]
-    assert stage.tracker.runs["f/1"].files["failure.txt"] == b"Traceback\nValueError: no"
+    assert stage.tracker.ends["f 1"] == ["failed"]
+    assert stage.tracker.runs["f 1"].files["failure.txt"] == b"Traceback\nValueError: no"
     assert stage.run(study_of(), failing).failed == 0
 
 
@@ -502,7 +502,7 @@ def test_an_interrupted_trial_waits_and_no_run_is_left_running(stage: Stage) -> 
     assert not outcome.timed_out
     assert launcher.closed
     assert stage.states() == ["WAITING", "WAITING"]
-    assert stage.tracker.ends == {"f/0": ["interrupted"], "f/1": ["interrupted"], "f": ["interrupted"]}
+    assert stage.tracker.ends == {"f 0": ["interrupted"], "f 1": ["interrupted"], "f": ["interrupted"]}
     assert not stage.weights.exists()
 
 
@@ -551,17 +551,17 @@ def test_a_trial_that_goes_on_has_the_same_numbers_though_the_study_changed(
     assert [trial_record(trial) for trial in interrupted.trials()] == [
         trial_record(trial) for trial in through.trials()
     ]
-    assert interrupted.tracker.ends["f/1"] == ["interrupted", "finished"]
-    assert [interrupted.tracker.runs[f"f/{number}"].epochs for number in (0, 1)] == [[1, 2, 3, 4]] * 2
+    assert interrupted.tracker.ends["f 1"] == ["interrupted", "finished"]
+    assert [interrupted.tracker.runs[f"f {number}"].epochs for number in (0, 1)] == [[1, 2, 3, 4]] * 2
 
 
 def test_epochs_that_only_one_of_the_stores_has_reach_the_other_once(stage: Stage) -> None:
     study = study_of(budget=Budget(trials=1, epochs=4))
     stage.run_until(study, 3, rising)
-    for values in stage.tracker.runs["f/0"].history.values():
+    for values in stage.tracker.runs["f 0"].history.values():
         values.pop()  # as if the process was killed between the two
     stage.run(study, rising)
-    assert stage.tracker.runs["f/0"].epochs == [1, 2, 3, 4]
+    assert stage.tracker.runs["f 0"].epochs == [1, 2, 3, 4]
     assert list(stage.trials()[0].intermediate_values) == [1, 2, 3, 4]
 
 
@@ -579,7 +579,7 @@ def test_a_trial_of_a_process_that_died_goes_on_under_its_number(stage: Stage) -
     assert trial.state == TrialState.COMPLETE
     assert trial.params == waiting.params
     assert len(trial.intermediate_values) == 3
-    assert stage.tracker.ends["f/0"] == ["interrupted", "finished"]
+    assert stage.tracker.ends["f 0"] == ["interrupted", "finished"]
 
 
 def test_an_interrupted_trial_whose_epochs_are_all_paid_still_gets_its_end(stage: Stage) -> None:
@@ -609,7 +609,7 @@ def test_trials_under_way_wait_when_a_store_does_not_answer(stage: Stage) -> Non
     stage.tracker.broken = False
     stage.run(study_of(), rising)
     assert stage.states() == 3 * ["COMPLETE"]
-    assert [stage.tracker.runs[f"f/{number}"].epochs for number in range(3)] == [[1, 2, 3, 4]] * 3
+    assert [stage.tracker.runs[f"f {number}"].epochs for number in range(3)] == [[1, 2, 3, 4]] * 3
 
 
 def test_a_study_that_is_stopped_before_it_runs_trains_nothing(stage: Stage) -> None:
@@ -645,7 +645,7 @@ SAME = family_of(space={"depth": Int(1, 1)})
 def replicates(stage: Stage) -> list[int | None]:
     """What each trial repeats, as both stores tell."""
     found = [trial.user_attrs.get("replicate_of") for trial in stage.trials()]
-    tags = [stage.tracker.runs[f"f/{trial.number}"].tags.get("optrack.replicate_of") for trial in stage.trials()]
+    tags = [stage.tracker.runs[f"f {trial.number}"].tags.get("optrack.replicate_of") for trial in stage.trials()]
     assert tags == [None if original is None else str(original) for original in found]
     return found
 
