@@ -14,7 +14,7 @@ CURVES, WEIGHTS, RETRAINED = "Learning curves of the best trial", "Best against 
 
 
 def best_trial(result: FamilyResult) -> list[Drawing | Table]:
-    """Training and validation of the candidate epoch by epoch, and its best epoch beside its last one."""
+    """Draw training and validation of the candidate epoch by epoch, and list its best epoch beside its last one."""
     candidate = result.candidate
     if candidate is None or not candidate.epochs:
         study = result.stored.study.name
@@ -34,7 +34,7 @@ def best_trial(result: FamilyResult) -> list[Drawing | Table]:
 
 
 def retrained(result: FamilyResult) -> Drawing:
-    """Training of the retrained models epoch by epoch, a line for each seed."""
+    """Draw the training of the retrained models epoch by epoch, a line for each seed."""
     models = [model for model in result.models if model.epochs]
     if not models:
         study = result.stored.study.name

@@ -75,7 +75,7 @@ def budget(results: StudyResults) -> Drawing:
 
 
 def _steps(place: int, name: str, costs: Iterable[tuple[float, Trial]], metric: Metric) -> Plot:
-    """A line that steps where a trial was better than all before it, and ends where the last trial did."""
+    """Return a line that steps where a trial beat all before it, and ends where the last trial did."""
     color, symbol = family_look(place)
     spent, best, points = 0.0, None, list[tuple[float, float, str]]()
     for cost, trial in costs:
@@ -132,7 +132,7 @@ def _end(trial: Trial) -> tuple[datetime, int]:
 
 
 def _time_unit(seconds: float) -> tuple[str, float]:
-    """The unit in which a time is read, and its length in seconds.
+    """Return the unit in which a time is read, and its length in seconds.
 
     >>> _time_unit(100), _time_unit(5000), _time_unit(50000)
     (('seconds', 1.0), ('minutes', 60.0), ('hours', 3600.0))

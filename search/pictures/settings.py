@@ -21,7 +21,7 @@ _SWITCHES = {True: "with", False: "without"}
 
 
 def top_settings(result: FamilyResult) -> list[Drawing | Table]:
-    """The value against each of these settings that is searched, and a table of the best trials."""
+    """Draw the value against each of these settings that is searched, and list the best trials."""
     study = result.stored.study
     top = top_trials(trials_of(result.stored), _TOP, study.objective)
     if not top:
@@ -67,7 +67,7 @@ def _setting_axis(name: str, result: FamilyResult) -> Plot:
 
 
 def _searched(name: str, result: FamilyResult) -> list[float]:
-    """The values of a setting in all trials, and the ends of what could be drawn for them."""
+    """Return the values of a setting in all trials, and the ends of their ranges."""
     values = [trial.params[name] for trial in result.stored.trials if name in trial.params]
     distributions = [trial.distributions[name] for trial in result.stored.trials if name in trial.distributions]
     # A list of choices has no ends; its values are all that is known.

@@ -88,7 +88,7 @@ def _trade_off(points: Sequence[_Point], costs: Plot) -> Plot:
 
 
 def _points(results: StudyResults, costs: Sequence[float | None]) -> list[_Point]:
-    """The families whose cost and accuracy are known.
+    """Return the families whose cost and accuracy are known.
 
     Accuracies on different images cannot be compared, so it is the test of all of them or of none.
     """
@@ -125,7 +125,7 @@ def _found(point: _Point) -> Plot:
 
 
 def _reference(point: _Point) -> float | None:
-    """The accuracy that was reported elsewhere on the same kind of images."""
+    """Return the accuracy that was reported elsewhere on the same kind of images."""
     reference = point.result.reference
     if reference is None:
         return None
@@ -156,7 +156,7 @@ def _nothing(results: StudyResults) -> str:
 
 
 def _device(results: StudyResults) -> str:
-    """Where latency was measured, for the axis; nothing where that differs, or is not known."""
+    """Return where latency was measured, for the axis; empty where that differs or is not known."""
     devices = {family.latency_device for family in results.families if family.latency_ms is not None}
     device = devices.pop() if len(devices) == 1 else None
     return f" ({device})" if device else ""

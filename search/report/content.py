@@ -115,13 +115,13 @@ class Content:
 
 
 def content(results: StudyResults, *, reference: str) -> Content:
-    """All that is known of a study, and what is not known yet.
+    """Return all that is known of a study, and what is not known yet.
 
     Args:
         results: of the study, at any moment.
         reference: how the user names it on the command line.
     """
-    # A page is passed on, and whatever it shows of an address with it.
+    # A page may be passed on: no password of an address is shown.
     results = replace(results, tracking_uri=shown(results.tracking_uri))
     typed, known = commands(results, reference), scores(results)
     ordered = [(family, f"family-{number}") for number, family in enumerate(best_first(results), start=1)]
@@ -183,7 +183,7 @@ def _trials(result: FamilyResult) -> str:
 
 
 def _champion(result: FamilyResult) -> str:
-    """Whose configuration is trained again, and how it was chosen."""
+    """Say whose configuration is trained again, and how it was chosen."""
     candidate = result.candidate
     if candidate is None:
         return ""

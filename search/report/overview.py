@@ -1,4 +1,4 @@
-"""What stands at the top of the page: where the study stands, who is best, and what that rests on."""
+"""The top of the page: where the study stands, which family is best, and what that rests on."""
 
 from dataclasses import dataclass
 
@@ -29,13 +29,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """Who is best.
+    """Which family is best.
 
     Args:
         sentence: the answer in one sentence.
         basis: what the answer rests on.
         comparisons: a sentence for each pair of families.
-        cautions: why less can be read out of it than it seems.
+        cautions: reasons to read less into it than it seems.
     """
 
     sentence: str
@@ -55,11 +55,11 @@ class Standing:
         test: mean accuracy of the seeds on the test images.
         spread: the lowest and the highest of these.
         champion: accuracy of the champion.
-        interval: of the champion, for other test images of the kind.
+        interval: of the champion's accuracy on other test images of this kind.
         validation: accuracy on validation images that the search found.
-        reference_validation: accuracy on validation images that somebody else reported.
+        reference_validation: reported accuracy on validation images.
         reference_test: the same on test images.
-        source: of these.
+        source: of the reported accuracies.
         above_reference: how far the mean test accuracy lies above the reference's, in points; empty without either.
         parameters: of the network.
         latency: for one image.
@@ -90,7 +90,7 @@ class Standing:
 
 
 def judgement(results: StudyResults, commands: Commands) -> Judgement:
-    """Who is best, by the test where there is one, else by the search."""
+    """Say which family is best: by the test where there is one, else by the search."""
     tested = {family.name: family.tests for family in results.families if _champion_is_tested(family)}
     if not tested:
         return _before_the_test(results, commands)
@@ -108,7 +108,7 @@ def judgement(results: StudyResults, commands: Commands) -> Judgement:
 
 
 def scores(results: StudyResults) -> dict[str, FamilyScore]:
-    """Each tested family's score; those whose seeds cannot be compared are left out."""
+    """Return each tested family's score; those whose seeds cannot be compared are left out."""
     found: dict[str, FamilyScore] = {}
     for family in results.families:
         try:
@@ -121,7 +121,7 @@ def scores(results: StudyResults) -> dict[str, FamilyScore]:
 
 
 def best_first(results: StudyResults) -> list[FamilyResult]:
-    """The families, by mean test accuracy where they were tested, the others behind them by what the search found."""
+    """Return the families by mean test accuracy, those not tested behind them by what the search found."""
     known = scores(results)
 
     def merit(family: FamilyResult) -> tuple[bool, float, bool, float]:
@@ -133,7 +133,7 @@ def best_first(results: StudyResults) -> list[FamilyResult]:
 
 
 def steps(results: StudyResults, commands: Commands) -> tuple[Step, ...]:
-    """Where the study stands."""
+    """Return how far each step of the study has got."""
     families = results.families
     trials = sum(len(ended(family.stored)) for family in families)
     budget = results.study.budget.trials
@@ -168,7 +168,7 @@ def steps(results: StudyResults, commands: Commands) -> tuple[Step, ...]:
 
 
 def standing(family: FamilyResult, score: FamilyScore | None, anchor: str) -> Standing:
-    """A family's row in the tables at the top."""
+    """Return a family's row in the tables at the top."""
     reference, champion = family.reference, family.champion
     # Of the champion alone, and not of a seed that was tested in its stead.
     own = score if _champion_is_tested(family) else None

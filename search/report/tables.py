@@ -13,7 +13,7 @@ from .trials import counts
 
 
 def race_table(result: FamilyResult) -> Table | None:
-    """The configurations that were raced over fresh seeds; None without a race."""
+    """Return the configurations that were raced over fresh seeds; None without a race."""
     if not result.raced:
         return None
     metric = result.stored.study.metric
@@ -39,7 +39,7 @@ def race_table(result: FamilyResult) -> Table | None:
 
 
 def model_table(result: FamilyResult) -> Table | None:
-    """The retrained models, one row for each seed; None while there are none."""
+    """Return the retrained models, one row for each seed; None while there are none."""
     if not result.models:
         return None
     return Table(
@@ -107,7 +107,7 @@ def replicate_table(noise: Noise, study: Study) -> Table:
 
 
 def cost_table(families: Sequence[FamilyResult]) -> Table | None:
-    """What each family cost, and all together; None without families."""
+    """Return what each family cost, and all together; None without families."""
     if not families:
         return None
     costs = [_costs(family) for family in families]
@@ -127,7 +127,7 @@ def cost_table(families: Sequence[FamilyResult]) -> Table | None:
 
 
 def _costs(family: FamilyResult) -> list[float]:
-    """Trials by state, epochs, and seconds of search and of retraining."""
+    """Return trials by state, epochs, and seconds of search and of retraining."""
     trials = counts(family.stored)
     return [
         *(trials[word] for word in ("finished", "pruned", "failed")),
