@@ -98,11 +98,7 @@ def _cells(
     """Return the cells of a mask as a heat map; the others are left empty for another one."""
     name, scale, most = look
     places = [escaped_text(text) for text in names]
-    numbered = len(names) <= _NUMBERED
-    shown_numbers = [
-        [str(count) if count and here else "" for count, here in zip(row, places_in_row, strict=True)]
-        for row, places_in_row in zip(counts.tolist(), mask.tolist(), strict=True)
-    ]
+    numbers = np.where(mask & (counts > 0), counts.astype(np.str_), "").tolist()
     return {
         "type": "heatmap",
         "name": name,
@@ -118,15 +114,12 @@ def _cells(
         "xgap": 1,
         "ygap": 1,
         "hovertemplate": "%{y}<br>taken for %{x}<br>%{customdata} images, %{z:.1%}<extra></extra>",
-        **({"text": shown_numbers, "texttemplate": "%{text}"} if numbered else {}),
+        **({"text": numbers, "texttemplate": "%{text}"} if len(names) <= _NUMBERED else {}),
     }
 
 
 def _where(mask: NDArray[np.bool_], values: NDArray[np.int64] | NDArray[np.float64]) -> list[list[float | None]]:
-    return [
-        [value if here else None for value, here in zip(row, places, strict=True)]
-        for row, places in zip(values.tolist(), mask.tolist(), strict=True)
-    ]
+    return np.where(mask, values.astype(object), None).tolist()
 
 
 def _confusions(test: TestResult, counts: NDArray[np.int64]) -> list[Table]:
