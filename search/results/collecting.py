@@ -7,18 +7,19 @@ from typing import Any
 from ..champions.registry import registered
 from ..errors import NothingStoredError
 from ..stores.addresses import shown
-from ..stores.candidates import candidate_of, picked
+from ..stores.candidates import Candidate, candidate_of, picked
 from ..stores.model_runs import CANDIDATE_TAG, LATENCY_TAG, OPENINGS_TAG, ModelRun, ModelRuns, race_values
-from ..stores.optuna_store import DATA_ATTRIBUTE, StoredFamily, whole_study
+from ..stores.optuna_store import DATA_ATTRIBUTE, whole_study
+from ..stores.trials import StoredFamily, epoch_of
 from ..study.metric import MetricName
 from .predictions import PREDICTIONS_FILE, RESULT_FILE, decoded
-from .values import Candidate, FamilyResult, RetrainedModel, StudyResults, TestResult
+from .values import FamilyResult, RetrainedModel, StudyResults, TestResult
 
 PICTURES = ("misclassified", "filters", "feature_maps")
 
 
 def collect(stored: Sequence[StoredFamily], *, storage: str, tracking_uri: str) -> StudyResults:
-    """Everything that is known of a study by now.
+    """Collect everything that is known of a study by now.
 
     Args:
         stored: all families of the study.
@@ -26,7 +27,7 @@ def collect(stored: Sequence[StoredFamily], *, storage: str, tracking_uri: str) 
         tracking_uri: of MLflow.
 
     Raises:
-        TrackingError: MLflow is away, or an artifact that a finished test has left is gone.
+        TrackingError: MLflow does not answer, or an artifact of a finished test is missing.
     """
     study = whole_study(stored)
     try:
@@ -90,13 +91,13 @@ def _models(runs: ModelRuns, retrained: Sequence[ModelRun], family: str, chosen:
 
 
 def _model(runs: ModelRuns, run: ModelRun) -> RetrainedModel:
-    epochs = runs.epochs(run.run_id)
+    epochs = tuple(epoch_of(epoch) for epoch in runs.epochs(run.run_id))
     return RetrainedModel(
         run_id=run.run_id,
         number=run.number,
         seed=run.seed,
         trial=run.trial,
-        seconds=sum(epoch["seconds"] for epoch in epochs),
+        seconds=sum(epoch.seconds for epoch in epochs),
         epochs=epochs,
         test=_test(runs, run),
     )
@@ -110,7 +111,7 @@ def _test(runs: ModelRuns, run: ModelRun) -> TestResult | None:
 
 
 def _parameters(runs: ModelRuns, family_run: str, candidate: Candidate) -> int | None:
-    """Of the candidate's network, for images as the search's best one takes them; None while there is none."""
+    """Count the parameters of the candidate's network, built for the images of the search's best one."""
     if not runs.artifacts(family_run, "best"):
         return None
     from ...architectures.inspection import describe

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from ..coordinator.coordinator import POLL_SECONDS
 from ..launchers import EpochEnded, Event, JobEnded, JobFailed, Launcher
-from ..results.values import Candidate
+from ..stores.candidates import Candidate
 from ..stores.model_runs import VALUE_TAG, ModelRun, Stage
 from ..stores.tracking import State, Tracker
 from ..training import EpochResult, Job, best_epoch

@@ -10,8 +10,9 @@ from ..results.values import FamilyResult, RetrainedModel, StudyResults, TestRes
 from ..results.verdict import Verdict, verdict
 from ..stores.candidates import check_searched
 from ..stores.model_runs import ModelRuns
-from ..stores.optuna_store import StoredFamily, owned
+from ..stores.optuna_store import owned
 from ..stores.places import Places, check_places
+from ..stores.trials import StoredFamily
 from .sealed_test import evaluate_models
 
 
