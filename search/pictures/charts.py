@@ -6,6 +6,7 @@ from typing import Any
 
 from ..pages.look import TEMPLATE, Plot, escaped_text
 from ..study.metric import EpochResult, MetricName
+from ..study.study import Study
 from ..text import METRIC_NAMES, shortened
 
 HEIGHT = 320
@@ -94,3 +95,8 @@ def finite(epoch: EpochResult | None, name: str) -> float | None:
     """Return a metric of an epoch as JSON can hold it: None where there is none, and where it is not finite."""
     value = None if epoch is None else epoch.metrics().get(name)
     return None if value is None or not math.isfinite(value) else value
+
+
+def no_trial_finished(study: Study) -> str:
+    """Return why nothing can be drawn before a trial of a study is finished."""
+    return f"No trial is finished yet: `optrack run {study.name}` goes on with the search."

@@ -7,7 +7,7 @@ from ..pages.look import BLUE, GREY, ORANGE, Plot
 from ..results.values import FamilyResult, RetrainedModel
 from ..stores.candidates import Candidate
 from ..text import METRIC_NAMES, metric_text
-from .charts import accuracy_axis, axis, family_look, figure, finite, vertical_line
+from .charts import accuracy_axis, axis, family_look, figure, finite, no_trial_finished, vertical_line
 
 CURVES, WEIGHTS, RETRAINED = "Learning curves of the best trial", "Best against last weights", "Training of the models"
 
@@ -16,9 +16,8 @@ def best_trial(result: FamilyResult) -> list[Drawing | Table]:
     """Draw training and validation of the candidate epoch by epoch, and list its best epoch beside its last one."""
     candidate = result.candidate
     if candidate is None or not candidate.epochs:
-        study = result.stored.study.name
         missing = (
-            f"No trial is finished yet: `optrack run {study}` goes on with the search."
+            no_trial_finished(result.stored.study)
             if candidate is None
             else f"The epochs of trial {candidate.trial} are not stored."
         )

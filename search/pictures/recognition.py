@@ -31,8 +31,7 @@ _WRONG = [[0, _FAINT], [1e-6, "rgba(213,94,0,0.12)"], [1, "rgba(213,94,0,0.8)"]]
 
 def recognition(result: FamilyResult) -> list[Drawing | Table]:
     """Draw the confusion matrix with its largest entries, accuracy per class and calibration of the champion."""
-    champion = result.champion
-    test = None if champion is None else champion.test
+    test = result.champion_test
     if test is None:
         missing = _missing(result)
         return [Drawing(heading=heading, explanation=missing) for heading in (CONFUSION, PER_CLASS, CALIBRATION)]

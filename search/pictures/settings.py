@@ -9,7 +9,7 @@ from ..results.values import FamilyResult
 from ..stores.trials import Trial
 from ..study.metric import MetricName
 from ..text import METRIC_NAMES, NOTHING, metric_text, value_text
-from .charts import axis, figure, logarithmic_axis, metric_axis
+from .charts import axis, figure, logarithmic_axis, metric_axis, no_trial_finished
 
 SETTINGS, TOP = "Learning rate and batch norm of the top trials", "Top trials"
 
@@ -25,8 +25,7 @@ def top_settings(result: FamilyResult) -> list[Drawing | Table]:
     study = result.stored.study
     top = result.stored.ranked[:_TOP]
     if not top:
-        missing = f"No trial is finished yet: `optrack run {study.name}` goes on with the search."
-        return [Drawing(heading=heading, explanation=missing) for heading in (SETTINGS, TOP)]
+        return [Drawing(heading=heading, explanation=no_trial_finished(study)) for heading in (SETTINGS, TOP)]
     table = _table(top, study.metric)
     searched = [name for name in _SHOWN if any(name in trial.params for trial in top)]
     if not searched:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ..pages.drawing import Drawing
 from ..pages.look import GREY, Plot, error_bars, escaped_text
 from ..results.values import FamilyResult, StudyResults
-from .charts import accuracy_axis, family_look, figure, logarithmic_axis
+from .charts import accuracy_axis, family_look, figure, logarithmic_axis, no_trial_finished
 
 TRADE_OFFS = "Accuracy against size and speed"
 
@@ -143,7 +143,7 @@ def _marker(point: _Point, accuracy: float | None, color: str, symbol: str) -> P
 
 def _nothing(results: StudyResults) -> str:
     if all(family.candidate is None for family in results.families):
-        return f"No trial is finished yet: `optrack run {results.study.name}` goes on with the search."
+        return no_trial_finished(results.study)
     return "Neither size nor speed is known of a family whose accuracy is."
 
 

@@ -61,7 +61,7 @@ class FamilySection:
     at_edge: Sequence[str]
     drawings: Sequence[Drawing | Table]
     pictures: Sequence[Picture]
-    importance: Sequence[Drawing]
+    importance: Drawing
     optuna: Sequence[Drawing]
     replicates: Table | None
 
@@ -109,7 +109,7 @@ class Content:
         """The figures in the order in which the templates lay them out."""
         ordered = [*self.drawings]
         for family in self.families:
-            ordered += [*family.drawings, *family.importance, *family.optuna]
+            ordered += [*family.drawings, family.importance, *family.optuna]
         return [drawing for drawing in ordered if isinstance(drawing, Drawing)]
 
 
@@ -168,7 +168,7 @@ def _section(result: FamilyResult, anchor: str, study: Study) -> FamilySection:
         at_edge=[row.name for row in space if row.edge],
         drawings=family_drawings(result),
         pictures=pictures(result),
-        importance=[importance],
+        importance=importance,
         optuna=others,
         replicates=None if repeated is None else replicate_table(repeated, stored.study),
     )

@@ -1,9 +1,10 @@
 """The top of the page: where the study stands, which family is best, and what that rests on."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ..errors import StudyError
-from ..results.values import FamilyResult, RetrainedModel, StudyResults
+from ..results.values import FamilyResult, StudyResults
 from ..results.verdict import FamilyScore, Verdict, verdict
 from ..text import METRIC_NAMES, NOTHING, count, duration, listing, metric_text, percent, percent_range, plural
 from .commands import Commands
@@ -90,7 +91,7 @@ class Standing:
 
 def judgement(results: StudyResults, commands: Commands) -> Judgement:
     """Say which family is best: by the test where there is one, else by the search."""
-    tested = {family.name: family.tests for family in results.families if _champion_is_tested(family)}
+    tested = {family.name: family.tests for family in results.families if family.champion_test}
     if not tested:
         return _before_the_test(results, commands)
     try:
@@ -110,12 +111,9 @@ def scores(results: StudyResults) -> dict[str, FamilyScore]:
     """Return each tested family's score; those whose seeds cannot be compared are left out."""
     found: dict[str, FamilyScore] = {}
     for family in results.families:
-        try:
-            found |= (
-                {score.name: score for score in verdict({family.name: family.tests}).scores} if family.tests else {}
-            )
-        except StudyError:
-            continue
+        with suppress(StudyError):
+            if family.tests:
+                found[family.name] = verdict({family.name: family.tests}).scores[0]
     return found
 
 
@@ -133,44 +131,32 @@ def best_first(results: StudyResults) -> list[FamilyResult]:
 
 def steps(results: StudyResults, commands: Commands) -> tuple[Step, ...]:
     """Return how far each step of the study has got."""
-    families = results.families
+    families, budget = results.families, results.study.budget.trials
+    everything = plural(len(families), "family", "families")
     trials = sum(len(family.stored.ended) for family in families)
-    budget = results.study.budget.trials
     searched = [family for family in families if len(family.stored.ended) >= budget]
     retrained = [family for family in families if family.models]
-    tested = [family for family in families if family.models and len(family.tests) == len(family.models)]
-    everything = plural(len(families), "family", "families")
+    tested = [family for family in retrained if len(family.tests) == len(family.models)]
+
+    def step(name: str, state: str, done: list[FamilyResult], command: str) -> Step:
+        return Step(name=name, state=state, done=bool(families) and len(done) == len(families), command=command)
 
     def of_all(done: list[FamilyResult], word: str) -> str:
         return f"{len(done)} of {everything} {word}" if done else "not yet"
 
+    ended = f"{plural(trials, 'trial')} ended, of {count(budget)} for each of {everything}"
     return (
-        Step(
-            name="Search",
-            state=f"{plural(trials, 'trial')} ended, of {count(budget)} for each of {everything}",
-            done=bool(families) and len(searched) == len(families),
-            command=commands.run,
-        ),
-        Step(
-            name="Retraining",
-            state=of_all(retrained, "retrained"),
-            done=bool(families) and len(retrained) == len(families),
-            command=commands.retrain,
-        ),
-        Step(
-            name="Test",
-            state=of_all(tested, "tested"),
-            done=bool(families) and len(tested) == len(families),
-            command=commands.test,
-        ),
+        step("Search", ended, searched, commands.run),
+        step("Retraining", of_all(retrained, "retrained"), retrained, commands.retrain),
+        step("Test", of_all(tested, "tested"), tested, commands.test),
     )
 
 
 def standing(family: FamilyResult, score: FamilyScore | None, anchor: str) -> Standing:
     """Return a family's row in the tables at the top."""
-    reference, champion = family.reference, family.champion
+    reference = family.reference
     # Of the champion alone, and not of a seed that was tested in its stead.
-    own = score if _champion_is_tested(family) else None
+    own = score if family.champion_test else None
     above = None if score is None or reference is None or reference.test is None else score.mean - reference.test
     return Standing(
         name=family.name,
@@ -187,19 +173,11 @@ def standing(family: FamilyResult, score: FamilyScore | None, anchor: str) -> St
         above_reference="" if above is None else f"{100 * above:+.2f}",
         parameters=count(family.parameters),
         latency=NOTHING if family.latency_ms is None else f"{family.latency_ms:.3g} ms",
-        training=duration(_mean_seconds(family.models) if champion else None),
+        training=duration(family.retraining_seconds / len(family.models) if family.models else None),
         trials=count(len(family.stored.ended)),
         epochs=count(family.stored.epochs),
         search=duration(family.stored.seconds),
     )
-
-
-def _champion_is_tested(family: FamilyResult) -> bool:
-    return family.champion is not None and family.champion.test is not None
-
-
-def _mean_seconds(models: tuple[RetrainedModel, ...]) -> float:
-    return sum(model.seconds for model in models) / len(models)
 
 
 def _seeds(family: FamilyResult) -> str:
@@ -257,7 +235,7 @@ def _openings(results: StudyResults) -> tuple[str, ...]:
 
 
 def _untested(results: StudyResults, commands: Commands) -> tuple[str, ...]:
-    missing = [family for family in results.families if not _champion_is_tested(family)]
+    missing = [family for family in results.families if family.champion_test is None]
     if not missing:
         return ()
     to_retrain = [family.name for family in missing if not family.models]

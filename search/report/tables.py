@@ -131,7 +131,7 @@ def _costs(family: FamilyResult) -> list[float]:
         *(stored.counts[word] for word in ("finished", "pruned", "failed")),
         stored.epochs,
         stored.seconds,
-        sum(model.seconds for model in family.models),
+        family.retraining_seconds,
     ]
 
 
