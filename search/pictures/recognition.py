@@ -118,7 +118,10 @@ def _cells(
 
 
 def _where(mask: NDArray[np.bool_], values: NDArray[np.int64] | NDArray[np.float64]) -> list[list[float | None]]:
-    return np.where(mask, values.astype(object), None).tolist()
+    return [
+        [value if here else None for value, here in zip(row, places, strict=True)]
+        for row, places in zip(values.tolist(), mask.tolist(), strict=True)
+    ]
 
 
 def _confusions(test: TestResult, counts: NDArray[np.int64]) -> list[Table]:
