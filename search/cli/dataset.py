@@ -52,17 +52,8 @@ def list_datasets(data_dir: DataDirOption = DEFAULT_DATA_DIR, as_json: JsonOptio
     if as_json:
         print_json(answer)
         return
-    rows = [
-        [
-            row["dataset"],
-            short(row["classes"]),
-            short(row["image_size"]),
-            short(row["channels"]),
-            short(row["found"]),
-            row["summary"],
-        ]
-        for row in answer
-    ]
+    shown = ("dataset", "classes", "image_size", "channels", "found", "summary")
+    rows = [[short(row[key]) for key in shown] for row in answer]
     print_table(["data set", "classes#", "pixels#", "channels#", "found in", "what"], rows)
 
 
