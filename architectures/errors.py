@@ -1,22 +1,17 @@
-"""The errors of this room.
+"""The errors of this room; `optrack.search.errors` shows where they stand in the tree of all errors.
 
-    ArchitectureError(ValueError)
-    ├── UnknownArchitectureError    no architecture goes by that name
-    │   └── MissingLibraryError     the library that it is in is not installed
-    ├── OwnArchitectureError        somebody's own network does not load, or is none
-    │   └── BrokenContractError     it does not keep to what every architecture keeps to
-    └── PretrainedWeightsError      pretrained weights are missing or do not fit
-
-The message is one line, and all that an error carries, so that it survives the way from one process to another.
+The message is all that an error carries, so that it survives the way from one process to another.
 """
 
+from ..sources.errors import OptrackError
 
-class ArchitectureError(ValueError):
-    """The root of this room's errors."""
+
+class ArchitectureError(OptrackError, ValueError):
+    """Something is wrong with an architecture."""
 
 
 class UnknownArchitectureError(ArchitectureError):
-    """No architecture goes by that name."""
+    """There is no architecture of that name."""
 
 
 class MissingLibraryError(UnknownArchitectureError):
@@ -24,11 +19,11 @@ class MissingLibraryError(UnknownArchitectureError):
 
 
 class OwnArchitectureError(ArchitectureError):
-    """Somebody's own network does not load, or is none."""
+    """A user-defined network is not a network, or does not take what an architecture takes."""
 
 
 class BrokenContractError(OwnArchitectureError):
-    """A network does not keep to what every architecture keeps to."""
+    """A network breaks the architecture contract."""
 
 
 class PretrainedWeightsError(ArchitectureError):

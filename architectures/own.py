@@ -6,7 +6,7 @@ from typing import Any, get_type_hints
 
 from torch import nn
 
-from ..sources import SourceError, load_own
+from ..sources import load_own
 from .errors import OwnArchitectureError
 
 CONSTRUCTOR = "(self, input_shape, classes, *, hyperparameters...)"
@@ -21,13 +21,10 @@ def own_class(name: str, *, source: str | None = None, file: Path | None = None)
         file: where the code is read from instead, e.g. a recorded copy.
 
     Raises:
-        OwnArchitectureError: it is not there, does not run, was changed, is not a network, or its constructor does
-            not take what an architecture's takes.
+        SourceError: it is not there, does not run, or was changed.
+        OwnArchitectureError: it is not a network, or its constructor does not take what an architecture's takes.
     """
-    try:
-        found: Any = load_own(name, digest=source, file=file).value
-    except SourceError as error:
-        raise OwnArchitectureError(str(error)) from None
+    found: Any = load_own(name, digest=source, file=file).value
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
         what = f"is a class of {found.__bases__[0].__name__}" if isinstance(found, type) else _kind(found)
         raise OwnArchitectureError(f"{name} must be a class of torch.nn.Module, but {what}")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pkgutil
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from ..sources import SourceError, is_own, read_source
+from ..sources.errors import did_you_mean
 from .errors import UnknownArchitectureError
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ def architecture(name: str, *, source: str | None = None) -> type[nn.Module]:
     Raises:
         UnknownArchitectureError: there is no architecture of that name.
         MissingLibraryError: its library is not installed.
-        OwnArchitectureError: a user-defined network does not load, is not a network, or was changed.
+        SourceError: the code of a user-defined network is not there, does not run, or was changed.
+        OwnArchitectureError: it is not a network.
 
     >>> architecture("lenet")
     <class 'optrack.architectures.lenet.LeNet'>
@@ -60,9 +61,7 @@ def architecture(name: str, *, source: str | None = None) -> type[nn.Module]:
     if is_own_architecture(name) and not _is_slip(name):
         return pkgutil.resolve_name(f"{__package__}.own:own_class")(name, source=source)
     if name not in ARCHITECTURES:
-        known = [*ARCHITECTURES, *(f"{key}:{model}" for key in LIBRARIES if model)]
-        nearest = get_close_matches(name.lower(), known, n=1)
-        hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
+        hint = did_you_mean(name, [*ARCHITECTURES, *(f"{library}:{model}" for library in LIBRARIES if model)])
         valid = ", ".join([*sorted(ARCHITECTURES), *(f"{library}:NAME" for library in LIBRARIES), "FILE.py:CLASS"])
         raise UnknownArchitectureError(f"unknown architecture {name!r}{hint}; valid names: {valid}")
     return pkgutil.resolve_name(f"{__package__}.{ARCHITECTURES[name]}")
@@ -80,7 +79,7 @@ def is_own_architecture(name: str) -> bool:
 def _is_slip(name: str) -> bool:
     """Whether a name is nearly that of a library, and not a module that exists."""
     library = name.partition(":")[0]
-    if not get_close_matches(library.lower(), LIBRARIES, n=1):
+    if not did_you_mean(library, LIBRARIES):
         return False
     try:
         read_source(name)

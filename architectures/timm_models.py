@@ -1,11 +1,11 @@
 """The models of timm (Hugging Face's PyTorch image models), each with a new head; timm is an extra."""
 
-from difflib import get_close_matches
 from functools import cache, partial
 from typing import Any
 
 from torch import nn
 
+from ..sources.errors import unknown
 from ..sources.torchvision_compat import import_timm
 from .errors import MissingLibraryError, PretrainedWeightsError, UnknownArchitectureError
 from .pretrained_weights import one_line
@@ -29,8 +29,8 @@ def timm_class(model: str) -> type[TransferModel]:
     timm = _timm(model)
     names = [*timm.list_models(), *timm.list_pretrained()]
     if model not in names:
-        nearest = ", ".join(f"timm:{name}" for name in get_close_matches(model.lower(), names, n=5, cutoff=0.0))
-        raise UnknownArchitectureError(f"unknown architecture {f'timm:{model}'!r}; nearest names: {nearest}")
+        known = (f"timm:{name}" for name in names)
+        raise UnknownArchitectureError(unknown("architecture", f"timm:{model}", known))
     name = registered_name("timm", model)
     settings = timm.get_pretrained_cfg(model)
     is_fixed = bool(settings.fixed_input_size)

@@ -1,13 +1,13 @@
 """The classification models of torchvision, each as a network with a new head."""
 
 import re
-from difflib import get_close_matches
 from functools import cache, partial
 from typing import Any
 
 import torch
 from torch import nn
 
+from ..sources.errors import unknown
 from ..sources.torchvision_compat import classification_models, models
 from .errors import UnknownArchitectureError
 from .pretrained_weights import fetch, load_into, read
@@ -35,8 +35,8 @@ def torchvision_class(model: str) -> type[TransferModel]:
     """
     names = classification_models()
     if model not in names:
-        nearest = ", ".join(f"torchvision:{name}" for name in get_close_matches(model.lower(), names, n=5, cutoff=0.0))
-        raise UnknownArchitectureError(f"unknown architecture {f'torchvision:{model}'!r}; nearest names: {nearest}")
+        known = (f"torchvision:{name}" for name in names)
+        raise UnknownArchitectureError(unknown("architecture", f"torchvision:{model}", known))
     name = registered_name("torchvision", model)
     return transfer_class(
         Backbone(

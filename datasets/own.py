@@ -94,10 +94,7 @@ class OwnDataset:
 
     def _made(self) -> tuple[Any, Path]:
         """Construct the data set; return it and the file with its code."""
-        try:
-            own = load_own(self._reference)
-        except SourceError as error:
-            raise DataError(str(error)) from error
+        own = load_own(self._reference)
         if not isinstance(own.value, type):
             raise DataError(f"{self._reference} must be a class, but is a {type(own.value).__name__}")
         made = self._called(own.value, own.file, "cannot be made without arguments")

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from ..sources import is_own
-from .errors import DataError, did_you_mean
+from ..sources.errors import did_you_mean, unknown
+from .errors import DataError
 from .folders.image_folder import ImageFolder
 from .named.cifar10 import CIFAR10
 from .named.cinic10 import CINIC10
@@ -79,8 +80,7 @@ def resolve(name: str) -> Dataset:
         if not did_you_mean(key, DATASETS) or own.locate(Path()) is not None:
             return own
     if dataset is None:
-        known = ", ".join(info.name for info in dataset_infos())
-        raise DataError(f"there is no data set {name!r}{did_you_mean(key, DATASETS)}; known are {known}, FILE.py:CLASS")
+        raise DataError(unknown("data set", key, [*(info.name for info in dataset_infos()), "FILE.py:CLASS"]))
     if isinstance(dataset, type):
         if not path:
             raise DataError(f"{key!r} needs more than its name: {dataset.info.name}")

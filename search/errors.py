@@ -1,33 +1,44 @@
-"""What can go wrong through bad input or a machine that fails, as one tree; the command line prints each in one line.
+"""All errors of optrack as one tree; the command line prints each in one line.
 
-OptrackError
-├── StudyError         a study, family, space, option or configuration that makes no sense
-│   └── OwnSourceError the code of somebody's own network may not be run, or cannot
-├── StorageError       Optuna's storage cannot be opened, is foreign, or is owned by another process
-├── TrackingError      MLflow cannot be reached or refuses
-├── NothingStoredError what was asked for has not been computed yet
-└── ServerError        a server that was to be started does not come up
-
-What is wrong with data is a `DataError` of the room `optrack.datasets`, which knows nothing of this one.
+OptrackError                          in sources, the room that all others may import
+├── StudyError (ValueError)           a study, family, space, option or configuration that makes no sense
+│   └── OwnSourceError                the code of a user-defined network may not be run, or cannot
+├── StorageError                      Optuna's storage cannot be opened, is foreign, or is owned by another process
+├── TrackingError                     MLflow cannot be reached or refuses
+├── NothingStoredError                what was asked for has not been computed yet
+├── ServerError                       a server did not start
+├── DataError (ValueError)            in datasets: a data set, its name or its files
+│   └── NoTestPartError               a data set has no test part
+├── ArchitectureError (ValueError)    in architectures
+│   ├── UnknownArchitectureError      there is no architecture of that name
+│   │   └── MissingLibraryError       its library is not installed
+│   ├── OwnArchitectureError          a user-defined network is not a network
+│   │   └── BrokenContractError       it breaks the architecture contract
+│   └── PretrainedWeightsError        pretrained weights are missing or do not fit
+└── SourceError (ValueError)          in sources: the user's code is not there, or does not run
+    └── SourceChangedError            it is not what it was
 """
 
-import difflib
-from collections.abc import Iterable
+from ..sources.errors import OptrackError, unknown
 
-
-class OptrackError(Exception):
-    """Root of all errors that a user can mend; its text is one line, whatever names and values stand in it."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.splitlines()))
+__all__ = [
+    "NothingStoredError",
+    "OptrackError",
+    "OwnSourceError",
+    "ServerError",
+    "StorageError",
+    "StudyError",
+    "TrackingError",
+    "unknown",
+]
 
 
 class StudyError(OptrackError, ValueError):
-    """A study, family, space, option or configuration that makes no sense."""
+    """A study, family, space, option or configuration makes no sense."""
 
 
 class OwnSourceError(StudyError):
-    """The code of somebody's own network may not be run, or cannot."""
+    """The code of a user-defined network may not be run, or cannot."""
 
 
 class StorageError(OptrackError):
@@ -43,18 +54,4 @@ class NothingStoredError(OptrackError):
 
 
 class ServerError(OptrackError):
-    """A server that was to be started does not come up."""
-
-
-def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """The sentence about a name that is not known: the nearest known one first, then all of them.
-
-    >>> unknown("optimizer", "adm", ["adam", "sgd"])
-    "unknown optimizer 'adm': did you mean 'adam'? known are adam, sgd"
-    >>> unknown("optimizer", "xyz", ["adam", "sgd"])
-    "unknown optimizer 'xyz': known are adam, sgd"
-    """
-    names = list(known)
-    nearest = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
-    return f"unknown {kind} {name!r}: {hint}known are {', '.join(names) or 'none'}"
+    """A server did not start."""

@@ -7,18 +7,21 @@ runs: nothing in this room looks for code by itself.
 if __name__ != "optrack.sources":
     raise ImportError("import optrack.sources, not sources: a second copy of the package would be loaded")
 
-from .errors import SourceChangedError, SourceError
+from .errors import OptrackError, SourceChangedError, SourceError, did_you_mean, unknown
 from .own import Own, is_own, load_own, read_source
 from .python_file import line_of, run_file, why
 
 __all__ = [
+    "OptrackError",
     "Own",
     "SourceChangedError",
     "SourceError",
+    "did_you_mean",
     "is_own",
     "line_of",
     "load_own",
     "read_source",
     "run_file",
+    "unknown",
     "why",
 ]

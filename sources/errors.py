@@ -1,16 +1,63 @@
-"""The errors of this room.
+"""The root of all errors, the errors of this room, and what is said about a name that is not known."""
 
-SourceError(ValueError)         code that is not there, or does not run
-└── SourceChangedError          code that is not what it was
-"""
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+_LISTED_AT_MOST = 40
 
 
-class SourceError(ValueError):
-    """Code is not there, or does not run; one line says where and why."""
+class OptrackError(Exception):
+    r"""Root of all errors that a user can fix; the message is one line, whatever names and values stand in it.
+
+    >>> raise OptrackError("first line\nsecond line")
+    Traceback (most recent call last):
+        ...
+    optrack.sources.errors.OptrackError: first line second line
+    """
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(" ".join(line.strip() for line in message.splitlines() if line.strip()))
+
+
+class SourceError(OptrackError, ValueError):
+    """The code is not there, or does not run; the message says where and why."""
 
 
 class SourceChangedError(SourceError):
-    """Code is not what it was."""
+    """The code is not what it was."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """Return the message about an unknown name: the nearest known one first, then all of them, or five of very many.
+
+    >>> unknown("optimizer", "adm", ["adam", "sgd"])
+    "unknown optimizer 'adm' (did you mean 'adam'?); valid names: adam, sgd"
+    >>> unknown("optimizer", "xyz", ["adam", "sgd"])
+    "unknown optimizer 'xyz'; valid names: adam, sgd"
+    """
+    names = list(known)
+    what = f"unknown {kind} {name!r}"
+    if len(names) > _LISTED_AT_MOST:
+        return f"{what}; nearest names: {', '.join(_nearest(name, names, count=5, cutoff=0.0))}"
+    return f"{what}{did_you_mean(name, names)}; valid names: {', '.join(names) or 'none'}"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return the hint at the nearest known name, whatever its case and hyphens; an empty text where none is near.
+
+    >>> did_you_mean("Fashion-MNITS", ["digits", "fashion_mnist"])
+    " (did you mean 'fashion_mnist'?)"
+    >>> did_you_mean("cars", ["digits", "fashion_mnist"])
+    ''
+    """
+    nearest = _nearest(name, known, count=1, cutoff=0.6)
+    return f" (did you mean {nearest[0]!r}?)" if nearest else ""
+
+
+def _nearest(name: str, known: Iterable[str], *, count: int, cutoff: float) -> list[str]:
+    plain = {_plain(each): each for each in known}
+    return [plain[match] for match in get_close_matches(_plain(name), plain, n=count, cutoff=cutoff)]
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "_")

@@ -6,13 +6,12 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .errors import SourceChangedError, SourceError
+from .errors import SourceChangedError, SourceError, did_you_mean
 from .python_file import run_file, why
 
 _OWN = re.compile(r"(?P<place>.+\.py|[^\W\d]\w*(\.[^\W\d]\w*)*):(?P<name>[^\W\d]\w*)", re.DOTALL)
@@ -147,8 +146,7 @@ def _named(module: ModuleType, name: str, file: Path) -> Any:
             for key, value in vars(module).items()
             if callable(value) and getattr(value, "__module__", None) == module.__name__
         ]
-        nearest = get_close_matches(name, names, n=1)
-        hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
+        hint = did_you_mean(name, names)
         raise SourceError(f"{_shown(file)} has no {name!r}{hint}; it defines {', '.join(names) or 'nothing'}")
     return getattr(module, name)
 

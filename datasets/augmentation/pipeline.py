@@ -7,7 +7,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from ..errors import DataError, did_you_mean
+from ...sources.errors import unknown
+from ..errors import DataError
 from .colour import Recolour, recolour
 from .erasing import Erase, erase
 from .geometry import Resample, resample
@@ -136,8 +137,7 @@ def preset(name: str, strength: float = 1.0) -> Augmentation:
         DataError: there is no augmentation of this name, or the strength is below 0.
     """
     if name not in PRESETS:
-        known = ", ".join(PRESETS)
-        raise DataError(f"there is no augmentation {name!r}{did_you_mean(name, PRESETS)}; known are {known}")
+        raise DataError(unknown("augmentation", name, PRESETS))
     return Augmentation(operations=PRESETS[name]).scaled(strength)
 
 

@@ -67,6 +67,8 @@ def prepare(
         layout=meta.layout,
         classes=meta.classes,
         input_shape=meta.shape[1:],
+        mean=tuple(split.mean.tolist()),
+        std=tuple(split.std.tolist()),
         train_images=len(split.train),
         validation_images=len(split.validation),
         digest=meta.digest,

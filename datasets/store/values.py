@@ -52,6 +52,8 @@ class Prepared:
         layout: which of the possible layouts its files were found in.
         classes: names of the classes; a label is an index into them.
         input_shape: (C, H, W) of every image.
+        mean: per channel, in [0, 1], over the training images alone.
+        std: per channel, in [0, 0.5], over the training images alone; 0 for a channel that never changes.
         train_images: how many images there are to train on.
         validation_images: how many images there are to validate on.
         digest: SHA-256 over class names, images and labels, in hexadecimal.
@@ -66,6 +68,8 @@ class Prepared:
     layout: Layout
     classes: tuple[str, ...]
     input_shape: tuple[int, int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     train_images: int
     validation_images: int
     digest: str

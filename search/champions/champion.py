@@ -1,17 +1,14 @@
 """A champion: a family's best configuration, retrained, as a network that recognises images."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Any
 
 import numpy as np
 import torch
-from annotated_types import Len
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
-from pydantic import BaseModel, PositiveInt, StringConstraints, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor, nn
@@ -19,94 +16,62 @@ from torch import Tensor, nn
 from ...architectures import OwnArchitectureError, architecture, is_own_architecture
 from ...architectures.own import own_class
 from ...datasets.store.decoding import Unreadable, pixels_of, read_image
+from ...sources import SourceError
 from ..errors import NothingStoredError, OwnSourceError, StudyError
+from ..training.images import Normalisation
 from ..training.loop import VALIDATION_BATCH
 from ..training.own_code import SOURCE_FOLDER
+from .recipe import CONFIGURATION_FILE, Recipe, read_recipe
 
 WEIGHTS_FILE = "weights.safetensors"
-CONFIGURATION_FILE = "configuration.json"
 
 AnyImage = Image.Image | NDArray[Any] | Path
 """A picture: opened by Pillow, or integers in 0 to 255 [H, W] or [H, W, 1, 3 or 4], or an image file."""
 
-
 GREY_LEVELS = 256
-
-
-class RecordedData(BaseModel, strict=True, frozen=True):
-    """Of the images that were trained on; without a size they were taken as they came."""
-
-    image_size: PositiveInt | None = None
-
-
-class RecordedSource(BaseModel, strict=True, frozen=True):
-    """Of the code of somebody's own network: it lies in the champion's folder, under its bare name."""
-
-    file: Annotated[str, StringConstraints(pattern=r"^[^/\\]+\.py$")]
-    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-
-
-class Recorded(BaseModel, strict=True, frozen=True):
-    """What of a configuration is needed to build the network and to prepare images for it."""
-
-    study: str
-    family: str
-    architecture: str
-    source: RecordedSource | None = None
-    model: dict[str, Any]
-    input: Annotated[list[PositiveInt], Len(3, 3)]
-    classes: Annotated[list[str], Len(1)]
-    mean: Annotated[list[float], Len(1)]
-    std: Annotated[list[float], Len(1)]
-    data: RecordedData
-
-    @model_validator(mode="after")
-    def _channels_agree(self) -> Self:
-        if not len(self.mean) == len(self.std) == self.input[0]:
-            raise ValueError(f"mean and std must have {self.input[0]} values, one per channel")
-        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Champion:
-    """A network with its configuration.
+    """A network with its recipe.
 
     Args:
-        configuration: as it was recorded in training.
+        recipe: as it was recorded in training.
         model: in evaluation mode, channels last in memory.
     """
 
-    configuration: Mapping[str, Any]
+    recipe: Recipe
     model: nn.Module
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """The recipe as JSON has it."""
+        return self.recipe.as_json()
 
     @property
     def study(self) -> str:
         """Name of the study."""
-        return str(self.configuration["study"])
+        return self.recipe.study
 
     @property
     def family(self) -> str:
         """Name of the family."""
-        return str(self.configuration["family"])
+        return self.recipe.family
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the logits."""
-        return tuple(self.configuration["classes"])
+        return tuple(self.recipe.classes)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
         """Channels, height and width of the images that the network takes, in pixels."""
-        channels, height, width = self.configuration["input"]
+        channels, height, width = self.recipe.input
         return channels, height, width
 
-    def normalisation(self) -> tuple[Tensor, Tensor]:
-        """Mean and deviation of the training images in grey levels, float32 [1, C, 1, 1] each, as in training."""
-        mean, deviation = (
-            torch.tensor(self.configuration[name], dtype=torch.float32).view(1, -1, 1, 1) * 255
-            for name in ("mean", "std")
-        )
-        return mean, deviation.clamp_min(1.0)
+    def normalisation(self) -> Normalisation:
+        """Return what is done to images before the network sees them, on the CPU."""
+        return Normalisation(self.recipe.mean, self.recipe.std)
 
     @torch.inference_mode()
     def logits(self, images: NDArray[np.uint8] | Tensor, *, batch: int = VALIDATION_BATCH) -> NDArray[np.float32]:
@@ -128,14 +93,14 @@ class Champion:
                 f"images must be uint8 [N, {shape}] for {self.family}, but got {images.dtype} {list(images.shape)}"
             )
         device = next(self.model.parameters()).device
-        mean, deviation = (values.to(device) for values in self.normalisation())
+        normalise = self.normalisation().to(device)
         found = [torch.empty(0, len(self.classes))]
         for start in range(0, len(images), batch):
             part = images[start : start + batch]
             # A copy, as arrays may be read-only or turned over; of a batch, as they may be larger than the memory.
             tensor = torch.from_numpy(np.array(part, order="C")) if isinstance(part, np.ndarray) else part
             floats = tensor.to(device).to(torch.float32, memory_format=torch.channels_last)
-            found.append(self.model((floats - mean) / deviation).cpu())
+            found.append(self.model(normalise(floats)).cpu())
         return torch.cat(found).numpy()
 
     def probabilities(
@@ -165,7 +130,7 @@ class Champion:
 
     def _prepared(self, image: AnyImage, position: int) -> NDArray[np.uint8]:
         channels, height, width = self.input_shape
-        grey, image_size = channels == 1, self.configuration["data"].get("image_size")
+        grey, image_size = channels == 1, self.recipe.data.image_size
         if isinstance(image, Path):
             pixels = read_image(image, grey=grey, image_size=image_size)
         else:
@@ -202,23 +167,21 @@ def picture(pixels: NDArray[Any]) -> Image.Image:
     return Image.fromarray((pixels[:, :, 0] if pixels.shape[2:] == (1,) else pixels).astype(np.uint8))
 
 
-def save_folder(
-    folder: Path, *, state: Mapping[str, Tensor], configuration: Mapping[str, Any], code: bytes | None = None
-) -> None:
+def save_folder(folder: Path, *, state: Mapping[str, Tensor], recipe: Recipe, code: bytes | None = None) -> None:
     """Write what `load_folder` reads.
 
     Args:
         folder: made when it is not there.
         state: the network's state dict.
-        configuration: of the training; values of JSON.
-        code: the file with somebody's own network, which the configuration names.
+        recipe: of the training.
+        code: the file with the user-defined network that the recipe names.
     """
     folder.mkdir(parents=True, exist_ok=True)
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, folder / WEIGHTS_FILE)
-    (folder / CONFIGURATION_FILE).write_text(json.dumps(configuration, indent=2), encoding="utf-8")
-    if code is not None:
+    recipe.write(folder)
+    if code is not None and recipe.source is not None:
         (folder / SOURCE_FOLDER).mkdir(exist_ok=True)
-        (folder / SOURCE_FOLDER / configuration["source"]["file"]).write_bytes(code)
+        (folder / SOURCE_FOLDER / recipe.source.file).write_bytes(code)
 
 
 def load_folder(folder: Path, *, run_source: str | None = None) -> Champion:
@@ -235,40 +198,40 @@ def load_folder(folder: Path, *, run_source: str | None = None) -> Champion:
         OwnSourceError: the code of somebody's own network is not at hand, and was not asked for.
         StudyError: one is broken, or they do not fit each other.
     """
-    configuration = read_configuration(folder)
-    channels, height, width = configuration["input"]
+    recipe = read_recipe(folder)
+    channels, height, width = recipe.input
     try:
         # Building a network draws random numbers, and those that are drawn belong to the caller.
         with torch.random.fork_rng(devices=[]):
-            made = _network(folder, configuration, run_source)
-            model = made((channels, height, width), len(configuration["classes"]), **configuration["model"])
+            made = _network(folder, recipe, run_source)
+            model = made((channels, height, width), len(recipe.classes), **recipe.model)
     except OwnSourceError:
         raise
     except (TypeError, ValueError) as error:
         raise StudyError(f"{folder / CONFIGURATION_FILE} describes no network: {error}") from None
     model.load_state_dict(_weights(folder, model))
     model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    return Champion(configuration=configuration, model=model.eval())
+    return Champion(recipe=recipe, model=model.eval())
 
 
-def _network(folder: Path, configuration: Mapping[str, Any], run_source: str | None) -> type[nn.Module]:
+def _network(folder: Path, recipe: Recipe, run_source: str | None) -> type[nn.Module]:
     """The class of a champion's network.
 
     Raises:
         OwnSourceError: it is somebody's own, and its code may not be run or cannot.
         ArchitectureError: there is no such architecture.
     """
-    name, source = str(configuration["architecture"]), configuration.get("source")
+    name, source = recipe.architecture, recipe.source
     if not is_own_architecture(name):
         return architecture(name)
-    what = f"{configuration['family']} of {configuration['study']} is {name}, somebody's own network"
+    what = f"{recipe.family} of {recipe.study} is {name}, a user-defined network"
     if source is None:
         raise OwnSourceError(f"{what}, whose code was not recorded")
-    file, digest = source["file"], source["sha256"]
+    file, digest = source.file, source.sha256
     if run_source is None:
         try:
             return architecture(name, source=digest)
-        except OwnArchitectureError as error:
+        except (OwnArchitectureError, SourceError) as error:
             raise OwnSourceError(
                 f"{what}, and {error}. The recorded code, {SOURCE_FOLDER}/{file} beside the weights, is run when it is "
                 f"named: --run-source {file}, or run_source={file!r}"
@@ -277,31 +240,8 @@ def _network(folder: Path, configuration: Mapping[str, Any], run_source: str | N
         raise OwnSourceError(f"{what}: its recorded code is called {file}, but --run-source names {run_source!r}")
     try:
         return own_class(name, source=digest, file=folder / SOURCE_FOLDER / file)
-    except OwnArchitectureError as error:
+    except (OwnArchitectureError, SourceError) as error:
         raise OwnSourceError(f"{what}: {error}") from None
-
-
-def read_configuration(folder: Path) -> dict[str, Any]:
-    """The configuration in a champion's folder.
-
-    Raises:
-        NothingStoredError: there is none.
-        StudyError: it is broken.
-    """
-    path = folder / CONFIGURATION_FILE
-    try:
-        configuration = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise NothingStoredError(f"there is no champion in {folder}: {CONFIGURATION_FILE} is missing") from None
-    except (OSError, ValueError) as error:
-        raise StudyError(f"{path} cannot be read: {error}") from None
-    try:
-        Recorded.model_validate(configuration)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "the whole"
-        raise StudyError(f"{path} is no champion's configuration: {place}: {first['msg']}") from None
-    return configuration
 
 
 def _weights(folder: Path, model: nn.Module) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import StudyError
 from .champion import Champion
@@ -40,28 +40,6 @@ class Exported:
     size_bytes: int
     difference: float
     batches: tuple[int, ...]
-
-
-class NormalisedModel(nn.Module):
-    """A champion's network with what comes before it.
-
-    Args:
-        champion: whose network it is.
-    """
-
-    mean: Tensor
-    deviation: Tensor
-
-    def __init__(self, champion: Champion) -> None:
-        super().__init__()
-        self.model = champion.model
-        mean, deviation = champion.normalisation()
-        self.register_buffer("mean", mean)
-        self.register_buffer("deviation", deviation)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map uint8 [N, C, H, W] to logits [N, classes]."""
-        return self.model((images.to(torch.float32) - self.mean) / self.deviation)
 
 
 def export(champion: Champion, path: Path) -> Exported:
@@ -105,7 +83,7 @@ def _onnx(champion: Champion) -> bytes:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # torch's exporter calls what torch itself has deprecated
         program = torch.onnx.export(
-            NormalisedModel(champion).eval(),
+            nn.Sequential(champion.normalisation(), champion.model).eval(),
             (images,),
             dynamo=True,
             input_names=["images"],

@@ -3,10 +3,11 @@
 import logging
 import shutil
 import warnings
-from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .recipe import Recipe
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -31,15 +32,16 @@ USAGE = (
 )
 
 
-def save_model(folder: Path, champion_folder: Path, configuration: Mapping[str, Any]) -> None:
+def save_model(folder: Path, champion_folder: Path, recipe: Recipe) -> None:
     """Write a model that MLflow can load, with weights and configuration lying openly in it.
 
     Args:
         folder: to be made.
         champion_folder: what `champion.save_folder` wrote.
-        configuration: the one in it.
+        recipe: the one in it.
     """
     quiet_mlflow()
+    described = {name: getattr(recipe, name) for name in ("study", "family", "classes", "input")}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about MLflow's own type hints, and about an example that nobody needs
         import mlflow.pyfunc
@@ -49,9 +51,9 @@ def save_model(folder: Path, champion_folder: Path, configuration: Mapping[str, 
             loader_module="optrack.search.pyfunc",
             signature=_signature(),
             # MLflow hands on only what stands here already.
-            model_config={RUN_SOURCE: ""} if "source" in configuration else None,
-            pip_requirements=_requirements(str(configuration["architecture"])),
-            metadata={name: configuration[name] for name in ("study", "family", "classes", "input")} | {"usage": USAGE},
+            model_config={RUN_SOURCE: ""} if recipe.source is not None else None,
+            pip_requirements=_requirements(recipe.architecture),
+            metadata={**described, "usage": USAGE},
         )
     for name in STRAY_FILES:
         (folder / name).unlink(missing_ok=True)

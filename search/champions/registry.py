@@ -17,6 +17,7 @@ from ..errors import NothingStoredError, TrackingError, unknown
 from ..stores.addresses import check_tracking, has_records, shown
 from ..stores.mlflow_address import answers_of
 from .mlflow_model import USAGE, quiet_mlflow
+from .recipe import CONFIGURATION_FILE, Recipe, read_recipe
 
 if TYPE_CHECKING:
     from .champion import Champion
@@ -90,13 +91,13 @@ def register(
     """
     client = _client(uri)
     with answers_of(uri):
-        source, configuration = _model_of(client, uri, run_id)
+        source, recipe = _model_of(client, uri, run_id)
         tags = {
             STUDY_TAG: study,
             FAMILY_TAG: family,
-            "optrack.trial": str(configuration.get("trial", "")),
-            "optrack.seed": str(configuration.get("seed", "")),
-            "optrack.data_digest": str(configuration["data"].get("digest", "")),
+            "optrack.trial": "" if recipe.trial is None else str(recipe.trial),
+            "optrack.seed": "" if recipe.seed is None else str(recipe.seed),
+            "optrack.data_digest": recipe.data.digest or "",
             **_as_tags(figures or {}),
         }
         name = _opened_model(client, study, family)
@@ -193,7 +194,7 @@ def load_champion(
         TrackingError: MLflow does not answer.
     """
     from ..training.own_code import SOURCE_FOLDER
-    from .champion import CONFIGURATION_FILE, WEIGHTS_FILE, load_folder
+    from .champion import WEIGHTS_FILE, load_folder
 
     check_tracking(tracking_uri)
     if not has_records(tracking_uri):
@@ -248,9 +249,9 @@ def _client(uri: str) -> MlflowClient:
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
-def _model_of(client: MlflowClient, uri: str, run_id: str) -> tuple[str, dict[str, Any]]:
-    """Where a run's model lies, and its configuration."""
-    from .champion import CONFIGURATION_FILE, WEIGHTS_FILE, read_configuration
+def _model_of(client: MlflowClient, uri: str, run_id: str) -> tuple[str, Recipe]:
+    """Return where a run's model lies, and its recipe."""
+    from .champion import WEIGHTS_FILE
 
     try:
         artifacts = str(client.get_run(run_id).info.artifact_uri)
@@ -260,7 +261,7 @@ def _model_of(client: MlflowClient, uri: str, run_id: str) -> tuple[str, dict[st
         raise
     source = f"{artifacts.rstrip('/')}/{ARTIFACT_FOLDER}"
     with _fetched(f"the model of run {run_id}", source, uri, (CONFIGURATION_FILE, WEIGHTS_FILE)) as folder:
-        return source, read_configuration(folder)
+        return source, read_recipe(folder)
 
 
 def _opened_model(client: MlflowClient, study: str, family: str | None) -> str:

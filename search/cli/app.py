@@ -7,7 +7,6 @@ from typing import Any
 import typer
 from typer.exceptions import TyperException
 
-from ...datasets import DataError
 from ..errors import OptrackError
 from .architecture import architecture_app
 from .best import best
@@ -84,7 +83,7 @@ def main() -> None:
     try:
         result = app(standalone_mode=False)
         sys.stdout.flush()  # what is still to be written can fail here, and not while Python exits
-    except (OptrackError, DataError) as error:
+    except OptrackError as error:
         _fail(str(error))
     except TyperException as error:
         message = error.format_message().replace("Input should be", "it must be")

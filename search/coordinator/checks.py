@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ...architectures import ArchitectureError, architecture, is_own_architecture
+from ...architectures import architecture, is_own_architecture
 from ...architectures.transfer import Transferable
 from ...datasets import dataset_infos, is_own_dataset
 from ..errors import StudyError, unknown
 from ..study.signature import Parameter, keyword_parameters
 from ..study.study import Data, Family, Study
-from ..training import TrainingConfig, split_settings
+from ..training import split_settings
+from ..training.config import training_parameters
 from .strategies import check_strategies
 
 
@@ -79,13 +80,12 @@ def hyperparameters(name: str) -> dict[str, Parameter]:
     """All that a family of this architecture may fix or search: what training takes, then what the architecture takes.
 
     Raises:
-        StudyError: no such architecture, or one whose hyperparameter has the name of one of the training.
+        StudyError: a hyperparameter of the architecture has the name of one of the training.
+        ArchitectureError: there is no such architecture.
+        SourceError: the code of a user-defined network is not there, or does not run.
     """
-    try:
-        own = keyword_parameters(architecture(name))
-    except ArchitectureError as error:
-        raise StudyError(str(error)) from None
-    training = keyword_parameters(TrainingConfig)
+    own = keyword_parameters(architecture(name))
+    training = training_parameters()
     both = [parameter for parameter in own if parameter in training]
     if both:
         raise StudyError(f"{name} must not take {both[0]!r}, which the training takes: give it another name")

@@ -12,7 +12,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from ...datasets import Prepared
-from ..champions.recipe import configuration
+from ..champions.recipe import Recipe
 from ..launchers import EpochEnded, Event, JobEnded, JobFailed, Launcher
 from ..stores.candidates import REPLICATE_ATTRIBUTE, replicated
 from ..stores.comparable import data_record
@@ -333,7 +333,7 @@ class Coordinator:
     def _log_best(self, running: RunningTrial, best: EpochResult) -> None:
         job, value = running.job, running.value(best)
         code = self._codes[job.family]
-        record = configuration(self._study, self._data, job, code=code, value=value, epoch=best.epoch)
+        record = Recipe.of(self._study, self._data, job, code=code, value=value, epoch=best.epoch).as_json()
         metrics = {**best.metrics(), "epoch": best.epoch}
         self._tracker.log_best(running.search.run_id, weights=job.weights, configuration=record, metrics=metrics)
 

@@ -9,7 +9,7 @@ import torch
 from ...architectures import architecture
 from ..study.study import Family
 from ..training import split_settings
-from ..training.images import ResidentImages
+from ..training.images import Normalisation, ResidentImages
 from ..training.loop import evaluate, make_augment, make_optimizer, train_step
 from .estimate import FamilySpeed
 
@@ -64,8 +64,7 @@ def _random_images(
         labels=torch.randint(0, classes, (count,), generator=generator).to(device),
         train=positions[:batch_size],
         validation=positions[batch_size:],
-        mean=torch.full((1, input_shape[0], 1, 1), 127.5, device=device),
-        deviation=torch.full((1, input_shape[0], 1, 1), 64.0, device=device),
+        normalise=Normalisation([0.5] * input_shape[0], [0.25] * input_shape[0]).to(device),
         classes=classes,
     )
 

@@ -1,4 +1,4 @@
-"""What a champion has learnt, as pictures that lie with its run: its filters, and what it makes of an image."""
+"""What a champion has learnt, as pictures beside its MLflow run: its filters, and its feature maps of an image."""
 
 import torch
 
@@ -12,7 +12,7 @@ from .images import feature_maps, filters, first_weights, png
 
 
 def champion_pictures(job: Job, champion: Champion) -> dict[str, bytes]:
-    """PNG files by their place among a run's artifacts; none for networks that have no such layers.
+    """Return PNG files by their path among a run's artifacts; none for networks that have no such layers.
 
     Args:
         job: how the champion was trained; its seed gives the weights before training again.
@@ -23,11 +23,8 @@ def champion_pictures(job: Job, champion: Champion) -> dict[str, bytes]:
     with Randomness(job.seed, device, job.threads).active():
         before = first_weights(make_model(job, resident(data, device)), champion.input_shape)
     after = first_weights(champion.model, champion.input_shape)
-    mean, deviation = champion.normalisation()
     # An image of the validation part: the test part stays closed.
-    maps = feature_maps(
-        champion.model, data.images[data.validation[0]], lambda images: (images.float() - mean) / deviation
-    )
+    maps = feature_maps(champion.model, data.images[data.validation[0]], champion.normalisation())
     found = {
         "filters": None if before is None or after is None else filters(before, after),
         "feature_maps": maps,

@@ -11,7 +11,7 @@ from safetensors.torch import load_file  # pyright: ignore[reportUnknownVariable
 from ...datasets import Prepared, Progress
 from ..champions.champion import load_folder, save_folder
 from ..champions.mlflow_model import save_model
-from ..champions.recipe import configuration
+from ..champions.recipe import Recipe
 from ..champions.registry import ARTIFACT_FOLDER, register, registered, set_best
 from ..coordinator.checks import check_weights
 from ..coordinator.strategies import seed_of
@@ -233,11 +233,11 @@ class Retraining:
         if job.weights is None:
             return
         code = self._codes[job.family]
-        record = configuration(self._study, self._data, job, code=code, value=value, epoch=epoch)
+        recipe = Recipe.of(self._study, self._data, job, code=code, value=value, epoch=epoch)
         with tempfile.TemporaryDirectory() as folder:
             source, model = Path(folder) / "champion", Path(folder) / ARTIFACT_FOLDER
-            save_folder(source, state=load_file(job.weights), configuration=record, code=code and code.content)
-            save_model(model, source, record)
+            save_folder(source, state=load_file(job.weights), recipe=recipe, code=code and code.content)
+            save_model(model, source, recipe)
             self._tracker.log_folder(training.run_id, model, ARTIFACT_FOLDER)
             pictures = champion_pictures(job, load_folder(source)) if training.number == 1 else {}
         for name, content in pictures.items():

@@ -64,9 +64,9 @@ class Served:
         """Its accuracy, and on what: the test images, else the validation images in the search; None if not known."""
         if self.test is not None:
             return "test", self.test
-        known = self.champion.configuration
-        if known.get("metric") == "val_accuracy" and isinstance(known.get("value"), float):
-            return "validation", known["value"]
+        recipe = self.champion.recipe
+        if recipe.metric == "val_accuracy" and recipe.value is not None:
+            return "validation", recipe.value
         return None
 
     @property
@@ -114,7 +114,7 @@ def answers(served: Sequence[Served], content: bytes) -> list[Answer]:
     for each in served:
         champion = each.champion
         # Decoding a photograph takes longer than recognising it, and most champions of a study want the same of it.
-        form = (champion.input_shape, champion.configuration["data"].get("image_size"))
+        form = (champion.input_shape, champion.recipe.data.image_size)
         if form not in prepared:
             prepared[form] = _prepared(champion, content)
         [probabilities] = champion.probabilities(prepared[form])

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...datasets import DataError, Prepared, Progress, prepare
-from ..errors import StorageError, StudyError
+from ...datasets import Prepared, Progress, prepare
+from ..errors import StorageError
 from ..study.study import Study
 from .addresses import check_storage, check_tracking, shown, sqlite_path
 
@@ -47,18 +47,16 @@ def prepared_data(study: Study, places: Places, progress: Progress | None) -> Pr
     """The images of a study, decoded into the cache where they are not there yet.
 
     Raises:
-        StudyError: something is wrong with the data set.
+        DataError: something is wrong with the data set.
+        SourceError: the code of a user-defined data set is not there, or does not run.
     """
-    try:
-        return prepare(
-            study.data.name,
-            image_size=study.data.image_size,
-            validation=study.data.validation,
-            split_seed=study.data.split_seed,
-            group_pattern=study.data.group_pattern,
-            data_dir=places.data_dir,
-            cache_dir=places.cache_dir,
-            progress=progress,
-        )
-    except DataError as error:
-        raise StudyError(str(error)) from error
+    return prepare(
+        study.data.name,
+        image_size=study.data.image_size,
+        validation=study.data.validation,
+        split_seed=study.data.split_seed,
+        group_pattern=study.data.group_pattern,
+        data_dir=places.data_dir,
+        cache_dir=places.cache_dir,
+        progress=progress,
+    )

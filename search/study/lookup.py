@@ -38,7 +38,8 @@ def load_study(reference: str) -> FoundStudy:
         reference: name of a shipped study, or path of a Python file with `STUDY` in it.
 
     Raises:
-        StudyError: no such study, or a file that does not run or has no valid `STUDY`; the message says where.
+        StudyError: no such study, or a file without a valid `STUDY`.
+        SourceError: a file that does not run; the message says where.
     """
     shipped = shipped_studies()
     path = shipped.get(reference, Path(reference))
@@ -59,7 +60,7 @@ def _study_in(path: Path) -> Study:
         cause = error.__cause__
         if isinstance(cause, ValidationError):
             raise StudyError(f"study file {path}{line_of(cause, path)}: {first_problem(cause)}") from None
-        raise StudyError(str(error)) from None
+        raise
     study = getattr(module, "STUDY", None)
     if not isinstance(study, Study):
         what = "has no STUDY" if study is None else f"has a STUDY that is a {type(study).__name__}"

@@ -1,10 +1,13 @@
 """What training takes: the fields of `TrainingConfig` are the hyperparameters that every family can fix or search."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
+
+from ..study.signature import Parameter, keyword_parameters
 
 Preset = Literal["none", "crop_flip", "crop_flip_cutout", "rotation_jitter", "stl10", "cifar10_convnet", "cinic10"]
 
@@ -21,14 +24,14 @@ class TrainingConfig:
         momentum: of sgd.
         nesterov: Nesterov's form of sgd's momentum; has no effect where momentum is 0.
         label_smoothing: share of each label that is spread over all classes (Szegedy et al. 2016).
-        schedule: how the learning rate goes over the epochs, see `schedules`.
+        schedule: how the learning rate changes over the epochs, see `schedules`.
         warmup_epochs: linear rise of the learning rate at the beginning; with one_cycle the length of its rise,
             where 0 means 30 % of all steps.
-        decay_epochs: epochs between two decays of schedule step.
+        decay_epochs: epochs between two decays in schedule step.
         decay_patience: epochs without a lower validation loss after which schedule plateau decays.
         decay_factor: what step and plateau multiply the learning rate by.
         gradient_clip: largest L2 norm of the gradient; 0 for no limit.
-        feature_lr_factor: learning rate of pretrained features as a factor of the head's; of no effect elsewhere.
+        feature_lr_factor: learning rate of pretrained features relative to the head's; has no effect elsewhere.
         augmentation: a preset of `optrack.datasets.augmentation`, applied to each training batch.
         augmentation_strength: 0 leaves images as they are, 1 is the preset as named, more is more.
     """
@@ -50,13 +53,28 @@ class TrainingConfig:
     augmentation: Preset = "none"
     augmentation_strength: Annotated[float, Ge(0)] = 1.0
 
+    def __post_init__(self) -> None:
+        """Check every value; it stays as given, as what was trained before is known by a digest of its values.
+
+        Raises:
+            StudyError: wrong type or out of range.
+        """
+        for name, parameter in training_parameters().items():
+            parameter.check(getattr(self, name))
+
+
+@cache
+def training_parameters() -> dict[str, Parameter]:
+    """Return the hyperparameters of training by name."""
+    return keyword_parameters(TrainingConfig)
+
 
 def split_settings(settings: Mapping[str, Any]) -> tuple[TrainingConfig, dict[str, Any]]:
-    """A family's fixed and searched values as what training takes and what the architecture takes.
+    """Split a family's fixed and searched values into what training takes and what the architecture takes.
 
     >>> split_settings({"lr": 0.1, "depth": 3})[1]
     {'depth': 3}
     """
-    names = {field.name for field in fields(TrainingConfig)}
-    training = {name: value for name, value in settings.items() if name in names}
-    return TrainingConfig(**training), {name: value for name, value in settings.items() if name not in names}
+    known = training_parameters()
+    training = {name: value for name, value in settings.items() if name in known}
+    return TrainingConfig(**training), {name: value for name, value in settings.items() if name not in known}

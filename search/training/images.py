@@ -1,18 +1,43 @@
 """Images as one resident uint8 tensor, batched on the device: no worker processes, no copies but the batch."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...datasets import SearchData
 
 Augment = Callable[[Tensor], Tensor]
 """From images uint8 [B, C, H, W] to images of the same shape, uint8 or float32 in 0 to 255."""
+
+
+class Normalisation(nn.Module):
+    """From grey levels to mean 0 and deviation 1 over the training images: the same in training, in use and in ONNX.
+
+    Args:
+        mean: per channel, in [0, 1].
+        std: per channel, in [0, 0.5]; less than one grey level counts as one, so that nothing is divided by 0.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", self._in_grey_levels(mean))
+        self.register_buffer("deviation", self._in_grey_levels(std).clamp_min(1.0))
+
+    @staticmethod
+    def _in_grey_levels(values: Sequence[float]) -> Tensor:
+        return torch.tensor(values, dtype=torch.float32).view(1, -1, 1, 1) * 255
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map grey levels [B, C, H, W], uint8 or float32 in 0 to 255, to float32 of the same shape."""
+        return (images.to(torch.float32) - self.mean) / self.deviation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +49,7 @@ class ResidentImages:
         labels: int64 [N].
         train: int64 [n_train], positions of the training images.
         validation: int64 [n_validation], positions of the validation images.
-        mean: float32 [1, C, 1, 1], of the training images in units of a grey level.
-        deviation: float32 [1, C, 1, 1], likewise, at least one grey level.
+        normalise: by the training images' mean and deviation, on the device.
         classes: number of classes.
     """
 
@@ -33,8 +57,7 @@ class ResidentImages:
     labels: Tensor
     train: Tensor
     validation: Tensor
-    mean: Tensor
-    deviation: Tensor
+    normalise: Normalisation
     classes: int
 
     @property
@@ -44,7 +67,7 @@ class ResidentImages:
         return channels, height, width
 
     def batch(self, positions: Tensor, augment: Augment | None = None) -> tuple[Tensor, Tensor]:
-        """A batch.
+        """Return a batch.
 
         Args:
             positions: int64 [B].
@@ -57,22 +80,17 @@ class ResidentImages:
         if augment is not None:
             images = augment(images)
         images = images.to(torch.float32, memory_format=torch.channels_last)
-        return (images - self.mean) / self.deviation, self.labels[positions]
+        return self.normalise(images), self.labels[positions]
 
 
 def resident(data: SearchData, device: torch.device) -> ResidentImages:
-    """The data of a search on a device; on the CPU the images stay the memory-mapped file that all workers share."""
-
-    def per_channel(values: tuple[float, ...]) -> Tensor:
-        return torch.tensor(values, dtype=torch.float32, device=device).view(1, -1, 1, 1) * 255
-
+    """Return a search's data on a device; on the CPU the images stay the memory-mapped file that all workers share."""
     return ResidentImages(
         images=_tensor(data.images, device),
         labels=_tensor(data.labels, device),
         train=_tensor(data.train, device),
         validation=_tensor(data.validation, device),
-        mean=per_channel(data.mean),
-        deviation=per_channel(data.std).clamp_min(1.0),
+        normalise=Normalisation(data.mean, data.std).to(device),
         classes=len(data.classes),
     )
 

@@ -6,8 +6,7 @@ from typing import Any
 
 from ...architectures import is_own_architecture
 from ...datasets import is_own_dataset
-from ...sources import SourceError, read_source
-from ..errors import StudyError
+from ...sources import read_source
 from ..study.study import Family, Study
 
 SOURCE_FOLDER = "source"
@@ -42,7 +41,7 @@ def network_code(family: Family) -> OwnCode | None:
     """The code of a family's own network; None for a registered architecture.
 
     Raises:
-        StudyError: its file is not there.
+        SourceError: its file is not there.
     """
     return _code(family.architecture) if is_own_architecture(family.architecture) else None
 
@@ -51,14 +50,11 @@ def data_code(study: Study) -> OwnCode | None:
     """The code of a study's own data set; None for one that optrack knows.
 
     Raises:
-        StudyError: its file is not there.
+        SourceError: its file is not there.
     """
     return _code(study.data.name) if is_own_dataset(study.data.name) else None
 
 
 def _code(reference: str) -> OwnCode:
-    try:
-        file, content = read_source(reference)
-    except SourceError as error:
-        raise StudyError(str(error)) from None
+    file, content = read_source(reference)
     return OwnCode(reference=reference, file=file.name, content=content)

@@ -9,6 +9,7 @@ import torch
 from optrack.architectures import ARCHITECTURES, OwnArchitectureError, UnknownArchitectureError, architecture
 from optrack.architectures.contract import check_contract
 from optrack.architectures.inspection import describe
+from optrack.sources import SourceError
 
 SHAPE, CLASSES = (3, 16, 16), 5
 
@@ -29,7 +30,7 @@ def problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
 
     def check(text: str) -> str:
         (tmp_path / "my_net.py").write_text(text)
-        with pytest.raises(OwnArchitectureError) as raised:
+        with pytest.raises((OwnArchitectureError, SourceError)) as raised:
             check_contract("my_net.py:Net", architecture("my_net.py:Net"), SHAPE, CLASSES, {})
         assert "\n" not in str(raised.value)
         return str(raised.value)

@@ -80,7 +80,7 @@ def test_weights_that_timm_cannot_get_are_said_in_one_line() -> None:
 
 @pytest.mark.usefixtures("timm")
 def test_an_unknown_model_is_refused_with_the_nearest() -> None:
-    with pytest.raises(UnknownArchitectureError, match=r"^unknown architecture 'timm:met'; nearest names: timm:net, "):
+    with pytest.raises(UnknownArchitectureError, match=r"^unknown architecture 'timm:met' \(did you mean 'timm:net'"):
         architecture("timm:met")
 
 

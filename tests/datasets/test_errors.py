@@ -1,7 +1,7 @@
 import pytest
 
 from optrack.datasets import DataError
-from optrack.datasets.errors import did_you_mean, listed
+from optrack.datasets.errors import listed
 
 
 def test_a_message_is_one_line() -> None:
@@ -11,11 +11,6 @@ def test_a_message_is_one_line() -> None:
 def test_a_data_error_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="wrong"):
         raise DataError("wrong")
-
-
-@pytest.mark.parametrize("typed", ["fashion_mnits", "Fashion-MNIST", "fashionmnist"])
-def test_the_nearest_name_is_found_in_spite_of_case_and_hyphens(typed: str) -> None:
-    assert "'fashion_mnist'" in did_you_mean(typed, ["digits", "fashion_mnist"])
 
 
 def test_long_lists_are_cut() -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 from optrack.datasets import DataError, NoTestPartError, Prepared, locate, open_prepared, prepare
 from optrack.datasets.prepared.sealed import TestData, open_test
 from optrack.datasets.registry import is_own_dataset
+from optrack.sources import SourceError
 
 HEADER = """
 import numpy as np
@@ -130,7 +131,7 @@ def test_a_validation_part_without_a_test_part_says_so() -> None:
     ],
 )
 def test_what_is_wrong_with_a_data_set_is_said_in_one_line_and_nothing_is_written(text: str, message: str) -> None:
-    with pytest.raises(DataError) as raised:
+    with pytest.raises((DataError, SourceError)) as raised:
         prepared(text)
     assert message in str(raised.value)
     assert not Path("cache").exists()
@@ -142,9 +143,9 @@ def test_a_group_pattern_is_for_files() -> None:
 
 
 def test_a_slip_in_the_name_of_a_data_set_is_taken_for_one() -> None:
-    with pytest.raises(DataError, match="did you mean 'image_folder'"):
+    with pytest.raises(DataError, match="did you mean 'image_folder:PATH'"):
         prepared("", "image_foldr:photos")
-    with pytest.raises(DataError, match=r"there is no file other\.py"):
+    with pytest.raises(SourceError, match=r"there is no file other\.py"):
         prepared("", "other.py:Mine")
-    with pytest.raises(DataError, match="there is no module somewhere"):
+    with pytest.raises(SourceError, match="there is no module somewhere"):
         prepared("", "somewhere:Mine")

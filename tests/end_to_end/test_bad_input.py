@@ -51,7 +51,7 @@ STUDY_FILES = [
     pytest.param(study('Family("f", architecture="lenet")'), ["'f'", "16 x 16", "8 x 8"], id="too small an image"),
     pytest.param(study('Family("a b", architecture="mlp")'), ["Family", "'a b'"], id="a blank in a name"),
     pytest.param(logistic('space={"lrr": Float(0, 1)}'), ["'lrr'", "did you mean 'lr'"], id="an unknown key"),
-    pytest.param(logistic('space={"depth": Int(1, 2)}'), ["'depth'", "known are"], id="a key of another architecture"),
+    pytest.param(logistic('space={"depth": Int(1, 2)}'), ["'depth'", "valid names"], id="another architecture's key"),
     pytest.param(logistic('space={"lr": Float(1, 0.1)}'), ["low", "high", "1.0 and 0.1"], id="low above high"),
     pytest.param(logistic('space={"lr": Float(0, 1, log=True)}'), ["above 0", "0.0"], id="the logarithm of 0"),
     pytest.param(logistic('space={"dropout": Float(0, 1)}'), ["dropout", "less than 1", "1.0"], id="out of its range"),

@@ -15,6 +15,7 @@ from optrack.architectures import architecture
 from optrack.search import StudyError
 from optrack.search.champions.champion import load_folder, save_folder
 from optrack.search.champions.mlflow_model import save_model
+from optrack.search.champions.recipe import Recipe
 
 CLASSES = ["stop", "give way", "50 km/h"]
 
@@ -34,8 +35,8 @@ def saved(folder: Path, channels: int) -> Path:
     }
     torch.manual_seed(1)
     state = architecture("lenet")((channels, 28, 28), len(CLASSES)).state_dict()
-    save_folder(folder / "champion", state=state, configuration=configuration)
-    save_model(folder / "model", folder / "champion", configuration)
+    save_folder(folder / "champion", state=state, recipe=Recipe.model_validate(configuration))
+    save_model(folder / "model", folder / "champion", Recipe.model_validate(configuration))
     return folder / "model"
 
 

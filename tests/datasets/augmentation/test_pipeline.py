@@ -210,7 +210,7 @@ def test_parameters_of_other_images_are_refused(make_images: Images) -> None:
 
 def test_an_unknown_name_is_refused_with_the_nearest_and_all_that_are_known() -> None:
     with pytest.raises(
-        DataError, match=r"no augmentation 'crop_flop' \(did you mean 'crop_flip'\?\); known are none, "
+        DataError, match=r"unknown augmentation 'crop_flop' \(did you mean 'crop_flip'\?\); valid names: none, "
     ):
         preset("crop_flop")
 

@@ -118,10 +118,10 @@ def test_bad_arguments_are_refused_and_leave_nothing_behind(
     [
         (
             "digit",
-            r"there is no data set 'digit' \(did you mean 'digits'\?\); known are cifar10, cinic10, digits, f",
+            r"unknown data set 'digit' \(did you mean 'digits'\?\); valid names: cifar10, cinic10, digits, f",
         ),
-        ("", r"there is no data set ''; known are"),
-        ("imagefolder:x", r"did you mean 'image_folder'"),
+        ("", r"unknown data set ''; valid names:"),
+        ("imagefolder:x", r"did you mean 'image_folder:PATH'"),
         ("image_folder", r"'image_folder' needs more than its name: image_folder:PATH"),
         ("image_folder:", r"needs more than its name"),
         ("digits:8", r"nothing may follow the name 'digits', but got 'digits:8'"),

@@ -17,6 +17,7 @@ from optrack.datasets import Prepared, open_prepared
 from optrack.datasets.store.decoding import read_image
 from optrack.search import NothingStoredError, OptrackError, StudyError
 from optrack.search.champions.champion import Champion, load_folder, picture, save_folder
+from optrack.search.champions.recipe import Recipe
 from optrack.search.training import train
 from optrack.search.training.images import resident
 from optrack.search.training.loop import VALIDATION_BATCH
@@ -46,7 +47,7 @@ def state_of(configuration: Mapping[str, Any]) -> dict[str, Tensor]:
 
 def champion_of(folder: Path, **changes: Any) -> Champion:
     configuration = configuration_of(**changes)
-    save_folder(folder, state=state_of(configuration), configuration=configuration)
+    save_folder(folder, state=state_of(configuration), recipe=Recipe.model_validate(configuration))
     return load_folder(folder)
 
 
@@ -82,7 +83,7 @@ def test_a_champion_says_what_training_s_evaluation_says_bit_by_bit(
 
 def test_a_loaded_network_evaluates_and_leaves_torch_s_random_numbers_alone(tmp_path: Path) -> None:
     configuration = configuration_of(model={"dropout": 0.5})
-    save_folder(tmp_path, state=state_of(configuration), configuration=configuration)
+    save_folder(tmp_path, state=state_of(configuration), recipe=Recipe.model_validate(configuration))
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
@@ -125,7 +126,7 @@ def test_a_pretrained_network_is_rebuilt_without_its_pretrained_weights(
 ) -> None:
     changes = {"architecture": "resnet18", "model": {"pretrained": True, "trainable_blocks": 0}, "mean": [0.3] * 3}
     configuration = configuration_of(**changes, std=[0.2] * 3, input=[3, 32, 32])
-    save_folder(tmp_path, state=state_of(configuration), configuration=configuration)
+    save_folder(tmp_path, state=state_of(configuration), recipe=Recipe.model_validate(configuration))
 
     def fail(model: Any) -> None:
         raise AssertionError("pretrained weights were asked for")
@@ -225,11 +226,11 @@ def test_a_broken_file_is_named_in_one_line(file: str, tmp_path: Path) -> None:
         ({"model": {"depht": 3}}, "describes no network: .*depht"),
         ({"architecture": "lenett"}, "describes no network: unknown architecture 'lenett'.*'lenet'"),
         ({"input": [1, 4, 4]}, "describes no network: .*needs images of at least"),
-        ({"input": [1, 28]}, "is no champion's configuration: input: "),
-        ({"input": "28"}, "is no champion's configuration: input: "),
-        ({"classes": []}, "is no champion's configuration: classes: "),
+        ({"input": [1, 28]}, "is not a champion's configuration: input: "),
+        ({"input": "28"}, "is not a champion's configuration: input: "),
+        ({"classes": []}, "is not a champion's configuration: classes: "),
         ({"mean": [0.1, 0.2]}, "mean and std must have 1 values"),
-        ({"data": None}, "is no champion's configuration: data: "),
+        ({"data": None}, "is not a champion's configuration: data: "),
     ],
 )
 def test_files_that_do_not_fit_each_other_are_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:

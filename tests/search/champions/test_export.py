@@ -17,6 +17,7 @@ from optrack.search.champions import export as export_module
 from optrack.search.champions import registry
 from optrack.search.champions.champion import Champion
 from optrack.search.champions.export import TOLERANCE, export
+from optrack.search.champions.recipe import Recipe
 from optrack.search.cli.export import export as export_command
 
 CLASSES = ["stop", "give way", "50 km/h", "é"]
@@ -28,13 +29,15 @@ def champion_of(name: str = "lenet", size: int = 28, channels: int = 1, **model:
     configuration = {
         "study": "mine",
         "family": "small",
+        "architecture": name,
+        "model": model,
         "input": [channels, size, size],
         "classes": CLASSES,
         "mean": [0.3, 0.4, 0.5][:channels],
         "std": [0.2, 0.0, 0.3][:channels],
         "data": {"image_size": size},
     }
-    return Champion(configuration=configuration, model=network.to(memory_format=torch.channels_last))
+    return Champion(recipe=Recipe.model_validate(configuration), model=network.to(memory_format=torch.channels_last))
 
 
 def logits_of(path: Path, images: Any) -> Any:

@@ -10,6 +10,7 @@ from optrack.architectures import architecture
 from optrack.search import StudyError
 from optrack.search.champions.champion import Champion, load_folder, save_folder
 from optrack.search.champions.predict import BATCH, Prediction, UnreadableImage, image_files, predict
+from optrack.search.champions.recipe import Recipe
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def champion(tmp_path: Path) -> Champion:
         "std": [0.2],
         "data": {"image_size": 28},
     }
-    save_folder(tmp_path / "champion", state=model.state_dict(), configuration=configuration)
+    save_folder(tmp_path / "champion", state=model.state_dict(), recipe=Recipe.model_validate(configuration))
     return load_folder(tmp_path / "champion")
 
 

@@ -16,6 +16,7 @@ from optrack.architectures import architecture
 from optrack.search import NothingStoredError, TrackingError
 from optrack.search.champions.champion import load_folder, save_folder
 from optrack.search.champions.mlflow_model import save_model
+from optrack.search.champions.recipe import Recipe
 from optrack.search.champions.registry import (
     BEST_ALIAS,
     CHAMPION_ALIAS,
@@ -35,6 +36,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (5, 1, 28, 28), dtype=np.uint
 FRESH = """
 import sys, numpy as np
 from optrack.search.champions.registry import load_champion
+from optrack.search.champions.recipe import Recipe
 images = np.random.default_rng(0).integers(0, 256, (5, 1, 28, 28), dtype=np.uint8)
 for family in ("small", None):
     print(load_champion("mine", family, tracking_uri=sys.argv[1]).logits(images).tobytes().hex())
@@ -79,8 +81,8 @@ class Store:
         torch.manual_seed(seed)
         state = architecture("lenet")((1, 28, 28), 2).state_dict()
         folder = self.folder / f"{family}-{seed}"
-        save_folder(folder / "champion", state=state, configuration=configuration)
-        save_model(folder / "model", folder / "champion", configuration)
+        save_folder(folder / "champion", state=state, recipe=Recipe.model_validate(configuration))
+        save_model(folder / "model", folder / "champion", Recipe.model_validate(configuration))
         run_id = self.client.create_run(self._experiment).info.run_id
         self.client.log_artifacts(run_id, str(folder / "model"), "model")
         shutil.rmtree(folder)
@@ -208,9 +210,9 @@ def test_a_study_named_like_another_one_s_champion_cannot_have_a_winner(store: S
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        (("mine", "smal"), "unknown champion 'smal': did you mean 'small'\\? known are small"),
+        (("mine", "smal"), r"unknown champion 'smal' \(did you mean 'small'\?\); valid names: small"),
         (("mine", None), "study 'mine' has no best champion yet, only those of small"),
-        (("mien", "small"), "no champion is registered: unknown study 'mien': did you mean 'mine'\\?"),
+        (("mien", "small"), r"no champion is registered: unknown study 'mien' \(did you mean 'mine'\?\)"),
         (("mien", None), "no champion is registered: unknown study 'mien'"),
     ],
 )

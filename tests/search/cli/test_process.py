@@ -45,7 +45,7 @@ def test_what_is_said_of_the_machine_is_what_is_used_of_it() -> None:
 
 
 def test_an_unknown_launcher_is_refused_with_the_nearest_one() -> None:
-    with pytest.raises(StudyError, match=r"unknown launcher 'process': did you mean 'processes'\?"):
+    with pytest.raises(StudyError, match=r"unknown launcher 'process' \(did you mean 'processes'\?\)"):
         machine_of(launcher="process", device="auto", workers=None, threads=None)
 
 

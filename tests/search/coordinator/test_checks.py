@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from optrack.search import Budget, Categorical, Data, Family, Float, Int, Pruner, Sampler, Study, StudyError
+from optrack.search import Budget, Categorical, Data, Family, Float, Int, OptrackError, Pruner, Sampler, Study
 from optrack.search.coordinator.checks import check_models, check_study, hyperparameters, known_shape
 from optrack.search.study.lookup import load_study, shipped_studies
 
@@ -14,7 +14,7 @@ def study_of(architecture: str = "lenet", *, image_size: int | None = 16, data: 
 
 
 def problem(study: Study) -> str:
-    with pytest.raises(StudyError) as raised:
+    with pytest.raises(OptrackError) as raised:
         check_study(study)
     assert "\n" not in str(raised.value)
     return str(raised.value)
@@ -40,9 +40,9 @@ def test_a_study_whose_every_value_is_taken_passes() -> None:
     [
         (
             {"options": {"optimiser": "adam"}},
-            "family 'f': unknown hyperparameter 'optimiser': did you mean 'optimizer'? known are",
+            "family 'f': unknown hyperparameter 'optimiser' (did you mean 'optimizer'?); valid names:",
         ),
-        ({"space": {"drop_out": Float(0, 0.5)}}, "unknown hyperparameter 'drop_out': did you mean 'dropout'?"),
+        ({"space": {"drop_out": Float(0, 0.5)}}, "unknown hyperparameter 'drop_out' (did you mean 'dropout'?)"),
         ({"options": {"depth": 2}}, "unknown hyperparameter 'depth'"),  # the mlp's
         ({"options": {"lr": 0.0}}, "family 'f': lr should be greater than 0, but got 0.0"),
         ({"options": {"lr": True}}, "lr should be a valid number, but got True"),
@@ -81,14 +81,14 @@ def test_an_unknown_architecture_names_the_nearest_one() -> None:
 
 
 def test_an_unknown_data_set_names_the_nearest_one() -> None:
-    assert "unknown data set 'digit': did you mean 'digits'?" in problem(study_of(data="digit"))
+    assert "unknown data set 'digit' (did you mean 'digits'?)" in problem(study_of(data="digit"))
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"sampler": Sampler("bayes")}, "unknown sampler 'bayes'"),
-        ({"pruner": Pruner("hyperbant")}, "unknown pruner 'hyperbant': did you mean 'hyperband'?"),
+        ({"pruner": Pruner("hyperbant")}, "unknown pruner 'hyperbant' (did you mean 'hyperband'?)"),
         ({"pruner": Pruner("wilcoxon"), "budget": Budget(epochs=2)}, "cannot reach p_threshold"),
     ],
 )

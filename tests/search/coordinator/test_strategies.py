@@ -272,15 +272,15 @@ def test_a_trial_has_a_seed_of_its_own_that_never_changes() -> None:
 @pytest.mark.parametrize(
     ("strategy", "message"),
     [
-        (Sampler("tp"), "unknown sampler 'tp': did you mean 'tpe'? known are tpe, gp, cmaes, qmc, random, grid"),
-        (Sampler("tpe", n_startup=3), "unknown option of sampler tpe 'n_startup': did you mean 'n_startup_trials'?"),
+        (Sampler("tp"), "unknown sampler 'tp' (did you mean 'tpe'?); valid names: tpe, gp, cmaes, qmc, random, grid"),
+        (Sampler("tpe", n_startup=3), "unknown option of sampler tpe 'n_startup' (did you mean 'n_startup_trials'?)"),
         (Sampler("tpe", seed=3), "unknown option of sampler tpe 'seed'"),
         (Sampler("tpe", n_startup_trials=-1), "sampler tpe: n_startup_trials should be greater than or equal to 0"),
         (Sampler("tpe", multivariate=1), "sampler tpe: multivariate should be a valid boolean, but got 1"),
         (Sampler("cmaes", popsize=3), "sampler cmaes: popsize should be greater than or equal to 4, but got 3"),
         (Sampler("cmaes", sigma0=0), "sampler cmaes: sigma0 should be greater than 0, but got 0"),
         (Sampler("gp", n_startup_trials=2.5), "sampler gp: n_startup_trials should be a valid integer, but got 2.5"),
-        (Sampler("random", x=1), "unknown option of sampler random 'x': known are none"),
+        (Sampler("random", x=1), "unknown option of sampler random 'x'; valid names: none"),
     ],
 )
 def test_a_sampler_that_does_not_exist_or_an_option_that_it_does_not_take_is_refused(
@@ -294,10 +294,10 @@ def test_a_sampler_that_does_not_exist_or_an_option_that_it_does_not_take_is_ref
 @pytest.mark.parametrize(
     ("strategy", "epochs", "message"),
     [
-        (Pruner("ash"), 9, "unknown pruner 'ash': did you mean 'asha'?"),
+        (Pruner("ash"), 9, "unknown pruner 'ash' (did you mean 'asha'?)"),
         (Pruner("asha", reduction_factor=1), 9, "pruner asha: reduction_factor should be greater than or equal to 2"),
         (Pruner("median", warmup=1), 9, "unknown option of pruner median 'warmup'"),
-        (Pruner("none", x=1), 9, "unknown option of pruner none 'x': known are none"),
+        (Pruner("none", x=1), 9, "unknown option of pruner none 'x'; valid names: none"),
         (
             Pruner("hyperband", min_resource=10),
             9,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from optrack.datasets import Prepared, open_prepared
 from optrack.search.champions.champion import Champion, load_folder, save_folder
-from optrack.search.champions.recipe import configuration
+from optrack.search.champions.recipe import Recipe
 from optrack.search.pictures import champion as module
 from optrack.search.pictures.champion import champion_pictures
 from optrack.search.study.study import Data, Family, Study
@@ -24,9 +24,9 @@ def champion_of(job: Job, folder: Path) -> Champion:
     trained = replace(job, weights=folder / "weights.safetensors", validates=False)
     list(train(trained))
     study = Study("tiny", data=Data("digits"), families=[Family("f", architecture=job.architecture)])
-    record = configuration(study, job.data, trained, value=0.5, epoch=job.epochs)
+    record = Recipe.of(study, job.data, trained, value=0.5, epoch=job.epochs)
     state = load_state(trained)
-    save_folder(folder / "champion", state=state, configuration=record)
+    save_folder(folder / "champion", state=state, recipe=record)
     return load_folder(folder / "champion")
 
 
@@ -126,8 +126,8 @@ def test_drawing_leaves_the_champion_and_torch_s_random_numbers_alone(job: Job, 
 
 def test_what_is_recorded_beside_weights_says_what_they_were_trained_on(job: Job, digits_16: Prepared) -> None:
     study = Study("tiny", data=Data("digits", image_size=16), families=[Family("f", architecture="lenet")])
-    searched = configuration(study, digits_16, job, value=0.5, epoch=3)
-    retrained = configuration(study, digits_16, replace(job, validates=False), value=0.5, epoch=3)
+    searched = Recipe.of(study, digits_16, job, value=0.5, epoch=3).as_json()
+    retrained = Recipe.of(study, digits_16, replace(job, validates=False), value=0.5, epoch=3).as_json()
     assert (searched["trained_on"], retrained["trained_on"]) == ("train", "train and validation")
     assert {**searched, "trained_on": ""} == {**retrained, "trained_on": ""}
     assert (searched["study"], searched["family"], searched["epoch"], searched["value"]) == ("tiny", "f", 3, 0.5)

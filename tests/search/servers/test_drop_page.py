@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from optrack.architectures import architecture
 from optrack.search.champions.champion import Champion, load_folder, save_folder
 from optrack.search.champions.predict import Prediction, predict
+from optrack.search.champions.recipe import Recipe
 from optrack.search.servers import drop_page as serving
 from optrack.search.servers.drop_page import Answer, Served, agreement, page_app
 from optrack.search.servers.listening import listener, server_of
@@ -51,7 +52,7 @@ def made(
         "data": {"image_size": 28},
         **more,
     }
-    save_folder(folder, state=model.state_dict(), configuration=configuration)
+    save_folder(folder, state=model.state_dict(), recipe=Recipe.model_validate(configuration))
     return load_folder(folder)
 
 
@@ -300,7 +301,7 @@ def test_accuracies_of_the_same_images_stand_beside_each_other(
 ) -> None:
     known = {**served[1].champion.configuration, "metric": metric, "value": 0.5}
     stated = None if reference is None else Reference(validation=reference[0], test=reference[1], source="report 7")
-    champion = replace(served[1].champion, configuration=known)
+    champion = replace(served[1].champion, recipe=Recipe.model_validate(known))
     each = Served(champion=champion, test=test, reference=stated)
     assert (each.accuracy, each.reported) == (accuracy, reported)
 
@@ -308,7 +309,7 @@ def test_accuracies_of_the_same_images_stand_beside_each_other(
 def test_an_untested_family_says_so_and_on_which_images_it_and_others_were_right(served: list[Served]) -> None:
     known = {**served[1].champion.configuration, "metric": "val_accuracy", "value": 0.5}
     each = Served(
-        champion=replace(served[1].champion, configuration=known),
+        champion=replace(served[1].champion, recipe=Recipe.model_validate(known)),
         reference=Reference(validation=0.7, source="report 7"),
     )
     with serving_at([each]) as port:

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from optrack.datasets import Prepared
-from optrack.search import Data, Family, StorageError, Study, StudyError, TrackingError
+from optrack.datasets import DataError, Prepared
+from optrack.search import Data, Family, StorageError, Study, TrackingError
 from optrack.search.stores.places import Places, check_places, prepared_data
 
 
@@ -54,5 +54,5 @@ def test_images_are_prepared_as_the_study_says(places: Places, digits: Prepared)
 
 
 def test_images_that_are_not_there_are_the_users_to_mend(places: Places) -> None:
-    with pytest.raises(StudyError, match="cifar10"):
+    with pytest.raises(DataError, match="cifar10"):
         prepared_data(study_of(name="cifar10"), places, None)

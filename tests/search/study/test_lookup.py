@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from optrack.search import StudyError
+from optrack.search import OptrackError
 from optrack.search.study.lookup import load_study, shipped_studies
 
 GOOD = """
@@ -25,7 +25,7 @@ def written(text: str | bytes, name: str = "mine.py") -> str:
 
 
 def problem(reference: str) -> str:
-    with pytest.raises(StudyError) as raised:
+    with pytest.raises(OptrackError) as raised:
         load_study(reference)
     assert "\n" not in str(raised.value)
     return str(raised.value)
@@ -117,8 +117,8 @@ def test_an_error_names_its_line_by_absolute_path_too() -> None:
 @pytest.mark.parametrize(
     ("reference", "message"),
     [
-        ("digts", "unknown study 'digts': did you mean 'digits'? known are "),
-        ("nothing/like/it", "unknown study 'nothing/like/it': known are "),
+        ("digts", "unknown study 'digts' (did you mean 'digits'?); valid names: "),
+        ("nothing/like/it", "unknown study 'nothing/like/it'; valid names: "),
         ("missing.py", "there is no study file missing.py"),
         ("folder", "folder is no file"),
         ("folder.py", "folder.py is no file"),

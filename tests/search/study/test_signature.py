@@ -114,9 +114,9 @@ def test_options_come_back_as_the_function_takes_them() -> None:
     [
         (
             {"rat": 1},
-            "unknown option of widget 'rat': did you mean 'rate'? known are rate, count, kind, shiny",
+            "unknown option of widget 'rat' (did you mean 'rate'?); valid names: rate, count, kind, shiny",
         ),
-        ({"size": 1}, "unknown option of widget 'size': known are rate, count, kind, shiny"),
+        ({"size": 1}, "unknown option of widget 'size'; valid names: rate, count, kind, shiny"),
         ({"rate": 2}, "widget: rate should be less than or equal to 1, but got 2"),
     ],
 )

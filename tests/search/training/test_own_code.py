@@ -17,10 +17,12 @@ from optrack.datasets import Prepared
 from optrack.search import Data, Family, Float, OwnSourceError, Study, StudyError
 from optrack.search.champions.champion import load_folder, save_folder
 from optrack.search.champions.mlflow_model import save_model
+from optrack.search.champions.recipe import Recipe, read_recipe
 from optrack.search.coordinator.checks import check_models, check_study
 from optrack.search.stores.comparable import check_comparable, data_record
 from optrack.search.stores.optuna_store import DATA_ATTRIBUTE, SOURCE_ATTRIBUTE, StoredFamily
 from optrack.search.training.own_code import data_code, network_code
+from optrack.sources import SourceError
 
 NET = """
 from torch import nn
@@ -72,7 +74,7 @@ def saved(into: Path, **changes: Any) -> Path:
     torch.manual_seed(1)
     state = architecture(NAME)((1, 8, 8), 2, width=4).state_dict()
     code = NET.encode() if configuration.get("source") else None
-    save_folder(into, state=state, configuration=configuration, code=code)
+    save_folder(into, state=state, recipe=Recipe.model_validate(configuration), code=code)
     return into
 
 
@@ -89,13 +91,13 @@ def test_the_code_of_a_network_and_of_a_data_set_is_recorded_as_it_is() -> None:
     own = data_code(replace(study(), data=Data(NAME)))
     assert own is not None
     assert own.digest == DIGEST
-    with pytest.raises(StudyError, match="there is no file"):
+    with pytest.raises(SourceError, match="there is no file"):
         network_code(family(architecture="nowhere.py:Net"))
 
 
 def test_its_hyperparameters_are_the_keyword_only_parameters_of_its_constructor() -> None:
     check_study(study(options={"width": 4}))
-    with pytest.raises(StudyError, match="unknown hyperparameter 'widht': did you mean 'width'"):
+    with pytest.raises(StudyError, match=r"unknown hyperparameter 'widht' \(did you mean 'width'"):
         check_study(study(options={"widht": 4}))
     with pytest.raises(StudyError, match=r"width should be a valid integer, but got 0\.5"):
         check_study(study(options={"width": 0.5}))
@@ -164,7 +166,7 @@ def test_a_champion_names_no_file_outside_of_its_folder(folder: Path, name: str)
     configuration = json.loads(path.read_text())
     configuration["source"]["file"] = name
     path.write_text(json.dumps(configuration))
-    with pytest.raises(StudyError, match=r"is no champion's configuration: source\.file"):
+    with pytest.raises(StudyError, match=r"is not a champion's configuration: source\.file"):
         load_folder(folder / "champion", run_source=name)
 
 
@@ -173,7 +175,7 @@ def test_mlflow_runs_recorded_code_only_when_its_configuration_or_the_environmen
 ) -> None:
     champion = saved(folder / "champion")
     expected = load_folder(champion).probabilities(IMAGES)
-    save_model(folder / "model", champion, json.loads((champion / "configuration.json").read_text()))
+    save_model(folder / "model", champion, read_recipe(champion))
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     load_model: Any = import_module("mlflow.pyfunc").load_model
     with pytest.raises(OwnSourceError):
