@@ -166,7 +166,7 @@ def _batch_sizes(train: int, image_size: int, kind: str) -> tuple[int, ...]:
 
 
 def _small(image_size: int) -> Small:
-    """Size the small network: blocks down to about 5 pixels; few filters for large images: the first blocks cost most."""
+    """Size the small network: blocks down to about 5 pixels; few filters for large images, whose first blocks cost."""
     depth = max(1, round(math.log2(image_size / 5)))
     if image_size > 2 * SCRATCH_SIZES[1]:
         return Small(depth=depth, filters_1=8, filters_2=(16, 32, 64))
@@ -174,7 +174,7 @@ def _small(image_size: int) -> Small:
 
 
 def _most_blocks(train: int, blocks: int) -> int:
-    """Return the last third of the blocks for few images: the first cost most, and see edges and colours in any photo."""
+    """Return the last third for few images: the first blocks cost most, and see edges and colours in any photograph."""
     share = 1 / 3 if train < 1_000 else 2 / 3 if train < 5_000 else 1.0  # noqa: PLR2004 - a table
     return max(1, math.floor(blocks * share))
 

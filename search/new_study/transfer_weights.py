@@ -30,7 +30,7 @@ class TransferWeights:
 
 
 def transfer_weights() -> TransferWeights:
-    """Look for pretrained weights in torch's cache, and try to download those of the small network if there are none."""
+    """Look for pretrained weights in torch's cache, and try to download the small network's if there are none."""
     for name in (PREFERRED, OTHER):
         if _is_here(name) and _problem(name) is None:
             return TransferWeights(architecture=name, missing=None)
