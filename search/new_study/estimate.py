@@ -70,7 +70,7 @@ class Workload:
         return START_SECONDS + training / min(self.workers, models * len(self.speeds))
 
     def fitting_trials(self) -> int:
-        """Return the trials of each family to propose: many if five minutes do, else enough for half an hour, or four."""
+        """Return the trials of each family to propose: many if five minutes do, else enough for half an hour, or 4."""
         for choices, limit in ((MANY_TRIALS, COMFORTABLE_SECONDS), (ENOUGH_TRIALS, LONGEST_SECONDS)):
             for trials in choices:
                 if self.run_seconds(trials) <= limit:
