@@ -1,6 +1,7 @@
-"""Numbers, names and settings as people read them, in one form for the command line, figures and pages."""
+"""Numbers, names and settings as people read and type them, in one form for the command line, figures and pages."""
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 
 NOTHING = "-"
@@ -137,6 +138,15 @@ def short(value: object) -> str:
     return NOTHING if value is None else value_text(value)
 
 
+def setting_texts(values: Mapping[str, object]) -> list[str]:
+    """Return the settings of a configuration for a list or a sentence.
+
+    >>> setting_texts({"lr": 0.00123456, "optimizer": "sgd"})
+    ['lr = 0.001235', 'optimizer = sgd']
+    """
+    return [f"{name} = {value_text(value)}" for name, value in values.items()]
+
+
 def configuration(values: Mapping[str, object]) -> str:
     """Return a configuration in one line.
 
@@ -144,3 +154,12 @@ def configuration(values: Mapping[str, object]) -> str:
     'lr=0.003123 optimizer=adam batch_norm=True'
     """
     return " ".join(f"{name}={value_text(value)}" for name, value in values.items())
+
+
+def option(name: str, value: object, default: object) -> str:
+    """Return a command's option as it is typed, after a space; nothing where the default does.
+
+    >>> option("--storage", "sqlite:///my trials.db", "sqlite:///optuna.db"), option("--seed", 0, 0)
+    (" --storage 'sqlite:///my trials.db'", '')
+    """
+    return "" if value == default else f" {name} {shlex.quote(str(value))}"

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import StorageError
 from .options import DEFAULT_STORAGE, JsonOption, StorageOption, StudyArgument
-from .output import console, print_json, print_table
+from .output import console, output_file, print_json, print_table, writing
 from .stored import stored_study
 
 if TYPE_CHECKING:
@@ -25,9 +24,7 @@ def importance(
 ) -> None:
     """Show which hyperparameters matter and how sure that is, and write a page with Optuna's figures."""
     name, families = stored_study(study, storage)
-    page = output or Path(f"{name}-importance.html")
-    if page.is_dir():
-        raise StorageError(f"--output {page} is a folder; it must be a file")
+    page = output_file(output, f"{name}-importance.html")
 
     from ..importance.importance import importances
     from ..importance.page import write_page
@@ -36,16 +33,14 @@ def importance(
     metric = families[0].study.metric
     found = {family.name: importances(family.optuna_study, evaluator=evaluator) for family in families}
     studies = {family.name: family.optuna_study for family in families}
-    try:
+    with writing(page):
         write_page(page, name, studies, metric=metric, found=found)
-    except OSError as error:
-        raise StorageError(f"--output {page} cannot be written: {error.strerror}") from None
     if as_json:
         answer = [{"family": family, **_as_json(item)} for family, item in found.items()]
         print_json({"study": name, "metric": metric, "page": str(page), "families": answer})
         return
     title = f"{name}: importance of hyperparameters ({evaluator})"
-    columns = ["family", "completed#", "parameter", f"share in {metric}#", f"{CONFIDENCE:.0%} interval", "note"]
+    columns = ["family", "finished#", "parameter", f"share in {metric}#", f"{CONFIDENCE:.0%} interval", "note"]
     print_table(columns, [row for family, item in found.items() for row in _rows(family, item)], title=title)
     console(stderr=True).print(f"Figures: {page.absolute()}", markup=False, soft_wrap=True)
 
@@ -53,7 +48,7 @@ def importance(
 def _as_json(found: "Importances") -> dict[str, object]:
     return {
         "evaluator": found.evaluator,
-        "completed": found.completed,
+        "completed": found.finished,
         "reliable": found.reliable,
         "note": found.note,
         "importances": dict(found.values),
@@ -63,16 +58,9 @@ def _as_json(found: "Importances") -> dict[str, object]:
 
 
 def _rows(family: str, found: "Importances") -> list[list[str]]:
-    """A row for each parameter; what concerns the whole family stands in its first row alone."""
-    rows = [
-        ["", "", name, f"{share:.2f}", _interval(found, name), "not told from chance" if name in found.unproven else ""]
-        for name, share in found.values.items()
-    ]
-    first = rows.pop(0) if rows else ["", "", "-", "-", "-", ""]
-    notes = "; ".join(text for text in (first[-1], found.note) if text)
-    return [[family, str(found.completed), *first[2:-1], notes], *rows]
-
-
-def _interval(found: "Importances", name: str) -> str:
-    low, high = found.intervals[name]
-    return f"{low:.2f}-{high:.2f}"
+    """Return a row for each parameter; what concerns the whole family stands in its first row alone."""
+    doubts = {name: "not told from chance" if name in found.unproven else "" for name in found.values}
+    shares = [[name, f"{share:.2f}", found.interval_text(name), doubts[name]] for name, share in found.values.items()]
+    first, *others = shares or [["-", "-", "-", ""]]
+    first[-1] = "; ".join(text for text in (first[-1], found.note) if text)
+    return [[family, str(found.finished), *first], *(["", "", *row] for row in others)]

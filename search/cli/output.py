@@ -1,19 +1,23 @@
-"""What commands print: tables and JSON on stdout, messages on stderr."""
+"""What commands print and write: tables and JSON on stdout, messages on stderr, pages into files."""
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ..errors import StorageError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-# Width of tables that go into a file or a pipe, where no terminal tells one.
 PIPE_WIDTH = 160
+"""Width in characters of tables that go into a file or a pipe, where no terminal tells one."""
 
 
 def console(*, stderr: bool = False) -> "Console":
-    """A console for people; what goes into a pipe is wide and plain."""
+    """Return a console for people; what goes into a pipe is wide and plain."""
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
@@ -21,12 +25,12 @@ def console(*, stderr: bool = False) -> "Console":
 
 
 def print_json(value: object) -> None:
-    """A value as indented JSON on stdout."""
+    """Print a value as indented JSON on stdout."""
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> None:
-    """A table on stdout; columns whose name ends with `#` hold numbers and stand to the right."""
+    """Print a table on stdout; columns whose name ends with `#` hold numbers and are right-aligned."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -35,6 +39,31 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title:
     for column in columns:
         table.add_column(column.removesuffix("#"), justify="right" if column.endswith("#") else "left", overflow="fold")
     for row in rows:
-        # As text, not markup: names of people's classes and folders may hold brackets.
+        # As text, not markup: names of classes and folders may hold brackets.
         table.add_row(*(Text(cell) for cell in row))
     console().print(table)
+
+
+def output_file(output: Path | None, default: str) -> Path:
+    """Return the file that `--output` names, or else the default one.
+
+    Raises:
+        StorageError: it is a folder.
+    """
+    path = output or Path(default)
+    if path.is_dir():
+        raise StorageError(f"--output {path} is a folder; it must be a file")
+    return path
+
+
+@contextmanager
+def writing(path: Path) -> Generator[None]:
+    """Write a file inside.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"--output {path} cannot be written: {error.strerror}") from None

@@ -1,12 +1,12 @@
 """What the commands that train have in common: the machine, signals, exit codes, commands to be typed again."""
 
-import shlex
 import signal
 from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from ..errors import StudyError, unknown
+from ..text import option
 from .options import DEFAULT_CACHE_DIR, DEFAULT_DATA_DIR, DEFAULT_STORAGE, DEFAULT_TRACKING_URI
 from .output import console
 
@@ -42,11 +42,6 @@ def stop_on_signals(stop: Callable[[], None]) -> None:
 
     signal.signal(signal.SIGINT, first)
     signal.signal(signal.SIGTERM, first)
-
-
-def option(name: str, value: object, default: object) -> str:
-    """An option as it must be typed again; nothing where the default does."""
-    return "" if value == default else f" {name} {shlex.quote(str(value))}"
 
 
 def place_options(places: "Places", *, storage: bool = True, tracking: bool = True, data: bool = True) -> str:

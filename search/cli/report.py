@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from ..errors import NothingStoredError, StorageError
+from ..errors import NothingStoredError
 from .options import DEFAULT_STORAGE, DEFAULT_TRACKING_URI, StorageOption, StudyArgument, TrackingOption
-from .output import console
+from .output import console, output_file, writing
 from .stored import stored_study
 
 
@@ -21,19 +21,15 @@ def report(
 ) -> None:
     """Write one page about a study, which needs no network; at any moment, saying what is not there yet."""
     name, stored = stored_study(study, storage)
-    page = output or Path(f"{name}-report.html")
-    if page.is_dir():
-        raise StorageError(f"--output {page} is a folder; it must be a file")
+    page = output_file(output, f"{name}-report.html")
 
     from ..report import write_report
     from ..results.collecting import collect
     from ..stores.model_runs import ModelRuns
 
     results = collect(stored, storage=storage, tracking_uri=tracking_uri)
-    try:
+    with writing(page):
         write_report(page, results, reference=study)
-    except OSError as error:
-        raise StorageError(f"--output {page} cannot be written: {error.strerror}") from None
     with suppress(NothingStoredError):  # a study that another MLflow recorded
         ModelRuns(tracking_uri, name).log_report(page.read_bytes())
     console().print(str(page), markup=False, soft_wrap=True)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..stores.places import Places
 
 EXAMPLES = 10
-"""Images that the next command names, of those that no search has seen."""
+"""How many images the next command names, of those that no search has seen."""
 
 
 def run_test(
@@ -69,7 +69,7 @@ def run_test(
 
 
 def _next_commands(reference: str, dataset: str, places: "Places") -> list[tuple[str, str]]:
-    """What makes sense after a test: the page, and the winner at work."""
+    """Return what makes sense after a test: the page, and predictions of the winner."""
     from ...datasets.folders.test_list import listed_images
 
     reference = shlex.quote(reference)
@@ -92,7 +92,7 @@ def _say_tested(family: "FamilyResult", model: "RetrainedModel", result: "TestRe
 
 
 def _print(name: str, results: "StudyResults", judged: "Verdict") -> None:
-    """The table of families, best first, and a sentence for each pair."""
+    """Print the table of families, best first, and a sentence for each pair."""
     by_name = {family.name: family for family in results.families}
     rows: list[list[str]] = []
     for score in judged.scores:

@@ -1,83 +1,27 @@
 """Which hyperparameters matter: Optuna's importances, and how far they can be trusted."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import optuna
 from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, create_trial
 
 from ..errors import StudyError, unknown
-from .escaped import study_of
-from .optuna_figures import finite_trials, quiet_optuna
+from .evaluators import DEFAULT_EVALUATOR, EVALUATORS, Evaluator
 from .resampling import intervals
-
-if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
-    from optuna.importance import BaseImportanceEvaluator
+from .trials import finite_trials, quiet_optuna, study_of
 
 MINIMUM_TRIALS = 20
-"""Completed trials below which a ranking is not to be trusted.
-
-With 20, PED-ANOVA put a learning rate that truly decided first in 3 of 6 studies, and in 11 of 20 others;
-with 40 in 16 of 20, with 100 in all. That was with random trials. Where TPE chose them, and soon chose good rates
-alone, PED-ANOVA put it first in 4, 5 and 3 of 12 studies with 20, 40 and 100 trials, fANOVA in 9, 10 and 10,
-MDI in all.
-"""
-
-DEFAULT_EVALUATOR = "ped_anova"
-
-
-def _ped_anova(_trees: int) -> "BaseImportanceEvaluator":
-    from optuna.importance import PedAnovaImportanceEvaluator
-
-    return PedAnovaImportanceEvaluator()
-
-
-def _fanova(trees: int) -> "BaseImportanceEvaluator":
-    from optuna.importance import FanovaImportanceEvaluator
-
-    return FanovaImportanceEvaluator(n_trees=trees, seed=0)
-
-
-def _mdi(trees: int) -> "BaseImportanceEvaluator":
-    from optuna.importance import MeanDecreaseImpurityImportanceEvaluator
-
-    return MeanDecreaseImpurityImportanceEvaluator(n_trees=trees, seed=0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Evaluator:
-    """How an evaluator is made and what may be asked of it.
-
-    Attributes:
-        make: From a number of trees to the evaluator; `import optuna.importance` takes seconds, and so stands inside.
-        conditional: Whether it ranks parameters that some completed trials lack.
-        rounds: How often trials are left out for the intervals.
-        shuffles: How often values are shuffled for what chance gives.
-        at_most: The most trials that a round or a shuffle uses; a forest's time grows faster than they do.
-    """
-
-    make: "Callable[[int], BaseImportanceEvaluator]"
-    conditional: bool
-    rounds: int
-    shuffles: int
-    at_most: int
-
+"""Finished trials below which a ranking is not to be trusted: docs/decisions.md has how often it was right."""
 
 _TREES, _FEW_TREES = 64, 8
 _CHANCE = 0.95
-_EVALUATORS = {
-    DEFAULT_EVALUATOR: _Evaluator(make=_ped_anova, conditional=True, rounds=40, shuffles=40, at_most=300),
-    "fanova": _Evaluator(make=_fanova, conditional=False, rounds=16, shuffles=10, at_most=60),
-    "mdi": _Evaluator(make=_mdi, conditional=False, rounds=20, shuffles=20, at_most=100),
-}
-EVALUATORS = tuple(_EVALUATORS)
-"""The names of what can rank: PED-ANOVA, and two that grow a random forest, fANOVA and mean decrease of impurity."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,21 +29,18 @@ class Importances:
     """How much each hyperparameter of a study matters.
 
     Attributes:
-        values: The share of each ranked parameter, in [0, 1] and 1 in sum, the largest first.
-        completed: How many completed trials that rests on.
-        left_out: Conditional parameters that are not ranked, and how many completed trials have them. PED-ANOVA would
-            rank them, with several times the noise: with 40 trials, of which 8 had it, one without any effect came
-            first in 7 of 20 studies. fANOVA and MDI would forget all trials that lack one.
-        evaluator: What ranked them.
-        intervals: Between which shares each one's average over searches with as many trials lies, nine times in ten.
-            With more trials what matters gains and the rest loses: the share of a learning rate that decided, beside
-            seven parameters that did not, was 0.32, 0.53, 0.71, 0.90 and 0.97 on average with 20, 40, 100, 400 and
-            2,000 random trials.
-        chance: The share that a shuffled copy of each parameter, beside it, stays below 19 times in 20.
+        values: the share of each ranked parameter, in [0, 1] and 1 in sum, the largest first.
+        finished: how many finished trials that rests on.
+        left_out: conditional parameters that are not ranked, and how many finished trials have them: too few for
+            PED-ANOVA, whose noise is then several times as large; fANOVA and MDI would drop all trials that lack one.
+        evaluator: what ranked them.
+        intervals: between which shares each one's average over searches with as many trials lies, nine times in ten.
+            With more trials the share of what matters grows and the rest shrinks.
+        chance: the share that a shuffled copy of each parameter, beside it, stays below 19 times in 20.
     """
 
     values: Mapping[str, float]
-    completed: int
+    finished: int
     left_out: Mapping[str, int]
     evaluator: str = DEFAULT_EVALUATOR
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
@@ -107,16 +48,12 @@ class Importances:
 
     @property
     def reliable(self) -> bool:
-        """Whether there are trials enough for the order to be trusted."""
-        return self.completed >= MINIMUM_TRIALS
+        """Whether there are enough trials for the order to be trusted."""
+        return self.finished >= MINIMUM_TRIALS
 
     @property
     def unproven(self) -> tuple[str, ...]:
-        """The parameters whose shares one without any effect could have got too, or whose intervals reach down to 0.
-
-        In 40 studies each of 20, 40 and 100 random trials PED-ANOVA so proved the parameter that decided in 12, 60 and
-        100 % of the studies, and each of seven without effect in 0.4, 1.4 and 0.7 %.
-        """
+        """The parameters whose share one without any effect could have got too, or whose interval reaches down to 0."""
         return tuple(
             name
             for name, level in self.chance.items()
@@ -128,40 +65,45 @@ class Importances:
         """What is to be said beside the shares; empty where there is nothing."""
         notes: list[str] = []
         if not self.reliable:
-            notes.append(f"too few trials to rank: {self.completed} completed, {MINIMUM_TRIALS} needed")
+            notes.append(f"too few trials to rank: {self.finished} finished, {MINIMUM_TRIALS} needed")
         if self.left_out:
-            names = ", ".join(f"{name} (in {count})" for name, count in self.left_out.items())
+            names = ", ".join(f"{name} (in {number})" for name, number in self.left_out.items())
             notes.append(f"left out, {self._why_left_out}: {names}")
         return "; ".join(notes)
 
     @property
     def _why_left_out(self) -> str:
-        if _EVALUATORS[self.evaluator].conditional:
-            return f"in fewer than {MINIMUM_TRIALS} of the completed trials"
-        return f"as {self.evaluator} ranks only what all completed trials have, in one range"
+        if EVALUATORS[self.evaluator].conditional:
+            return f"in fewer than {MINIMUM_TRIALS} of the finished trials"
+        return f"as {self.evaluator} ranks only what all finished trials have, in one range"
+
+    def interval_text(self, name: str) -> str:
+        """Return the interval of a parameter's share as people read it, such as "0.48-0.95"."""
+        low, high = self.intervals[name]
+        return f"{low:.2f}-{high:.2f}"
 
 
 def importances(study: optuna.Study, *, evaluator: str = DEFAULT_EVALUATOR) -> Importances:
-    """Ranks the hyperparameters of a study, and says how far the ranking can be trusted.
+    """Rank the hyperparameters of a study, and say how far the ranking can be trusted.
 
-    PED-ANOVA shares out among the parameters what sets the best tenth of the completed trials apart (Watanabe, Bansal,
+    PED-ANOVA shares out among the parameters what sets the best tenth of the finished trials apart (Watanabe, Bansal,
     Hutter: "PED-ANOVA", IJCAI 2023, arXiv:2304.10255; conditional parameters: arXiv:2601.20800); fANOVA the variance of
     the value, as a random forest sees it (Hutter, Hoos, Leyton-Brown, ICML 2014); MDI how much splits on each parameter
     reduce that variance (Breiman, "Random forests", 2001).
 
     Args:
-        study: A study with one objective, in any state.
-        evaluator: One of `EVALUATORS`.
+        study: one with one objective, in any state.
+        evaluator: one of `EVALUATORS`.
 
     Returns:
         The shares; none where nothing tells the parameters apart, as with a single trial or with equal values.
 
     Raises:
-        StudyError: There is no such evaluator.
+        StudyError: there is no such evaluator.
     """
-    if evaluator not in _EVALUATORS:
+    if evaluator not in EVALUATORS:
         raise StudyError(unknown("evaluator", evaluator, EVALUATORS))
-    method = _EVALUATORS[evaluator]
+    method = EVALUATORS[evaluator]
     trials = finite_trials(study)
     present = _present(trials, method)
     needed = min(MINIMUM_TRIALS, len(trials)) if method.conditional else len(trials)
@@ -172,7 +114,7 @@ def importances(study: optuna.Study, *, evaluator: str = DEFAULT_EVALUATOR) -> I
         values = _values(sample, ranked)
         return Importances(
             values=values,
-            completed=len(trials),
+            finished=len(trials),
             left_out=left_out,
             evaluator=evaluator,
             intervals=_intervals(sample, values) if values else {},
@@ -182,47 +124,47 @@ def importances(study: optuna.Study, *, evaluator: str = DEFAULT_EVALUATOR) -> I
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Sample:
-    """Completed trials as an evaluator takes them: copies that carry nothing but their parameters.
+    """Finished trials as an evaluator takes them: copies that carry nothing but their parameters.
 
     Attributes:
-        study: In memory, its trials numbered from 0 on.
-        losses: Float [N], their values, the lower the better.
-        method: What evaluates them.
+        study: in memory, its trials numbered from 0 on.
+        losses: float [N], their values, the lower the better.
+        method: what evaluates them.
     """
 
     study: optuna.Study
     losses: NDArray[np.float64]
-    method: _Evaluator
+    method: Evaluator
 
     def evaluate(self, names: Sequence[str], *, trees: int, used: NDArray[np.bool_] | None = None) -> dict[str, float]:
-        """What each parameter matters, not yet as shares; all 0 where nothing tells them apart.
+        """Return how much each parameter matters, not yet as shares; all 0 where nothing tells them apart.
 
         Args:
-            names: The parameters, at least one.
-            trees: Of a forest.
-            used: Bool [N], the trials to use; all without it.
+            names: the parameters, at least one.
+            trees: of a forest.
+            used: bool [N], the trials to use; None uses all.
         """
         from optuna.importance import get_param_importances
 
-        losses = self.losses if used is None else np.where(used, self.losses, np.nan)  # Optuna drops what is no number
+        losses = self.losses if used is None else np.where(used, self.losses, np.nan)  # Optuna drops NaN
         try:
             return get_param_importances(
                 self.study,
                 evaluator=self.method.make(trees),
-                params=sorted(names),  # MDI gives the first name in the alphabet's importance to the first one here
+                params=sorted(names),  # MDI assigns its results in alphabetical order, whatever is given
                 target=lambda trial: float(losses[trial.number]),
                 normalize=False,
             )
-        except RuntimeError:  # fANOVA's word for values that are all equal
+        except RuntimeError:  # fANOVA raises this where all values are equal
             return dict.fromkeys(names, 0.0)
 
 
-_Params: TypeAlias = dict[str, tuple[Any, "BaseDistribution"]]
+_Params: TypeAlias = dict[str, tuple[Any, BaseDistribution]]
 """Values of a trial's parameters, each with what it was drawn from."""
 
 
 def _sample_of(
-    trials: Sequence[FrozenTrial], params: Sequence[_Params], direction: StudyDirection, method: _Evaluator
+    trials: Sequence[FrozenTrial], params: Sequence[_Params], direction: StudyDirection, method: Evaluator
 ) -> _Sample:
     copies = [
         create_trial(
@@ -241,17 +183,12 @@ def _params_of(trial: FrozenTrial) -> _Params:
     return {name: (value, trial.distributions[name]) for name, value in trial.params.items()}
 
 
-def _present(trials: Sequence[FrozenTrial], method: _Evaluator) -> dict[str, int]:
-    """How many trials have a parameter; where one range is needed, how many have it in its commonest one."""
+def _present(trials: Sequence[FrozenTrial], method: Evaluator) -> dict[str, int]:
+    """Count the trials that have a parameter; where one range is needed, those that have it in its most common one."""
     if method.conditional:
         return dict(sorted(Counter(name for trial in trials for name in trial.params).items()))
     ranges = Counter(pair for trial in trials for pair in trial.distributions.items())
-    return {name: count for (name, _), count in sorted(ranges.items(), key=_name_and_count)}
-
-
-def _name_and_count(item: tuple[tuple[str, "BaseDistribution"], int]) -> tuple[str, int]:
-    (name, _), count = item
-    return name, count
+    return {name: count for (name, _), count in sorted(ranges.items(), key=lambda item: (item[0][0], item[1]))}
 
 
 def _shares(importances: Mapping[str, float]) -> dict[str, float]:
@@ -266,7 +203,7 @@ def _values(sample: _Sample, names: Sequence[str]) -> dict[str, float]:
     shares = _shares(sample.evaluate(names, trees=_TREES))
     # Where trials cannot tell parameters apart the shares are equal, to the last bit; by chance they never are.
     undecided = len(shares) > 1 and len(set(shares.values())) == 1
-    return {} if undecided else dict(sorted(shares.items(), key=_share, reverse=True))
+    return {} if undecided else dict(sorted(shares.items(), key=lambda item: item[1], reverse=True))
 
 
 def _intervals(sample: _Sample, values: Mapping[str, float]) -> dict[str, tuple[float, float]]:
@@ -290,40 +227,36 @@ def _intervals(sample: _Sample, values: Mapping[str, float]) -> dict[str, tuple[
 
 
 def _chance(
-    trials: Sequence[FrozenTrial], values: Mapping[str, float], direction: StudyDirection, method: _Evaluator
+    trials: Sequence[FrozenTrial], values: Mapping[str, float], direction: StudyDirection, method: Evaluator
 ) -> dict[str, float]:
-    """What a copy of each parameter, its values dealt anew among the trials, stays below 19 times in 20, as a share.
+    """Return the share that a copy of each parameter, shuffled among the trials, stays below 19 times in 20.
 
-    1 for what is in so few trials that none was chosen: of that nothing is proven.
+    It is 1 for a parameter of so few trials that none of them was drawn: nothing is proven of it.
     """
     rng = np.random.default_rng(0)
     chosen = [trials[int(i)] for i in rng.permutation(np.arange(len(trials)))[: method.at_most]]
     params = [_params_of(trial) for trial in chosen]
     names = [name for name in values if any(name in own for own in params)]
-    rounds = [_deal_anew(params, names, number, rng) for number in range(method.shuffles)]
+    rounds = [_add_shuffled(params, names, number, rng) for number in range(method.shuffles)]
     sample = _sample_of(chosen, params, direction, method)
-    found = [sample.evaluate([*names, *dealt.values()], trees=_FEW_TREES) for dealt in rounds]
+    found = [sample.evaluate([*names, *shuffled.values()], trees=_FEW_TREES) for shuffled in rounds]
     # Copies take from each other in a forest: they are compared with the originals of the same forests.
     levels = dict.fromkeys(values, 1.0)
     for name in names:
         own = float(np.mean([importances[name] for importances in found]))
-        copies = [importances[dealt[name]] for importances, dealt in zip(found, rounds, strict=True)]
+        copies = [importances[shuffled[name]] for importances, shuffled in zip(found, rounds, strict=True)]
         if own > 0:
             levels[name] = values[name] * float(np.quantile(copies, _CHANCE)) / own
     return levels
 
 
-def _deal_anew(
+def _add_shuffled(
     params: Sequence[_Params], names: Sequence[str], number: int, rng: np.random.Generator
 ) -> dict[str, str]:
-    """Adds parameters to trials a second time, shuffled among the trials that have them; the new names by the old."""
-    dealt = {name: f"{name} dealt {number}" for name in names}
-    for name, new in dealt.items():
+    """Add each parameter again, shuffled among the trials that have it; return the new names by the old ones."""
+    shuffled = {name: f"{name} shuffled {number}" for name in names}
+    for name, new in shuffled.items():
         holders = [own for own in params if name in own]
         for own, other in zip(holders, rng.permutation(len(holders)), strict=True):
             own[new] = holders[other][name]
-    return dealt
-
-
-def _share(item: tuple[str, float]) -> float:
-    return item[1]
+    return shuffled

@@ -6,19 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
-from optuna.trial import TrialState
 
+from ..pages.drawing import Drawing
 from ..pages.html import render, write
-from .importance import Importances, importances
-from .optuna_figures import Drawing, best_trial, figures, setting_texts
-
-_WORDS = {
-    TrialState.COMPLETE: "completed",
-    TrialState.PRUNED: "pruned",
-    TrialState.FAIL: "failed",
-    TrialState.RUNNING: "running",
-    TrialState.WAITING: "waiting",
-}
+from ..text import setting_texts
+from .figures import figures
+from .importance import Importances
+from .trials import STATE_WORDS, best_trial
 
 
 def write_page(
@@ -27,19 +21,18 @@ def write_page(
     families: Mapping[str, optuna.Study],
     *,
     metric: str,
-    found: Mapping[str, Importances] | None = None,
+    found: Mapping[str, Importances],
 ) -> None:
-    """Writes one HTML file with all of Optuna's figures of all families, which needs no network.
+    """Write one HTML file with all of Optuna's figures of all families, which needs no network.
 
     Args:
-        path: Where to; the folder is made, and a page that is there is replaced in one step.
-        study_name: What the families belong to.
-        families: The Optuna study of each family, in the order in which they are shown.
-        metric: What they optimize.
-        found: The importances of each family, where they are computed already.
+        path: where to; the folder is made, and a page that is there is replaced in one step.
+        study_name: what the families belong to.
+        families: the Optuna study of each family, in the order in which they are shown.
+        metric: what they optimize.
+        found: the importances of each family.
     """
-    shares = {name: importances(study) for name, study in families.items()} if found is None else found
-    sections = [_section(name, study, metric, shares[name]) for name, study in families.items()]
+    sections = [_section(name, study, metric, found[name]) for name, study in families.items()]
     plots = [plot for section in sections for drawing in section.drawings for plot in drawing.plots]
     write(
         path,
@@ -56,7 +49,7 @@ class _Section:
     states: Mapping[str, int]
     best: str
     best_trial: int | None
-    best_parameters: Sequence[str]
+    best_settings: Sequence[str]
     importances: Importances
     drawings: Sequence[Drawing]
 
@@ -67,10 +60,10 @@ def _section(name: str, study: optuna.Study, metric: str, found: Importances) ->
     return _Section(
         name=name,
         trials=counts.total(),
-        states={word: counts[state] for state, word in _WORDS.items()},
+        states={word: counts[state] for state, word in STATE_WORDS.items()},
         best="" if best is None else f"{best.value:.4g}",
         best_trial=None if best is None else best.number,
-        best_parameters=[] if best is None else setting_texts(best.params),
+        best_settings=[] if best is None else setting_texts(best.params),
         importances=found,
         drawings=figures(study, metric=metric, importances=found),
     )

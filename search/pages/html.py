@@ -15,14 +15,14 @@ ROOM = Path(__file__).parent
 
 
 def render(template: Path, *, plots: Sequence[Plot] | None, nonce: str | None = None, **values: Any) -> str:
-    """A page that needs no network.
+    """Render a page that needs no network.
 
     Args:
         template: its file; what it includes lies beside it or in this room.
         plots: the figures in the order in which the template lays them out; None for a page that never has any, which
             so goes without the library that draws them.
-        nonce: what marks the page's own scripts and styles, where a header names it too; drawn without one.
-        **values: what the template shows besides; names and choices are other people's, so everything is escaped.
+        nonce: what marks the page's own scripts and styles, where a header names it too; None draws one.
+        **values: what the template shows besides; everything is escaped, as names and choices are user input.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([template.parent, ROOM]),
@@ -42,7 +42,7 @@ def render(template: Path, *, plots: Sequence[Plot] | None, nonce: str | None = 
 
 
 def _library() -> str:
-    """The script that draws figures."""
+    """Return the script that draws figures."""
     from plotly.offline import get_plotlyjs  # pyright: ignore[reportMissingTypeStubs]  heavy, untyped
 
     return get_plotlyjs()

@@ -1,5 +1,6 @@
-"""The look that all figures share: it can be read on white and on black, and by people who see few colours."""
+"""The look that all figures share: it can be read on white and on black, and by people who are colour-blind."""
 
+import html
 from typing import Any, TypeAlias
 
 Plot: TypeAlias = dict[str, Any]
@@ -9,7 +10,7 @@ Plot: TypeAlias = dict[str, Any]
 BLUE, ORANGE, GREEN, YELLOW, GREY = "#2b83ba", "#d55e00", "#009e73", "#e69f00", "#8a94a6"
 POOR_TO_GOOD = ((138, 148, 166), (213, 94, 0))
 FILL = "Cividis"
-
+STATE_COLORS = {"finished": BLUE, "pruned": YELLOW, "failed": ORANGE, "running": GREEN, "waiting": GREY}
 
 _AXIS = {
     "automargin": True,
@@ -37,3 +38,12 @@ TEMPLATE: Plot = {
     }
 }
 """The look that all figures share; whoever draws a `Plot` puts it at `layout.template`."""
+
+
+def escaped_text(text: str) -> str:
+    """Return a text for a figure in which nothing is markup: plotly draws `<b>` and `<a href>`.
+
+    >>> escaped_text('<b>"cats" & dogs</b>')
+    '&lt;b&gt;"cats" &amp; dogs&lt;/b&gt;'
+    """
+    return html.escape(text, quote=False)

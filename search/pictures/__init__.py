@@ -4,8 +4,6 @@ Importing this package does not import torch; `images.py`, whose pictures are ma
 does where it needs it.
 """
 
-from .across import study_drawings
-from .family import family_drawings
-from .table import Table
+from .drawings import family_drawings, study_drawings
 
-__all__ = ["Table", "family_drawings", "study_drawings"]
+__all__ = ["family_drawings", "study_drawings"]

@@ -19,20 +19,20 @@ _WHITE = (255, 255, 255)
 
 
 def picture_of(image: NDArray[np.uint8]) -> Image.Image:
-    """An image, uint8 [C, H, W] with 1 or 3 channels, as a picture of its pixels."""
+    """Return an image, uint8 [C, H, W] with 1 or 3 channels, as a picture of its pixels."""
     grey = len(image) == 1
     return Image.fromarray(np.ascontiguousarray(image[0] if grey else image.transpose(1, 2, 0))).convert("RGB")
 
 
 def sized(picture: Image.Image, smallest: int, largest: int) -> Image.Image:
-    """A picture whose longer side one can see, and that is not larger than need be.
+    """Return a picture that is large enough to be seen and no larger than necessary.
 
-    Small ones are enlarged by a whole factor without smoothing, so that what one sees are the pixels.
+    Small ones are enlarged by a whole factor without smoothing, so that the pixels stay visible.
 
     Args:
         picture: of any size.
-        smallest: pixels that the longer side has at least.
-        largest: pixels that it has at most, unless the smallest whole factor makes it larger.
+        smallest: least pixels of the longer side.
+        largest: most pixels of the longer side, unless the smallest whole factor makes it larger.
     """
     longer = max(picture.size)
     if longer > largest:
@@ -43,7 +43,7 @@ def sized(picture: Image.Image, smallest: int, largest: int) -> Image.Image:
 
 
 def lines_of_text(lines: Sequence[tuple[str, Color]], width: int | None = None) -> Image.Image:
-    """Lines of text below each other.
+    """Return lines of text below each other.
 
     Args:
         lines: texts with their colours.
@@ -60,7 +60,7 @@ def lines_of_text(lines: Sequence[tuple[str, Color]], width: int | None = None) 
 
 
 def column(pictures: Sequence[Image.Image], gap: int = GAP) -> Image.Image:
-    """Pictures below each other, from the left edge."""
+    """Stack pictures below each other, aligned at the left edge."""
     width = max(picture.width for picture in pictures)
     height = sum(picture.height for picture in pictures) + gap * (len(pictures) - 1)
     whole, top = Image.new("RGB", (width, height), _WHITE), 0
@@ -71,7 +71,7 @@ def column(pictures: Sequence[Image.Image], gap: int = GAP) -> Image.Image:
 
 
 def row(pictures: Sequence[Image.Image], gap: int = GAP) -> Image.Image:
-    """Pictures beside each other, from the upper edge."""
+    """Place pictures beside each other, aligned at the upper edge."""
     width = sum(picture.width for picture in pictures) + gap * (len(pictures) - 1)
     height = max(picture.height for picture in pictures)
     whole, left = Image.new("RGB", (width, height), _WHITE), 0
@@ -82,18 +82,18 @@ def row(pictures: Sequence[Image.Image], gap: int = GAP) -> Image.Image:
 
 
 def grid(pictures: Sequence[Image.Image], columns: int, gap: int = GAP) -> Image.Image:
-    """Pictures of one width in rows of so many."""
+    """Arrange pictures of one width in rows of so many."""
     rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
     return column([row(each, gap) for each in rows], gap)
 
 
 def titled(title: str, picture: Image.Image) -> Image.Image:
-    """A picture with a line above it."""
+    """Return a picture with a line of text above it."""
     return column([lines_of_text([(title, BLACK)]), picture])
 
 
 def framed(picture: Image.Image) -> Image.Image:
-    """A picture with a margin around it."""
+    """Return a picture with a margin around it."""
     whole = Image.new("RGB", (picture.width + 2 * _MARGIN, picture.height + 2 * _MARGIN), _WHITE)
     whole.paste(picture, (_MARGIN, _MARGIN))
     return whole

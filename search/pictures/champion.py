@@ -1,4 +1,4 @@
-"""What a champion has learnt, as pictures that lie with its run: its filters, and what it makes of an image."""
+"""What a champion has learnt, as pictures beside its MLflow run: its filters, and its feature maps of an image."""
 
 import torch
 
@@ -12,7 +12,7 @@ from .images import feature_maps, filters, first_weights, png
 
 
 def champion_pictures(job: Job, champion: Champion) -> dict[str, bytes]:
-    """PNG files by their place among a run's artifacts; none for networks that have no such layers.
+    """Return PNG files by their path among a run's artifacts; none for networks that have no such layers.
 
     Args:
         job: how the champion was trained; its seed gives the weights before training again.

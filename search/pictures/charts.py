@@ -4,8 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..importance.escaped import escaped_text
-from ..pages.look import TEMPLATE, Plot
+from ..pages.look import TEMPLATE, Plot, escaped_text
 from ..study.metric import MetricName
 from ..text import METRIC_NAMES, shortened
 

@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from ..importance.optuna_figures import Drawing
+from ..pages.drawing import Drawing, Table
 from ..pages.look import BLUE, GREY, ORANGE, Plot
 from ..results.values import Candidate, FamilyResult, RetrainedModel
 from ..text import METRIC_NAMES, metric_text
 from .charts import accuracy_axis, axis, family_look, figure, finite, vertical_line
-from .table import Table
 
 Epochs = Sequence[Mapping[str, float]]
 

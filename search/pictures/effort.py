@@ -3,9 +3,8 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from ..importance.escaped import escaped_text
-from ..importance.optuna_figures import Drawing
-from ..pages.look import BLUE, GREEN, GREY, ORANGE, YELLOW, Plot
+from ..pages.drawing import Drawing
+from ..pages.look import BLUE, GREY, STATE_COLORS, Plot, escaped_text
 from ..results.values import FamilyResult, StudyResults
 from ..study.metric import Metric
 from .charts import axis, family_look, figure, metric_axis, names_axis
@@ -14,13 +13,6 @@ from .trials import STATES, State, Trial, trials_of
 PROGRESS, BUDGET = "Best so far", "Budget spent"
 
 _MINUTE, _HOUR = 60.0, 3600.0
-_STATE_COLORS: dict[State, str] = {
-    "finished": BLUE,
-    "pruned": YELLOW,
-    "failed": ORANGE,
-    "running": GREEN,
-    "waiting": GREY,
-}
 
 
 def best_so_far(results: StudyResults) -> Drawing:
@@ -61,7 +53,7 @@ def budget(results: StudyResults) -> Drawing:
     unit, divisor = _time_unit(max(search + again for search, again in zip(spent, retrained, strict=True)))
     names = list(families)
     by_state = [
-        _bars(names, state, _STATE_COLORS[state], [_count(trials, state) for trials in families.values()])
+        _bars(names, state, STATE_COLORS[state], [_count(trials, state) for trials in families.values()])
         for state in STATES
         if any(_count(trials, state) for trials in families.values())
     ]

@@ -1,4 +1,4 @@
-"""Pictures of a champion: images that it mistook, what it looks for, and what it makes of an image."""
+"""Pictures of a champion: images that it misclassified, its filters, and its feature maps of an image."""
 
 import io
 import math
@@ -34,7 +34,7 @@ _COLOURS = 3
 
 
 def misclassified(images: NDArray[np.uint8], result: TestResult, *, count: int = 24) -> Image.Image:
-    """The mistakes that a network was surest of: the right class, the class that it took it for, and how sure it was.
+    """Show the mistakes that a network was most confident of: right class, predicted class and confidence.
 
     Args:
         images: uint8 [N, C, H, W] with 1 or 3 channels; only those that are drawn are read.
@@ -49,7 +49,7 @@ def misclassified(images: NDArray[np.uint8], result: TestResult, *, count: int =
 
 
 def filters(before: Tensor, after: Tensor) -> Image.Image:
-    """First-layer weights before and after training side by side, in colour where they see three channels.
+    """Show first-layer weights before and after training side by side, in colour where there are three channels.
 
     Both have the same scale: mid grey is zero, and the largest weight of either is black or white. Where there are
     not three channels, the first one is drawn in grey.
@@ -59,7 +59,7 @@ def filters(before: Tensor, after: Tensor) -> Image.Image:
         after: likewise.
 
     Raises:
-        ValueError: They have different shapes.
+        ValueError: they have different shapes.
     """
     if before.shape != after.shape:
         raise ValueError(f"weights must have the same shape, but got {[*before.shape]} and {[*after.shape]}")
@@ -79,17 +79,17 @@ def filters(before: Tensor, after: Tensor) -> Image.Image:
 
 
 def feature_maps(model: nn.Module, image: NDArray[np.uint8] | Tensor, normalise: Normalise) -> Image.Image | None:
-    """What the first and the last convolution make of an image, which stands beside them.
+    """Show the outputs of the first and the last convolution beside the image that they are of.
 
-    Each map has its own scale, from its smallest output, black, to its largest, white; one without any shape is grey.
+    Each map has its own scale, from its smallest output, black, to its largest, white; a constant one is grey.
 
     Args:
-        model: in any mode, on any device; is left as it was.
+        model: in any mode, on any device; left unchanged.
         image: uint8 [C, H, W] with 1 or 3 channels.
-        normalise: what the model's images go through.
+        normalise: applied to the images before the model.
 
     Returns:
-        None for a model without convolution.
+        None for a model without convolutions.
     """
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     pixels = np.array(image)
@@ -105,7 +105,7 @@ def feature_maps(model: nn.Module, image: NDArray[np.uint8] | Tensor, normalise:
 
 
 def png(image: Image.Image) -> bytes:
-    """A picture as the bytes of a PNG file."""
+    """Return a picture as the bytes of a PNG file."""
     buffer = io.BytesIO()
     image.save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
@@ -122,7 +122,7 @@ def _mistake(image: NDArray[np.uint8], result: TestResult, index: int) -> Image.
 
 
 def _maps(title: str, outputs: Tensor) -> Image.Image:
-    """The maps of a layer, float32 [out, h, w]."""
+    """Show the maps of a layer, float32 [out, h, w]."""
     shown = outputs[:_MAPS].nan_to_num(0.0, 0.0, 0.0)
     low, high = shown.amin((1, 2), keepdim=True), shown.amax((1, 2), keepdim=True)
     levels = torch.where(high > low, 255 * (shown - low) / (high - low), 127.5)

@@ -1,4 +1,4 @@
-"""The layers of a network that pictures are made of: its first and its last convolution, and its first weights."""
+"""What pictures of a network are made of: its first weights, and the outputs of its convolutions."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -12,12 +12,12 @@ Normalise = Callable[[Tensor], Tensor]
 
 
 def first_convolution(model: nn.Module) -> nn.Conv2d | None:
-    """The convolution that is defined first; None where there is none."""
+    """Return the convolution that is defined first; None where there is none."""
     return next(iter(_convolutions(model).values()), None)
 
 
 def first_weights(model: nn.Module, input_shape: tuple[int, int, int]) -> Tensor | None:
-    """What a network looks for in an image: the weights of its first convolution, or else of a linear layer on pixels.
+    """Return the weights of a network's first convolution, or else of a linear layer on the pixels.
 
     Args:
         model: in any mode, on any device.
@@ -36,17 +36,17 @@ def first_weights(model: nn.Module, input_shape: tuple[int, int, int]) -> Tensor
 
 
 def convolution_outputs(model: nn.Module, image: Tensor, normalise: Normalise) -> dict[str, Tensor]:
-    """What the convolutions of a network make of an image.
+    """Return the outputs of a network's convolutions for one image.
 
-    Those that see a single position are left out, if there are others: they do what a linear layer does.
+    Those with a single position are left out, if there are others: they act as linear layers.
 
     Args:
-        model: in any mode, which it gets back.
+        model: in any mode, which is restored.
         image: uint8 [C, H, W], on the network's device.
-        normalise: what the network's images go through.
+        normalise: applied to the images before the network.
 
     Returns:
-        Name of a convolution to its output, float32 [out, h, w] on the CPU, in the order in which they run.
+        Name of each convolution and its output, float32 [out, h, w] on the CPU, in the order in which they run.
     """
     outputs: dict[str, Tensor] = {}
     hooks = [

@@ -1,22 +1,19 @@
-"""How a champion did on the test images: what it took for what, class by class, and what its confidence is worth."""
+"""How a champion did on the test images: confusions, accuracy class by class, and how reliable its confidence is."""
 
 import math
 from collections.abc import Sequence
-from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import StudyError
-from ..importance.escaped import escaped_text
-from ..importance.optuna_figures import Drawing
-from ..pages.look import BLUE, GREY, ORANGE, Plot
+from ..pages.drawing import Drawing, Table
+from ..pages.look import BLUE, GREY, ORANGE, Plot, escaped_text
 from ..results.scores import confusion, per_class_accuracy, reliability
 from ..results.values import FamilyResult, TestResult
 from ..text import percent
 from .charts import accuracy_axis, axis, figure, names_axis, vertical_line
-from .table import Table
 
 CONFUSION, CONFUSIONS = "Confusion matrix", "Most frequent confusions"
 PER_CLASS, CALIBRATION = "Accuracy per class", "Calibration"
@@ -33,7 +30,7 @@ _WRONG = [[0, _FAINT], [1e-6, "rgba(213,94,0,0.12)"], [1, "rgba(213,94,0,0.8)"]]
 
 
 def recognition(result: FamilyResult) -> list[Drawing | Table]:
-    """Confusion matrix with its largest entries, accuracy per class and calibration of the champion."""
+    """Draw the confusion matrix with its largest entries, accuracy per class and calibration of the champion."""
     champion = result.champion
     test = None if champion is None else champion.test
     if test is None:
@@ -79,12 +76,12 @@ def _confusion(test: TestResult, counts: NDArray[np.int64]) -> Drawing:
 
 
 def _width(size: int) -> int:
-    """Pixels below which a matrix has to be scrolled."""
+    """Return the pixels below which a matrix has to be scrolled."""
     return 0 if size <= _NUMBERED else 150 + 11 * size
 
 
 def _most_mistaken(counts: NDArray[np.int64]) -> list[int]:
-    """The classes that are shown, in their order."""
+    """Return the classes that are shown, in their order."""
     if len(counts) <= _MOST_CELLS:
         return list(range(len(counts)))
     mistakes = counts.sum(axis=0) + counts.sum(axis=1) - 2 * counts.diagonal()
@@ -98,7 +95,7 @@ def _cells(
     mask: NDArray[np.bool_],
     look: tuple[str, list[list[Any]], float],
 ) -> Plot:
-    """The cells of a mask as a heat map; the others are left open for another one."""
+    """Return the cells of a mask as a heat map; the others are left empty for another one."""
     name, scale, most = look
     places = [escaped_text(text) for text in names]
     numbered = len(names) <= _NUMBERED
@@ -133,7 +130,7 @@ def _where(mask: NDArray[np.bool_], values: NDArray[np.int64] | NDArray[np.float
 
 
 def _confusions(test: TestResult, counts: NDArray[np.int64]) -> list[Table]:
-    """The largest entries beside the diagonal; no table where no image was mistaken."""
+    """List the largest off-diagonal entries; there is no table where every image was recognised."""
     mistakes = counts - np.diag(counts.diagonal())
     largest = np.argsort(-mistakes, axis=None, kind="stable")[:_CONFUSIONS]
     places = [divmod(int(place), len(counts)) for place in largest]
@@ -155,12 +152,13 @@ def _confusions(test: TestResult, counts: NDArray[np.int64]) -> list[Table]:
 
 
 def _per_class(test: TestResult, counts: NDArray[np.int64]) -> Drawing:
-    binomtest = resolve_name("scipy.stats:binomtest")  # takes a second to import
+    from scipy.stats import binomtest  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]  heavy
+
     images, right = counts.sum(axis=1), counts.diagonal()
     accuracy = per_class_accuracy(test.labels, test.predictions, len(test.classes))
     tested = np.flatnonzero(images)
     worst_first: list[int] = tested[np.argsort(accuracy[tested], kind="stable")][:_MOST_CLASSES].tolist()
-    intervals = [
+    intervals: list[Any] = [
         binomtest(int(right[index]), int(images[index])).proportion_ci(method="wilson") for index in worst_first
     ]
     names = [test.classes[index] for index in worst_first]

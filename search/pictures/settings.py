@@ -3,14 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..importance.escaped import escaped_text
-from ..importance.optuna_figures import Drawing
-from ..pages.look import BLUE, ORANGE, Plot
+from ..pages.drawing import Drawing, Table
+from ..pages.look import BLUE, ORANGE, Plot, escaped_text
 from ..results.values import FamilyResult
 from ..study.metric import MetricName
 from ..text import METRIC_NAMES, NOTHING, metric_text, value_text
 from .charts import axis, figure, logarithmic_axis, metric_axis
-from .table import Table
 from .trials import Trial, top_trials, trials_of
 
 SETTINGS, TOP = "Learning rate and batch norm of the top trials", "Top trials"

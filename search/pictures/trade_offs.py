@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..importance.escaped import escaped_text
-from ..importance.optuna_figures import Drawing
-from ..pages.look import GREY, Plot
+from ..pages.drawing import Drawing
+from ..pages.look import GREY, Plot, escaped_text
 from ..results.values import Candidate, FamilyResult, StudyResults
 from .charts import accuracy_axis, family_look, figure, finite, logarithmic_axis
-from .pareto import pareto_front
 
 TRADE_OFFS = "Accuracy against size and speed"
 
@@ -162,3 +160,22 @@ def _device(results: StudyResults) -> str:
     devices = {family.latency_device for family in results.families if family.latency_ms is not None}
     device = devices.pop() if len(devices) == 1 else None
     return f" ({device})" if device else ""
+
+
+def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Return the points for which no other one costs at most as much, is at least as good, and differs in one of these.
+
+    Args:
+        points: [N] cost (less is better) and worth (more is better).
+
+    Returns:
+        Their places in the sequence, by rising cost, and so by rising worth; equal points all stand on it.
+
+    >>> pareto_front([(1, 0.5), (2, 0.4), (3, 0.9)])
+    [0, 2]
+    """
+    front: list[int] = []
+    for place in sorted(range(len(points)), key=lambda place: (points[place][0], -points[place][1])):
+        if not front or points[place][1] > points[front[-1]][1] or points[place] == points[front[-1]]:
+            front.append(place)
+    return front

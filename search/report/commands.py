@@ -1,4 +1,4 @@
-"""The commands that a reader of the page may want to type."""
+"""The commands that lead to a report, for readers who want to run them again."""
 
 import json
 import shlex
@@ -6,14 +6,15 @@ from dataclasses import dataclass
 
 from ..results.values import StudyResults
 from ..study.study import Pruner, Sampler, Study
+from ..text import option
 
 STORAGE, TRACKING_URI = "sqlite:///optuna.db", "sqlite:///mlflow.db"
-"""Where the commands look when they are not told; what lies there need not be named."""
+"""The commands' defaults, which need not be named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commands:
-    """A study from its search to this page, in the order in which the commands are given.
+    """The commands from a study's search to its report, in their order.
 
     Args:
         run: searches, with all that can be said on a command line, so that a fresh storage gets the same trials.
@@ -34,18 +35,18 @@ class Commands:
 
 
 def commands(results: StudyResults, reference: str) -> Commands:
-    """The commands that lead to these results.
+    """Return the commands that lead to these results.
 
     Args:
         results: of the study.
         reference: how the user names the study.
     """
     name = shlex.quote(reference)
-    places = _option("--storage", results.storage, STORAGE)
-    both = f"{places}{_option('--tracking-uri', results.tracking_uri, TRACKING_URI)}"
+    places = option("--storage", results.storage, STORAGE)
+    both = f"{places}{option('--tracking-uri', results.tracking_uri, TRACKING_URI)}"
     seeds = max((len(family.models) for family in results.families), default=0)
     raced = max((len(family.raced) for family in results.families), default=0)
-    retrain = f"optrack retrain {name}{f' --seeds {seeds}' if seeds else ''}{f' --confirm {raced}' if raced else ''}"
+    retrain = f"optrack retrain {name}{option('--seeds', seeds, 0)}{option('--confirm', raced, 0)}"
     return Commands(
         run=f"optrack run {name}{_settings(results.study)}{both}",
         retrain=f"{retrain}{both}",
@@ -65,17 +66,11 @@ def _settings(study: Study) -> str:
         "--seed": study.seed,
     }
     given = "".join(
-        f" {name} {value:g}" if isinstance(value, float) else f" {name} {value}"
-        for name, value in limits.items()
-        if value is not None
+        option(name, f"{value:g}" if isinstance(value, float) else value, None) for name, value in limits.items()
     )
     return f"{given}{_strategy('sampler', study.sampler)}{_strategy('pruner', study.pruner)}"
 
 
 def _strategy(kind: str, chosen: Sampler | Pruner) -> str:
-    options = [shlex.quote(f"{name}={json.dumps(value)}") for name, value in chosen.options.items()]
-    return "".join([f" --{kind} {shlex.quote(chosen.name)}", *(f" --{kind}-option {option}" for option in options)])
-
-
-def _option(name: str, value: str, default: str) -> str:
-    return "" if value == default else f" {name} {shlex.quote(value)}"
+    given = (option(f"--{kind}-option", f"{name}={json.dumps(value)}", None) for name, value in chosen.options.items())
+    return option(f"--{kind}", chosen.name, None) + "".join(given)

@@ -1,16 +1,17 @@
 """All that the page says, as values: the templates only lay it out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
+from ..importance.figures import figures
 from ..importance.importance import importances
-from ..importance.optuna_figures import Drawing, figures
-from ..pictures import Table, family_drawings, study_drawings
+from ..pages.drawing import Drawing, Table
+from ..pictures import family_drawings, study_drawings
 from ..results.values import FamilyResult, StudyResults
 from ..stores.addresses import shown
 from ..study.study import Study
-from ..text import METRIC_NAMES, metric_text, plural, value_text
+from ..text import METRIC_NAMES, metric_text, plural, setting_texts
 from .commands import Commands, commands
 from .facts import days, facts, provenance
 from .images import Picture, pictures
@@ -31,8 +32,8 @@ class FamilySection:
         architecture: a registered name.
         trials: how many there are, by state, in words.
         champion: whose configuration is trained again; empty while no trial is finished.
-        searched: values that the search chose, name and text.
-        fixed: values that the study gives.
+        searched: settings that the search chose.
+        fixed: settings that the study gives.
         outside: whether the family was left out of the last run.
         raced: the race over fresh seeds; None without one.
         models: the retrained ones; None while there are none.
@@ -51,8 +52,8 @@ class FamilySection:
     architecture: str
     trials: str
     champion: str
-    searched: Sequence[tuple[str, str]]
-    fixed: Sequence[tuple[str, str]]
+    searched: Sequence[str]
+    fixed: Sequence[str]
     outside: bool
     raced: Table | None
     models: Table | None
@@ -158,8 +159,8 @@ def _section(result: FamilyResult, anchor: str, study: Study) -> FamilySection:
         architecture=family.architecture,
         trials=_trials(result),
         champion=_champion(result),
-        searched=_texts({} if candidate is None else candidate.params),
-        fixed=_texts(family.options),
+        searched=setting_texts({} if candidate is None else candidate.params),
+        fixed=setting_texts(family.options),
         outside=all(other.name != result.name for other in study.families),
         raced=race_table(result),
         models=model_table(result),
@@ -172,10 +173,6 @@ def _section(result: FamilyResult, anchor: str, study: Study) -> FamilySection:
         optuna=others,
         replicates=None if repeated is None else replicate_table(repeated, stored.study),
     )
-
-
-def _texts(values: Mapping[str, object]) -> list[tuple[str, str]]:
-    return [(name, value_text(value)) for name, value in values.items()]
 
 
 def _trials(result: FamilyResult) -> str:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from ..results.values import StudyResults
 from ..study.study import Budget, Data, Pruner, Sampler
-from ..text import METRIC_NAMES, count, duration, listing, plural, value_text
+from ..text import METRIC_NAMES, count, duration, listing, plural, setting_texts
 
 Fact = tuple[str, str]
 """A name and what is to be said."""
@@ -115,7 +115,7 @@ def _budget(budget: Budget) -> str:
 
 
 def _strategy(chosen: Sampler | Pruner) -> str:
-    options = ", ".join(f"{name} = {value_text(value)}" for name, value in chosen.options.items())
+    options = ", ".join(setting_texts(chosen.options))
     words = f": {STRATEGIES[chosen.name]}" if chosen.name in STRATEGIES else ""
     return f"{chosen.name}{words}{f' ({options})' if options else ''}"
 

@@ -43,7 +43,7 @@ class Picture:
 
 
 def pictures(result: FamilyResult) -> tuple[Picture, ...]:
-    """The pictures of a family's champion, those that are known by name first."""
+    """Return the pictures of a family's champion, those that are known by name first."""
     known = [name for name in WORDS if name in result.pictures]
     others = [name for name in result.pictures if name not in WORDS]
     return tuple(_picture(name, result.pictures[name]) for name in [*known, *others])
@@ -51,7 +51,7 @@ def pictures(result: FamilyResult) -> tuple[Picture, ...]:
 
 def _picture(name: str, png: bytes) -> Picture:
     heading, caption = WORDS.get(name, (name.replace("_", " ").capitalize(), ""))
-    # Width and height stand in the header chunk, which always comes first.
+    # Width and height are in the header chunk, which always comes first.
     width, height = struct.unpack(">II", png[16:24])
     return Picture(
         heading=heading,

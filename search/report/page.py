@@ -8,7 +8,7 @@ from .content import content
 
 
 def write_report(path: Path, results: StudyResults, *, reference: str) -> None:
-    """Writes a page about a study, one HTML file that needs no network.
+    """Write a page about a study, one HTML file that needs no network.
 
     Args:
         path: where to; the folder is made, and a page that is there is replaced in one step.
@@ -22,7 +22,7 @@ def write_report(path: Path, results: StudyResults, *, reference: str) -> None:
 
 
 def render_report(results: StudyResults, *, reference: str) -> str:
-    """The page about a study as HTML.
+    """Render the page about a study as HTML.
 
     Args:
         results: of the study, at any moment.

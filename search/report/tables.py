@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from statistics import fmean
 
-from ..pictures import Table
+from ..pages.drawing import Table
 from ..results.values import FamilyResult, RetrainedModel
 from ..study.study import Study
 from ..text import METRIC_NAMES, NOTHING, count, duration, metric_difference, metric_text, percent, plural

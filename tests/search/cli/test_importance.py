@@ -31,7 +31,7 @@ def row_of(name: str, table: str) -> str:
 
 @pytest.fixture
 def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The URL of a storage in which `lr` decides in 12 completed trials, and `weight_decay` does not."""
+    """The URL of a storage in which `lr` decides in 12 finished trials, and `weight_decay` does not."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("optrack.search.importance.page.write_page", no_page)
     verbosity = optuna.logging.get_verbosity()
@@ -76,7 +76,7 @@ def test_the_table_shows_each_share_with_its_interval_and_says_too_few(
         assert f" {share:.2f} " in row_of(name, table)
         assert f" {low:.2f}-{high:.2f} " in row_of(name, table)
     assert row_of("linear", table).split()[1] == "12"
-    assert "too few trials to rank: 12 completed, 20 needed" in row_of("linear", table)
+    assert "too few trials to rank: 12 finished, 20 needed" in row_of("linear", table)
     assert "not told from chance" in row_of("weight_decay", table)
 
 
@@ -86,7 +86,7 @@ def test_an_unknown_evaluator_is_refused_and_nothing_is_written(storage: str, tm
     assert [path.name for path in tmp_path.iterdir()] == ["optuna.db"]
 
 
-def test_a_family_without_completed_trials_has_a_row_without_shares(
+def test_a_family_without_finished_trials_has_a_row_without_shares(
     storage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     empty = optuna.create_study(study_name="mine/new", storage=storage, direction="maximize")

@@ -1,6 +1,6 @@
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, Literal
@@ -24,14 +24,6 @@ UNIT = FloatDistribution(0.0, 1.0)
 HOSTILE = "</script><script>document.title='broken out'</script>"
 Direction = Literal["maximize", "minimize"]
 DRAWN = 'class="plot js-plotly-plot"'
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    yield
-    optuna.logging.set_verbosity(before)
 
 
 def add(study: optuna.Study, value: float, params: Mapping[str, Any], **distributions: BaseDistribution) -> None:
@@ -70,7 +62,8 @@ class References(HTMLParser):
 
 def page_of(folder: Path, families: Mapping[str, optuna.Study], study_name: str = "digits") -> str:
     path = folder / "page.html"
-    write_page(path, study_name, families, metric="val_accuracy")
+    found = {name: importances(study) for name, study in families.items()}
+    write_page(path, study_name, families, metric="val_accuracy", found=found)
     return path.read_text(encoding="utf-8")
 
 
@@ -84,14 +77,14 @@ def test_the_parameter_that_decides_comes_first(direction: Direction) -> None:
     assert list(found.values) == ["x", "y"]
     assert sum(found.values.values()) == pytest.approx(1.0)
     assert found.values["x"] > 0.9
-    assert (found.completed, found.reliable, found.note) == (60, True, "")
+    assert (found.finished, found.reliable, found.note) == (60, True, "")
 
 
 def test_below_the_minimum_the_note_says_too_few() -> None:
     found = importances(study_of(MINIMUM_TRIALS - 1))
     assert not found.reliable
     assert set(found.values) == {"x", "y"}
-    assert found.note == "too few trials to rank: 19 completed, 20 needed"
+    assert found.note == "too few trials to rank: 19 finished, 20 needed"
     assert importances(study_of(MINIMUM_TRIALS)).reliable
 
 
@@ -99,7 +92,7 @@ def test_a_conditional_parameter_of_few_trials_is_left_out_and_said_to_be() -> N
     found = importances(study_of(40, rare=19))
     assert set(found.values) == {"x", "y"}
     assert found.left_out == {"rare": 19}
-    assert found.note == "left out, in fewer than 20 of the completed trials: rare (in 19)"
+    assert found.note == "left out, in fewer than 20 of the finished trials: rare (in 19)"
 
 
 def test_a_conditional_parameter_of_enough_trials_is_ranked() -> None:
@@ -108,12 +101,12 @@ def test_a_conditional_parameter_of_enough_trials_is_ranked() -> None:
     assert found.left_out == {}
 
 
-def test_only_completed_trials_with_a_finite_value_count() -> None:
+def test_only_finished_trials_with_a_finite_value_count() -> None:
     study = study_of(30)
     study.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL))
     study.enqueue_trial({"x": 0.5})
     add(study, float("inf"), {"x": 0.5, "y": 0.5})
-    assert importances(study).completed == 30
+    assert importances(study).finished == 30
 
 
 @pytest.mark.parametrize(
@@ -134,7 +127,7 @@ def test_the_shares_are_those_of_optunas_evaluators(name: str, theirs: BaseImpor
 def test_ped_anova_is_what_ranks_unless_another_is_asked_for() -> None:
     study = study_of(25)
     assert importances(study) == importances(study, evaluator="ped_anova")
-    assert importances(study).evaluator == EVALUATORS[0] == "ped_anova"
+    assert importances(study).evaluator == next(iter(EVALUATORS)) == "ped_anova"
 
 
 def test_an_unknown_evaluator_is_refused_with_the_known_ones() -> None:
@@ -188,8 +181,8 @@ def test_a_forest_leaves_out_what_some_trials_lack_and_says_why(evaluator: str) 
     assert set(found.values) == {"x", "y"}
     assert found.left_out == {"rare": 12}
     assert found.note == (
-        "too few trials to rank: 15 completed, 20 needed; "
-        f"left out, as {evaluator} ranks only what all completed trials have, in one range: rare (in 12)"
+        "too few trials to rank: 15 finished, 20 needed; "
+        f"left out, as {evaluator} ranks only what all finished trials have, in one range: rare (in 12)"
     )
 
 
@@ -204,7 +197,7 @@ def test_a_range_that_changed_under_way_is_no_error(evaluator: str) -> None:
 
 
 def test_an_empty_study_has_no_importances() -> None:
-    nothing = Importances(values={}, completed=0, left_out={})
+    nothing = Importances(values={}, finished=0, left_out={})
     assert importances(optuna.create_study()) == nothing
 
 
@@ -230,16 +223,16 @@ def test_the_page_shows_every_family_with_its_best_trial(tmp_path: Path) -> None
     page = without_scripts(page_of(tmp_path, {"lenet": study_of(25), "mlp": study_of(5), "new": study_of(0)}))
     assert re.findall(r"<h2>(.*?)</h2>", page) == ["lenet", "mlp", "new"]
     assert re.findall(r'<a href="#family-(\d)">(\w+)</a>', page) == [("1", "lenet"), ("2", "mlp"), ("3", "new")]
-    assert "25 trials: 25 completed." in page
+    assert "25 trials: 25 finished." in page
     best = max(study_of(25).trials, key=lambda trial: trial.values[0])
     assert f"<strong>{best.value:.4g}</strong> in trial {best.number}" in page
     assert f"<li>x = {best.params['x']:.4g}</li>" in page
-    assert "too few trials to rank: 5 completed, 20 needed" in page
+    assert "too few trials to rank: 5 finished, 20 needed" in page
 
 
 def test_the_page_shows_the_importances_that_it_is_given(tmp_path: Path) -> None:
     path = tmp_path / "page.html"
-    found = Importances(values={"y": 0.7, "x": 0.3}, completed=5, left_out={}, intervals={"y": (0.5, 0.9), "x": (0, 1)})
+    found = Importances(values={"y": 0.7, "x": 0.3}, finished=5, left_out={}, intervals={"y": (0.5, 0.9), "x": (0, 1)})
     write_page(path, "digits", {"lenet": study_of(5)}, metric="val_accuracy", found={"lenet": found})
     assert "0.70 (0.50-0.90)" in path.read_text(encoding="utf-8")
 
@@ -269,7 +262,8 @@ def test_the_page_stays_below_ten_megabytes_and_its_library_is_there_once(tmp_pa
 
     path = tmp_path / "page.html"
     studies = {name: study_of(300, rare=100) for name in ("a", "b", "c")}
-    found = Importances(values={"x": 0.8, "y": 0.1, "rare": 0.1}, completed=300, left_out={})
+    shares = {"x": 0.8, "y": 0.1, "rare": 0.1}
+    found = Importances(values=shares, finished=300, left_out={}, intervals=dict.fromkeys(shares, (0.0, 1.0)))
     write_page(path, "digits", studies, metric="val_accuracy", found=dict.fromkeys(studies, found))
     page = path.read_text(encoding="utf-8")
     assert page.count(get_plotlyjs()[:200]) == 1
@@ -278,7 +272,7 @@ def test_the_page_stays_below_ten_megabytes_and_its_library_is_there_once(tmp_pa
 
 def test_a_page_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "folder" / "page.html"
-    write_page(path, "digits", {}, metric="val_accuracy")
+    write_page(path, "digits", {}, metric="val_accuracy", found={})
     before = path.read_bytes()
 
     def fail(_self: Path, _target: Path) -> None:
@@ -286,7 +280,7 @@ def test_a_page_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises(OSError, match="no space"):
-        write_page(path, "digits", {"lenet": study_of(2)}, metric="val_accuracy")
+        page_of(path.parent, {"lenet": study_of(2)})
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
 

@@ -1,6 +1,6 @@
 import json
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -9,8 +9,10 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from optrack.search.importance.figures import figures
 from optrack.search.importance.importance import Importances
-from optrack.search.importance.optuna_figures import Drawing, best_trial, figures
+from optrack.search.importance.trials import best_trial
+from optrack.search.pages.drawing import Drawing
 
 COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
 RUNNING, WAITING = TrialState.RUNNING, TrialState.WAITING
@@ -32,6 +34,8 @@ DROPOUT = FloatDistribution(0.0, 0.5)
 DEPTH = IntDistribution(1, 4)
 OPTIMIZER = CategoricalDistribution(("adam", "sgd"))
 MOMENTUM = FloatDistribution(0.8, 0.99)
+
+NOTHING = Importances(values={}, finished=30, left_out={})
 
 EVERYTHING = (COMPLETE, COMPLETE, PRUNED, COMPLETE, FAIL) * 6 + (RUNNING, WAITING)
 
@@ -84,24 +88,26 @@ def a_study(
     return study
 
 
-def drawn(study: optuna.Study, **kwargs: Any) -> dict[str, Drawing]:
-    return {drawing.heading: drawing for drawing in figures(study, metric="val_accuracy", **kwargs)}
+def ranked(*names: str) -> Importances:
+    return Importances(
+        values={name: 1 / len(names) for name in names},
+        finished=30,
+        left_out={},
+        intervals=dict.fromkeys(names, (0.1, 0.9)),
+    )
+
+
+def drawn(study: optuna.Study, importances: Importances = NOTHING) -> dict[str, Drawing]:
+    drawings = figures(study, metric="val_accuracy", importances=importances)
+    return {drawing.heading: drawing for drawing in drawings}
 
 
 def reasons(study: optuna.Study) -> dict[str, str]:
     return {heading: drawing.explanation for heading, drawing in drawn(study).items() if not drawing.plots}
 
 
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    yield
-    optuna.logging.set_verbosity(before)
-
-
 def test_a_full_study_gets_all_seven_figures() -> None:
-    drawings = drawn(a_study(EVERYTHING), ranking=("lr", "dropout"))
+    drawings = drawn(a_study(EVERYTHING), ranked("lr", "dropout"))
     assert list(drawings) == HEADINGS
     assert all(drawing.plots for drawing in drawings.values())
     assert len(drawings["One parameter at a time"].plots) == 5
@@ -109,7 +115,7 @@ def test_a_full_study_gets_all_seven_figures() -> None:
 
 
 def test_figures_are_plain_json_without_title_and_template_and_with_a_height() -> None:
-    for drawing in figures(a_study(EVERYTHING), metric="val_accuracy", ranking=("lr", "dropout")):
+    for drawing in figures(a_study(EVERYTHING), metric="val_accuracy", importances=ranked("lr", "dropout")):
         for plot in drawing.plots:
             assert json.loads(json.dumps(plot, allow_nan=False)) == plot
             assert plot["layout"].keys().isdisjoint({"title", "template"})
@@ -184,7 +190,7 @@ def test_the_best_line_is_orange_and_on_top(direction: Direction) -> None:
 
 def test_figures_of_few_parameters_show_those_that_rank_highest_and_say_so() -> None:
     space = {f"p{i}": DROPOUT for i in range(6)}
-    drawing = drawn(a_study([COMPLETE] * 10, space), ranking=("p5", "p4", "p3", "p2"))["Two parameters at a time"]
+    drawing = drawn(a_study([COMPLETE] * 10, space), ranked("p5", "p4", "p3", "p2"))["Two parameters at a time"]
     axes = {plot["layout"][axis]["title"]["text"] for plot in drawing.plots for axis in ("xaxis", "yaxis")}
     assert axes == {"p2", "p3", "p4", "p5"}
     assert drawing.explanation.endswith("Of 6 parameters the 4 that rank highest are shown.")
@@ -196,15 +202,15 @@ def test_without_a_ranking_the_first_in_the_alphabet_are_shown() -> None:
 
 
 def test_the_caution_stands_beside_the_importance_alone() -> None:
-    drawings = drawn(a_study(EVERYTHING), ranking=("lr", "dropout"), caution="too few trials to rank")
+    drawings = drawn(a_study(EVERYTHING), FOUND)
     assert {heading: drawing.caution for heading, drawing in drawings.items() if drawing.caution} == {
-        "Parameter importance": "too few trials to rank"
+        "Parameter importance": "too few trials to rank: 18 finished, 20 needed"
     }
 
 
 FOUND = Importances(
     values={"lr": 0.7, "dropout": 0.3},
-    completed=18,
+    finished=18,
     left_out={},
     evaluator="mdi",
     intervals={"lr": (0.5, 0.95), "dropout": (0.0, 0.6)},
@@ -213,7 +219,7 @@ FOUND = Importances(
 
 
 def test_importances_are_drawn_with_their_intervals_and_the_unproven_in_grey() -> None:
-    (plot,) = drawn(a_study(EVERYTHING), importances=FOUND)["Parameter importance"].plots
+    (plot,) = drawn(a_study(EVERYTHING), FOUND)["Parameter importance"].plots
     (bars,) = plot["data"]
     assert (bars["y"], bars["x"]) == (["dropout", "lr"], [0.3, 0.7])
     assert bars["error_x"]["array"] == pytest.approx([0.3, 0.25])
@@ -224,21 +230,17 @@ def test_importances_are_drawn_with_their_intervals_and_the_unproven_in_grey() -
 
 
 def test_the_sentence_says_what_the_intervals_are_and_how_many_trials_they_rest_on() -> None:
-    drawing = drawn(a_study(EVERYTHING), importances=FOUND)["Parameter importance"]
+    drawing = drawn(a_study(EVERYTHING), FOUND)["Parameter importance"]
     assert "MDI" in drawing.explanation
     assert "90% intervals" in drawing.explanation
-    assert "completed trials, 18. Bars whose lines overlap cannot be ordered." in drawing.explanation
+    assert "finished trials, 18. Bars whose lines overlap cannot be ordered." in drawing.explanation
     assert drawing.explanation.endswith("Grey bars cannot be told from a parameter without any effect.")
-    assert drawing.caution == "too few trials to rank: 18 completed, 20 needed"
+    assert drawing.caution == "too few trials to rank: 18 finished, 20 needed"
 
 
-def test_a_ranking_alone_is_drawn_with_optunas_shares_and_without_intervals() -> None:
-    study = a_study(EVERYTHING)
-    (plot,) = drawn(study, ranking=("lr", "dropout"))["Parameter importance"].plots
-    (bars,) = plot["data"]
-    theirs = optuna.importance.get_param_importances(study, params=["lr", "dropout"])
-    assert dict(zip(bars["y"], bars["x"], strict=True)) == pytest.approx(theirs)
-    assert "error_x" not in bars
+def test_the_timeline_says_how_trials_ended_in_our_words() -> None:
+    (plot,) = drawn(a_study(EVERYTHING))["Timeline"].plots
+    assert {trace["name"] for trace in plot["data"]} == {"finished", "pruned", "failed", "running", "waiting"}
 
 
 def test_names_and_choices_are_text_and_never_markup() -> None:
@@ -246,17 +248,14 @@ def test_names_and_choices_are_text_and_never_markup() -> None:
     space: dict[str, BaseDistribution] = {hostile: LR, "optimizer": CategoricalDistribution((hostile, "adam"))}
     study = a_study([COMPLETE] * 10, space)
     shares, ends = {hostile: 0.6, "optimizer": 0.4}, {hostile: (0.5, 0.7), "optimizer": (0.3, 0.5)}
-    found = Importances(values=shares, completed=10, left_out={}, intervals=ends, chance=shares)
-    for drawings in (
-        figures(study, metric=hostile, ranking=(hostile, "optimizer")),
-        figures(study, metric=hostile, importances=found),
-    ):
-        assert drawings[0].plots
-        assert "<a " not in json.dumps([drawing.plots for drawing in drawings])
+    found = Importances(values=shares, finished=10, left_out={}, intervals=ends, chance=shares)
+    drawings = figures(study, metric=hostile, importances=found)
+    assert drawings[0].plots
+    assert "<a " not in json.dumps([drawing.plots for drawing in drawings])
 
 
 def test_what_a_trial_carries_besides_its_parameters_is_not_drawn() -> None:
-    assert "metrics of every epoch" not in json.dumps([d.plots for d in figures(a_study(EVERYTHING), metric="m")])
+    assert "metrics of every epoch" not in json.dumps([d.plots for d in drawn(a_study(EVERYTHING)).values()])
 
 
 def test_a_long_study_is_thinned_but_keeps_its_best_trial() -> None:
@@ -278,7 +277,7 @@ def test_optuna_says_nothing_and_the_study_stays_as_it_was(capfd: pytest.Capture
     study = a_study([COMPLETE, RUNNING])
     before = study.trials
     capfd.readouterr()
-    figures(study, metric="val_accuracy", ranking=("lr", "dropout"))
+    figures(study, metric="val_accuracy", importances=ranked("lr", "dropout"))
     assert capfd.readouterr() == ("", "")
     assert study.trials == before
     assert optuna.logging.get_verbosity() == optuna.logging.WARNING

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from optrack.search import Reference
-from optrack.search.importance.optuna_figures import Drawing
+from optrack.search.pages.drawing import Drawing
 from optrack.search.pictures import study_drawings
 from optrack.search.results.values import FamilyResult, StudyResults, TestResult
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optrack.search.importance.optuna_figures import Drawing
-from optrack.search.pictures import Table, family_drawings
+from optrack.search.pages.drawing import Drawing, Table
+from optrack.search.pictures import family_drawings
 from optrack.search.results.values import FamilyResult, TestResult
 
 CLASSES = ("cat", "dog", "bird")
@@ -194,7 +194,7 @@ def test_epochs_without_a_finite_loss_are_gaps(family: Families) -> None:
     items = shown(replace(result, candidate=replace(result.candidate, epochs=tuple(epochs))))
     _, loss = items["Learning curves of the best trial"].plots
     assert all(value is None for trace in loss["data"] for value in trace["y"])
-    assert [row[1] for row in items["Best against last weights"].rows][::2] == ["–", "–"]  # noqa: RUF001
+    assert [row[1] for row in items["Best against last weights"].rows][::2] == ["-", "-"]
 
 
 @pytest.mark.parametrize("metric", ["val_accuracy", "val_loss"])
@@ -233,7 +233,7 @@ def test_a_parameter_that_a_trial_lacks_is_a_dash(family: Families) -> None:
     params = ({"batch_norm": True, "bn_momentum": 0.12345678}, {"batch_norm": False})
     table = shown(family(values=[0.9, 0.8], params=params))["Top trials"]
     assert table.columns == ("trial#", "validation accuracy#", "batch_norm", "bn_momentum#")
-    assert table.rows == (("0", "90.00 %", "True", "0.1235"), ("1", "80.00 %", "False", "–"))  # noqa: RUF001
+    assert table.rows == (("0", "90.00 %", "True", "0.1235"), ("1", "80.00 %", "False", "-"))
 
 
 def empty_ones(result: FamilyResult) -> dict[str, str]:

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optrack.search.pictures.pareto import pareto_front
+from optrack.search.pictures.trade_offs import pareto_front
 
 POINTS = st.lists(st.tuples(st.integers(0, 6).map(float), st.integers(0, 6).map(float)), max_size=12)
 
