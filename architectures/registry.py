@@ -57,7 +57,7 @@ def architecture(name: str, *, source: str | None = None) -> type[nn.Module]:
     """
     library, _, model = ARCHITECTURES.get(name, name).partition(":")
     if library in LIBRARIES and model:
-        return pkgutil.resolve_name(f"{__package__}.{LIBRARIES[library]}")(model)
+        return pkgutil.resolve_name(f"{__package__}.{LIBRARIES[library]}")(model, registered_name(library, model))
     if is_own_architecture(name) and not _is_slip(name):
         return pkgutil.resolve_name(f"{__package__}.own:own_class")(name, source=source)
     if name not in ARCHITECTURES:

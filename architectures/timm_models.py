@@ -9,18 +9,18 @@ from ..sources.errors import unknown
 from ..sources.torchvision_compat import import_timm
 from .errors import MissingLibraryError, PretrainedWeightsError, UnknownArchitectureError
 from .pretrained_weights import one_line
-from .registry import registered_name
 from .transfer import Backbone, TransferModel, transfer_class
 
 MINIMUM_IMAGE_SIZE = 32  # where timm states none: its networks halve the image five times
 
 
 @cache
-def timm_class(model: str) -> type[TransferModel]:
+def timm_class(model: str, name: str) -> type[TransferModel]:
     """Return the class of a timm model.
 
     Args:
         model: timm's name, with or without the tag of its pretrained weights.
+        name: what it goes by among all architectures.
 
     Raises:
         MissingLibraryError: timm is not installed.
@@ -31,7 +31,6 @@ def timm_class(model: str) -> type[TransferModel]:
     if model not in names:
         known = (f"timm:{name}" for name in names)
         raise UnknownArchitectureError(unknown("architecture", f"timm:{model}", known))
-    name = registered_name("timm", model)
     settings = timm.get_pretrained_cfg(model)
     is_fixed = bool(settings.fixed_input_size)
     smallest = settings.input_size if is_fixed else settings.min_input_size

@@ -11,7 +11,6 @@ from ..sources.errors import unknown
 from ..sources.torchvision_compat import classification_models, models
 from .errors import UnknownArchitectureError
 from .pretrained_weights import fetch, load_into, read
-from .registry import registered_name
 from .transfer import Backbone, TransferModel, before_kernels, transfer_class
 
 HEAD_DEPTHS = {"mobilenet_v2": 2, "vgg11_bn": 2}  # of the hand-tuned references; all others have one linear layer
@@ -21,7 +20,7 @@ FIXED_IMAGE_SIZE = ("vit_", "maxvit_")  # position embeddings and windows are ma
 
 
 @cache
-def torchvision_class(model: str) -> type[TransferModel]:
+def torchvision_class(model: str, name: str) -> type[TransferModel]:
     """Return the class of a torchvision model.
 
     Pretrained weights are the first published ones (IMAGENET1K_V1), where there are some: those of the original
@@ -29,6 +28,7 @@ def torchvision_class(model: str) -> type[TransferModel]:
 
     Args:
         model: torchvision's name.
+        name: what it goes by among all architectures.
 
     Raises:
         UnknownArchitectureError: torchvision has no such model.
@@ -37,7 +37,6 @@ def torchvision_class(model: str) -> type[TransferModel]:
     if model not in names:
         known = (f"torchvision:{name}" for name in names)
         raise UnknownArchitectureError(unknown("architecture", f"torchvision:{model}", known))
-    name = registered_name("torchvision", model)
     return transfer_class(
         Backbone(
             name=name,

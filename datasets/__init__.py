@@ -8,9 +8,9 @@ does, which is not part of this face.
 if __name__ != "optrack.datasets":
     raise ImportError("import optrack.datasets, not datasets: a second copy of the package would be loaded")
 
-from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
+from ..sources import lazily
 from .errors import DataError, NoTestPartError
 from .store.values import DatasetInfo, Prepared, Progress, SearchData
 
@@ -36,22 +36,13 @@ __all__ = [
     "prepare",
 ]
 
-# NumPy alone takes 0.15 s to import: commands that only need the names above should not wait for it.
-_LAZY = {
-    "DatasetStatistics": "prepared.statistics",
-    "dataset_infos": "registry",
-    "dataset_statistics": "prepared.statistics",
-    "download": "registry",
-    "is_own_dataset": "registry",
-    "locate": "registry",
-    "open_prepared": "prepared.preparation",
-    "prepare": "prepared.preparation",
-}
-
 if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any misspelt name
-
-    def __getattr__(name: str) -> object:
-        """Import the functions of this face when they are first used."""
-        if name not in _LAZY:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return resolve_name(f"{__name__}.{_LAZY[name]}:{name}")
+    # NumPy alone takes 0.15 s to import: commands that only need the names above should not wait for it.
+    __getattr__ = lazily(
+        __name__,
+        {
+            "prepared.preparation": ["open_prepared", "prepare"],
+            "prepared.statistics": ["DatasetStatistics", "dataset_statistics"],
+            "registry": ["dataset_infos", "download", "is_own_dataset", "locate"],
+        },
+    )

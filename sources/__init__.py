@@ -8,6 +8,7 @@ if __name__ != "optrack.sources":
     raise ImportError("import optrack.sources, not sources: a second copy of the package would be loaded")
 
 from .errors import OptrackError, SourceChangedError, SourceError, did_you_mean, unknown
+from .lazy import lazily
 from .own import Own, is_own, load_own, read_source
 from .python_file import line_of, run_file, why
 
@@ -18,6 +19,7 @@ __all__ = [
     "SourceError",
     "did_you_mean",
     "is_own",
+    "lazily",
     "line_of",
     "load_own",
     "read_source",

@@ -10,9 +10,9 @@ and `Augmentation` import it.
 torch.Size([8, 3, 32, 32])
 """
 
-from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
+from ...sources import lazily
 from .operations import Affine, Border, ColourJitter, Crop, Cutout, Flip, Grayscale, Operation
 from .presets import PRESETS
 
@@ -34,12 +34,5 @@ __all__ = [
     "preset",
 ]
 
-_LAZY = ("Augmentation", "Parameters", "preset")
-
 if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any misspelt name
-
-    def __getattr__(name: str) -> object:
-        """Import what needs torch when it is first used."""
-        if name not in _LAZY:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return resolve_name(f"{__name__}.pipeline:{name}")
+    __getattr__ = lazily(__name__, {"pipeline": ["Augmentation", "Parameters", "preset"]})

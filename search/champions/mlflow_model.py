@@ -1,6 +1,5 @@
 """A champion as a model that MLflow can load, serve and register."""
 
-import logging
 import shutil
 import warnings
 from importlib.metadata import version
@@ -12,18 +11,18 @@ from .recipe import Recipe
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
-# What a model needs in order to answer.
+# What a model needs to make predictions.
 PACKAGES = ("mlflow", "optrack", "numpy", "pandas", "pillow", "safetensors", "torch", "torchvision")
 
-# MLflow copies these from the current folder when it finds them there; they have nothing to do with the model.
+# MLflow copies these from the current folder where they exist; they have nothing to do with the model.
 STRAY_FILES = ("uv.lock", "pyproject.toml", ".python-version")
 
 # All numbers and all shapes pass MLflow's check of the input: a narrower one would refuse int64, single images and
-# images of different sizes, and its server would silently cut 0.7 to 0. The model itself looks closely.
+# images of different sizes, and its server would silently cut 0.7 to 0. The model itself checks strictly.
 ANY_SHAPE = (-1,)
 
 RUN_SOURCE = "run_source"
-"""Of `model_config`: the recorded code of somebody's own network that is to be run."""
+"""Key of `model_config`: the recorded code of a user-defined network that is to be run."""
 
 USAGE = (
     "Input of `predict`: images of any size as integers in 0 to 255, [N, H, W, C] or [N, H, W], C = 1, 3 or 4, "
@@ -33,24 +32,26 @@ USAGE = (
 
 
 def save_model(folder: Path, champion_folder: Path, recipe: Recipe) -> None:
-    """Write a model that MLflow can load, with weights and configuration lying openly in it.
+    """Write a model that MLflow can load, with the champion's weights and recipe as files in it.
 
     Args:
-        folder: to be made.
-        champion_folder: what `champion.save_folder` wrote.
-        recipe: the one in it.
+        folder: to be created.
+        champion_folder: written by `champion.save_folder`.
+        recipe: the one in that folder.
     """
+    from ..stores.mlflow_store import quiet_mlflow
+
     quiet_mlflow()
     described = {name: getattr(recipe, name) for name in ("study", "family", "classes", "input")}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about MLflow's own type hints, and about an example that nobody needs
+        warnings.simplefilter("ignore")  # about MLflow's own type hints, and a missing example
         import mlflow.pyfunc
 
         mlflow.pyfunc.save_model(
             path=str(folder),
             loader_module="optrack.search.pyfunc",
             signature=_signature(),
-            # MLflow hands on only what stands here already.
+            # At loading, MLflow takes only keys that are already here.
             model_config={RUN_SOURCE: ""} if recipe.source is not None else None,
             pip_requirements=_requirements(recipe.architecture),
             metadata={**described, "usage": USAGE},
@@ -58,12 +59,6 @@ def save_model(folder: Path, champion_folder: Path, recipe: Recipe) -> None:
     for name in STRAY_FILES:
         (folder / name).unlink(missing_ok=True)
     shutil.copytree(champion_folder, folder, dirs_exist_ok=True)
-
-
-def quiet_mlflow() -> None:
-    """What goes wrong comes as an exception; MLflow's own lines would stand between ours."""
-    logging.getLogger("mlflow").setLevel(logging.CRITICAL)
-    logging.getLogger("alembic").setLevel(logging.CRITICAL)
 
 
 def _signature() -> "ModelSignature":
@@ -81,6 +76,6 @@ def _signature() -> "ModelSignature":
 
 
 def _requirements(architecture: str) -> list[str]:
-    """Packages in the versions in use; what comes after `+` names a build that no index has."""
+    """Return the packages with their versions, without the local part after `+`, which no index has."""
     packages = [*PACKAGES, *(["timm"] if architecture.startswith("timm:") else [])]
     return [f"{name}=={version(name).split('+')[0]}" for name in packages]

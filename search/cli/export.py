@@ -20,7 +20,7 @@ def export(
     tracking_uri: TrackingOption = DEFAULT_TRACKING_URI,
     as_json: JsonOption = False,  # noqa: FBT002 - typer's form
 ) -> None:
-    """Write a champion as ONNX, from pixels to logits, checked against torch."""
+    """Write a champion as an ONNX file, from pixels to logits, checked against torch."""
     with console(stderr=True).status("exporting"):  # torch takes seconds to import
         from ..champions.export import export as write
         from ..champions.registry import load_champion
@@ -45,4 +45,4 @@ def export(
         f"{exported.path}: {champion.family} of {champion.study}, {exported.size_bytes / 1e6:.1f} MB, "
         f"images uint8 [N, {channels}, {height}, {width}] to logits [N, {len(champion.classes)}]"
     )
-    typer.echo(f"Largest difference to torch: {exported.difference:.1e} of the largest logit.")
+    typer.echo(f"Largest difference from torch: {exported.difference:.1e} of the largest logit.")

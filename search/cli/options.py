@@ -29,7 +29,7 @@ ThreadsOption = Annotated[
 ]
 RunSourceOption = Annotated[
     str | None,
-    typer.Option(metavar="FILE", help="Run this recorded code of somebody's own network, where it is not at hand."),
+    typer.Option(metavar="FILE", help="Run this recorded code of a user-defined network if it is not at hand."),
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 FamilyOption = Annotated[list[str] | None, typer.Option(help="Only this family; may be given again.")]

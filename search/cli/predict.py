@@ -1,4 +1,4 @@
-"""`optrack predict`: what a champion makes of images."""
+"""`optrack predict`: classify images with a champion."""
 
 import csv
 import sys
@@ -33,9 +33,9 @@ def predict(
     tracking_uri: TrackingOption = DEFAULT_TRACKING_URI,
     as_json: JsonOption = False,  # noqa: FBT002 - typer's form
 ) -> int:
-    """Say what a champion makes of images: the label, how sure it is, and the next two.
+    """Classify images with a champion: the label, its confidence, and the next two.
 
-    Images of any size and mode are prepared as those that it was trained on. What cannot be read is named and skipped.
+    Images of any size and mode are prepared like the training images. Unreadable files are named and skipped.
     """
     if as_csv and as_json:
         raise StudyError("--csv and --json cannot both be given")
@@ -67,12 +67,12 @@ def predict(
 
 
 def _listed() -> list[str]:
-    """The paths on standard input, one a line."""
+    """Return the paths on standard input, one per line."""
     return [line for line in sys.stdin.read().splitlines() if line.strip()]
 
 
 def _cells(answer: "Prediction") -> list[str]:
-    """Labels and confidences; blanks where there are fewer classes."""
+    """Return labels and confidences; blanks where there are fewer classes."""
     cells = [cell for label, confidence in answer.ranking for cell in (label, f"{confidence:.4f}")]
     return [*cells, *[""] * (len(COLUMNS) - 1 - len(cells))]
 

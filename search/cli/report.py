@@ -25,11 +25,11 @@ def report(
 
     from ..report import write_report
     from ..results.collecting import collect
-    from ..stores.model_runs import ModelRuns
+    from ..stores.mlflow_store import log_report
 
     results = collect(stored, storage=storage, tracking_uri=tracking_uri)
     with writing(page):
         write_report(page, results, reference=study)
     with suppress(NothingStoredError):  # a study that another MLflow recorded
-        ModelRuns(tracking_uri, name).log_report(page.read_bytes())
+        log_report(tracking_uri, name, page.read_bytes())
     console().print(str(page), markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`optrack serve`: a page on which an image is dropped to see what each champion makes of it."""
+"""`optrack serve`: a page where each champion classifies the images that are dropped on it."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -24,22 +24,22 @@ def serve(
     *,
     family: FamilyOption = None,
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Where the page is, on this machine; 0 for any that is free.")
+        int, typer.Option(min=0, max=65535, help="Port of the page on this machine; 0 for any that is free.")
     ] = DEFAULT_PORT,
     run_source: Annotated[
         list[str] | None,
         typer.Option(
             metavar="FILE",
-            help="Run this recorded code of somebody's own network, where it is not at hand; may be given again.",
+            help="Run this recorded code of a user-defined network if it is not at hand; may be repeated.",
         ),
     ] = None,
     storage: StorageOption = DEFAULT_STORAGE,
     tracking_uri: TrackingOption = DEFAULT_TRACKING_URI,
 ) -> None:
-    """Serve a page for dropping an image on, to see what each family's champion makes of it.
+    """Serve a page where each family's champion classifies the images that are dropped on it.
 
-    Their answers stand side by side, and their test accuracy beside what was reported elsewhere, which Optuna's storage
-    knows, where it is there. Only this machine reaches the page. Ctrl-C ends it.
+    Predictions are shown side by side, and test accuracies beside reported ones where Optuna's storage has them. Only
+    this machine can open the page. Ctrl-C ends it.
     """
     from ..servers.listening import listener, serve_until_stopped
 
@@ -62,7 +62,7 @@ def serve(
 
 
 def _searched(study: str, storage: str) -> "tuple[Family, ...]":
-    """The families of a study as they are stored; none where the study was searched on another machine."""
+    """Return the stored families of a study; none where it was searched on another machine."""
     from ..stores.optuna_store import read_storage, stored_families, whole_study
 
     quiet_optuna()
@@ -80,18 +80,18 @@ def _served(
     tracking_uri: str,
     run_source: Sequence[str] = (),
 ) -> "list[Served]":
-    """The champions with their figures, the winner first, then those with the best test.
+    """Load the champions with their results, the winner first, then by test accuracy.
 
     Raises:
         NothingStoredError: there is no champion, or none of a family that was named.
-        OwnSourceError: one is somebody's own network, whose code is not at hand and was not asked for.
+        OwnSourceError: one is a user-defined network whose code is not at hand and was not asked for.
     """
     from ..champions.registry import registered
     from ..servers.drop_page import Served
 
     found = registered(tracking_uri, study)
     references = {family.name: family.reference for family in searched}
-    # Without any the study's winner is asked for: the answer says what is there instead.
+    # With no champion, asking for the winner raises an error that says what is there instead.
     names: list[str] | list[None] = list(dict.fromkeys(only or found)) or [None]
     served: list[Served] = []
     for champion in (_loaded(study, name, tracking_uri, run_source) for name in names):
@@ -108,7 +108,7 @@ def _served(
 
 
 def _loaded(study: str, family: str | None, tracking_uri: str, run_source: Sequence[str]) -> "Champion":
-    """A champion; the code of somebody's own network is looked for in its place, and then under the names given."""
+    """Load a champion; the code of a user-defined network is looked for in its place, then under the given names."""
     from ..champions.registry import load_champion
 
     *others, last = (None, *run_source)

@@ -24,8 +24,9 @@ from .process import place_options, print_next
 from .stored import chosen_families, stored_study
 
 if TYPE_CHECKING:
-    from ..results.values import FamilyResult, RetrainedModel, StudyResults, TestResult
+    from ..results.values import StudyResults, TestResult
     from ..results.verdict import Verdict
+    from ..stores.model_runs import ModelRun
     from ..stores.places import Places
 
 EXAMPLES = 10
@@ -85,9 +86,9 @@ def _next_commands(reference: str, dataset: str, places: "Places") -> list[tuple
     ]
 
 
-def _say_tested(family: "FamilyResult", model: "RetrainedModel", result: "TestResult") -> None:
+def _say_tested(model: "ModelRun", result: "TestResult") -> None:
     opened = "" if result.openings == 1 else f", opened {result.openings} times"
-    line = f"{family.name}, seed {model.number}: test accuracy {short(result.accuracy)}{opened}"
+    line = f"{model.family}, seed {model.number}: test accuracy {short(result.accuracy)}{opened}"
     console(stderr=True).print(line, markup=False)
 
 

@@ -12,21 +12,21 @@ from .stored import quiet_optuna
 def ui(
     storage: StorageOption = DEFAULT_STORAGE,
     tracking_uri: TrackingOption = DEFAULT_TRACKING_URI,
-    mlflow_port: Annotated[int, typer.Option(min=1, max=65535, help="Where MLflow's UI listens.")] = 5000,
-    dashboard_port: Annotated[int, typer.Option(min=1, max=65535, help="Where optuna-dashboard listens.")] = 8080,
+    mlflow_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of MLflow's UI.")] = 5000,
+    dashboard_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of optuna-dashboard.")] = 8080,
 ) -> None:
     """Start MLflow's UI and optuna-dashboard on this machine; Ctrl-C ends both."""
     from ..servers.children import serve
     from ..stores.optuna_store import read_storage
 
     quiet_optuna()
-    read_storage(storage)  # a dashboard of nothing would leave an empty file behind
+    read_storage(storage)  # a dashboard of a missing storage would leave an empty file behind
     from ..stores.addresses import check_tracking
-    from ..stores.tracking import study_links
+    from ..stores.mlflow_store import study_links
 
     check_tracking(tracking_uri)
     say = console(stderr=True)
-    say.print("starting both, which takes about ten seconds; Ctrl-C ends them", markup=False)
+    say.print("starting both takes about ten seconds; Ctrl-C ends them", markup=False)
 
     def announce(name: str, address: str) -> None:
         print(f"{name}: {address}", flush=True)  # noqa: T201 - the answer of this command

@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from ...datasets import Prepared
 from ..champions.recipe import Recipe
 from ..launchers import EpochEnded, Event, JobEnded, JobFailed, Launcher
+from ..stores import mlflow_names as names
 from ..stores.candidates import REPLICATE_ATTRIBUTE, replicated
 from ..stores.comparable import data_record
 from ..stores.optuna_store import (
@@ -160,14 +161,14 @@ class Coordinator:
             # This process owns the study, so whoever ran that trial is dead.
             self._interrupt(trial, trial.user_attrs.get("mlflow_run"))
         run_id = self._tracker.open_family(family)
-        self._tracker.log_text(run_id, self._study.to_json(), "study.json")
+        self._tracker.log_file(run_id, names.STUDY_FILE, self._study.to_json())
         code = self._codes[family.name]
         for own in (code, data_code(self._study)):
             if own is not None:
-                self._tracker.log_file(run_id, own.content, f"{SOURCE_FOLDER}/{own.file}")
+                self._tracker.log_file(run_id, f"{SOURCE_FOLDER}/{own.file}", own.content)
         if code is not None:
             opened.set_user_attr(SOURCE_ATTRIBUTE, code.as_json())
-            self._tracker.set_tag(run_id, "optrack.source_digest", code.digest)
+            self._tracker.log(run_id, tags={names.SOURCE_DIGEST_TAG: code.digest})
         stored = StoredFamily(family.name, opened, self._study, tuple(opened.get_trials(deepcopy=False)))
         return FamilySearch.of(stored, self._study, family, run_id)
 
@@ -196,10 +197,10 @@ class Coordinator:
             known_run=known_run,
             params={"architecture": search.family.architecture, **search.family.options, **values},
             tags={
-                "optrack.seed": str(job.seed),
-                "optrack.device": job.device,
-                "optrack.threads": str(job.threads),
-                **({} if repeats is None else {"optrack.replicate_of": str(repeats)}),
+                names.SEED_TAG: str(job.seed),
+                names.DEVICE_TAG: job.device,
+                names.THREADS_TAG: str(job.threads),
+                **({} if repeats is None else {names.REPLICATE_TAG: str(repeats)}),
             },
         )
         if repeats is not None:
@@ -260,7 +261,7 @@ class Coordinator:
             case JobFailed():
                 self._failed += 1
                 running.reason = event.reason
-                self._tracker.log_text(running.run_id, event.details, "failure.txt")
+                self._tracker.log_file(running.run_id, names.FAILURE_FILE, event.details)
                 self._end(running, "failed")
 
     def _record_epoch(self, running: RunningTrial, result: EpochResult) -> None:

@@ -8,8 +8,8 @@ from ..launchers.machine import Machine, devices_of, launcher_of
 from ..stores import optuna_store as stores
 from ..stores.addresses import make_state_folder
 from ..stores.comparable import check_comparable
+from ..stores.mlflow_tracker import MlflowTracker
 from ..stores.places import Places, check_places, prepared_data
-from ..stores.tracking import Tracker
 from ..study.study import Study
 from .checks import check_models, check_study, check_weights
 from .coordinator import Coordinator, Observer, Outcome
@@ -50,7 +50,7 @@ def run_study(
             study,
             # Workers import torch while the stores are opened.
             storage=stores.open_storage(places.storage),
-            tracker=Tracker(places.tracking_uri, study, data),
+            tracker=MlflowTracker(places.tracking_uri, study, data),
             launcher=launcher,
             data=data,
             weights=make_state_folder(places.storage) / "weights" / study.name,

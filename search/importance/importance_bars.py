@@ -1,6 +1,6 @@
 """The figure of the importances: a bar for each parameter's share, with its interval."""
 
-from ..pages.look import BLUE, GREY, YELLOW, Plot, escaped_text
+from ..pages.look import BLUE, GREY, YELLOW, Plot, error_bars, escaped_text
 from .importance import Importances
 from .resampling import CONFIDENCE
 from .subject import Drawn, Subject
@@ -36,7 +36,7 @@ def _bars(found: Importances) -> Plot:
     names = list(found.values)[::-1]
     labels = [escaped_text(name) for name in names]
     shares = [found.values[name] for name in names]
-    ends = [found.intervals[name] for name in names]
+    intervals = [found.intervals[name] for name in names]
     trace: Plot = {
         "type": "bar",
         "orientation": "h",
@@ -44,15 +44,7 @@ def _bars(found: Importances) -> Plot:
         "y": labels,
         "marker": {"color": [GREY if name in found.unproven else BLUE for name in names]},
         "hovertemplate": "%{y}: %{x:.3f}<extra></extra>",
-        "error_x": {
-            "type": "data",
-            "symmetric": False,
-            "array": [high - share for share, (_, high) in zip(shares, ends, strict=True)],
-            "arrayminus": [share - low for share, (low, _) in zip(shares, ends, strict=True)],
-            "color": YELLOW,
-            "thickness": 1.5,
-            "width": 3,
-        },
+        "error_x": error_bars(shares, intervals, color=YELLOW, thickness=1.5, width=3),
     }
     place = {"x": 1, "xref": "paper", "xanchor": "left", "xshift": 6, "yref": "y", "showarrow": False}
     texts = [f"{found.values[name]:.2f} ({found.interval_text(name)})" for name in names]

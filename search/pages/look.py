@@ -1,6 +1,7 @@
 """The look that all figures share: it can be read on white and on black, and by people who are colour-blind."""
 
 import html
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 Plot: TypeAlias = dict[str, Any]
@@ -47,3 +48,20 @@ def escaped_text(text: str) -> str:
     '&lt;b&gt;"cats" &amp; dogs&lt;/b&gt;'
     """
     return html.escape(text, quote=False)
+
+
+def error_bars(values: Sequence[float], intervals: Sequence[tuple[float, float]], **look: Any) -> Plot:
+    """Return bars that reach from each value to both ends of its interval.
+
+    Args:
+        values: [N] where the points lie.
+        intervals: [N] lower and upper ends.
+        **look: colour, thickness and width in pixels, by plotly's names.
+    """
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [max(0.0, high - value) for value, (_, high) in zip(values, intervals, strict=True)],
+        "arrayminus": [max(0.0, value - low) for value, (low, _) in zip(values, intervals, strict=True)],
+        **look,
+    }

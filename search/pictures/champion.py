@@ -8,7 +8,8 @@ from ..training import Job
 from ..training.images import resident
 from ..training.loop import make_model
 from ..training.randomness import Randomness
-from .images import feature_maps, filters, first_weights, png
+from .images import feature_maps, filters, png
+from .layers import first_weights
 
 
 def champion_pictures(job: Job, champion: Champion) -> dict[str, bytes]:

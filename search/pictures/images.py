@@ -12,17 +12,7 @@ from torch import Tensor, nn
 
 from ..results.values import TestResult
 from .canvas import BLACK, GAP, RED, SOFT, column, framed, grid, lines_of_text, picture_of, row, sized, titled
-from .layers import Normalise, convolution_outputs, first_convolution, first_weights
-
-__all__ = [
-    "Normalise",
-    "feature_maps",
-    "filters",
-    "first_convolution",
-    "first_weights",
-    "misclassified",
-    "png",
-]
+from .layers import Normalise, convolution_outputs
 
 _COLUMNS, _CELL = 4, 168  # pixels: a class's name in one line
 _SMALLEST, _LARGEST = 96, 160  # pixels of an image's longer side

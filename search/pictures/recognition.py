@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..errors import StudyError
 from ..pages.drawing import Drawing, Table
-from ..pages.look import BLUE, GREY, ORANGE, Plot, escaped_text
+from ..pages.look import BLUE, GREY, ORANGE, Plot, error_bars, escaped_text
 from ..results.scores import confusion, per_class_accuracy, reliability
 from ..results.values import FamilyResult, TestResult
 from ..text import percent
@@ -158,9 +158,10 @@ def _per_class(test: TestResult, counts: NDArray[np.int64]) -> Drawing:
     accuracy = per_class_accuracy(test.labels, test.predictions, len(test.classes))
     tested = np.flatnonzero(images)
     worst_first: list[int] = tested[np.argsort(accuracy[tested], kind="stable")][:_MOST_CLASSES].tolist()
-    intervals: list[Any] = [
+    found: list[Any] = [
         binomtest(int(right[index]), int(images[index])).proportion_ci(method="wilson") for index in worst_first
     ]
+    intervals = [(float(interval.low), float(interval.high)) for interval in found]
     names = [test.classes[index] for index in worst_first]
     values = [float(accuracy[index]) for index in worst_first]
     points = {
@@ -170,15 +171,7 @@ def _per_class(test: TestResult, counts: NDArray[np.int64]) -> Drawing:
         "y": [escaped_text(name) for name in names],
         "customdata": [[int(right[index]), int(images[index])] for index in worst_first],
         "marker": {"color": BLUE, "size": 8},
-        "error_x": {
-            "type": "data",
-            "symmetric": False,
-            "array": [max(0.0, float(ci.high) - value) for ci, value in zip(intervals, values, strict=True)],
-            "arrayminus": [max(0.0, value - float(ci.low)) for ci, value in zip(intervals, values, strict=True)],
-            "color": GREY,
-            "thickness": 1.2,
-            "width": 0,
-        },
+        "error_x": error_bars(values, intervals, color=GREY, thickness=1.2, width=0),
         "hovertemplate": "%{y}: %{x:.2%}<br>%{customdata[0]} of %{customdata[1]} test images<extra></extra>",
     }
     rows = names_axis(names, 24, autorange="reversed")

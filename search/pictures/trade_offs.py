@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..pages.drawing import Drawing
-from ..pages.look import GREY, Plot, escaped_text
+from ..pages.look import GREY, Plot, error_bars, escaped_text
 from ..results.values import Candidate, FamilyResult, StudyResults
 from .charts import accuracy_axis, family_look, figure, finite, logarithmic_axis
 
@@ -118,10 +118,10 @@ def _validated(candidate: Candidate | None) -> float | None:
 
 def _found(point: _Point) -> Plot:
     color, symbol = family_look(point.place)
-    above, below = max(point.accuracies) - point.accuracy, point.accuracy - min(point.accuracies)
-    spread = {"type": "data", "symmetric": False, "array": [above], "arrayminus": [below]}
-    bars = {"error_y": {**spread, "color": color, "thickness": 1.5, "width": 4}} if len(point.accuracies) > 1 else {}
-    return _marker(point, point.accuracy, color, symbol) | {"name": escaped_text(point.result.name)} | bars
+    spread = (min(point.accuracies), max(point.accuracies))
+    bars = error_bars([point.accuracy], [spread], color=color, thickness=1.5, width=4)
+    marker = _marker(point, point.accuracy, color, symbol) | {"name": escaped_text(point.result.name)}
+    return marker | {"error_y": bars} if len(point.accuracies) > 1 else marker
 
 
 def _reference(point: _Point) -> float | None:

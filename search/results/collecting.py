@@ -1,4 +1,4 @@
-"""Everything that is known of a study, read from Optuna's storage and MLflow's runs."""
+"""Everything that is known about a study, read from Optuna's storage and MLflow's runs."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,10 +6,13 @@ from typing import Any
 
 from ..champions.registry import registered
 from ..errors import NothingStoredError
+from ..stores import mlflow_names as names
 from ..stores.addresses import shown
 from ..stores.candidates import candidate_of, picked
-from ..stores.model_runs import CANDIDATE_TAG, LATENCY_TAG, OPENINGS_TAG, ModelRun, ModelRuns, race_values
+from ..stores.mlflow_store import MlflowRuns
+from ..stores.model_runs import FamilyRun, ModelRun, race_values
 from ..stores.optuna_store import DATA_ATTRIBUTE, StoredFamily, whole_study
+from ..stores.tracking import RunReader
 from ..study.metric import MetricName
 from .predictions import PREDICTIONS_FILE, RESULT_FILE, decoded
 from .values import Candidate, FamilyResult, RetrainedModel, StudyResults, TestResult
@@ -18,7 +21,7 @@ PICTURES = ("misclassified", "filters", "feature_maps")
 
 
 def collect(stored: Sequence[StoredFamily], *, storage: str, tracking_uri: str) -> StudyResults:
-    """Everything that is known of a study by now.
+    """Return everything that is known about a study.
 
     Args:
         stored: all families of the study.
@@ -26,71 +29,86 @@ def collect(stored: Sequence[StoredFamily], *, storage: str, tracking_uri: str) 
         tracking_uri: of MLflow.
 
     Raises:
-        TrackingError: MLflow is away, or an artifact that a finished test has left is gone.
+        TrackingError: MLflow does not answer, or an artifact of a finished test is gone.
     """
     study = whole_study(stored)
-    try:
-        runs = ModelRuns(tracking_uri, study.name)
-    except NothingStoredError:
-        runs = None
-    families = _families(stored, runs, study.metric)
+    runs = recorded_runs(tracking_uri, study.name)
     parents = runs.families() if runs else {}
-    tags = next((run.data.tags for run in parents.values()), dict[str, str]())
+    if runs is None:
+        families = tuple(FamilyResult(stored=family, candidate=picked(family, {})) for family in stored)
+    else:
+        versions = {name: champion.version for name, champion in registered(tracking_uri, study.name).items()}
+        families = _families(stored, runs, parents, versions, study.metric)
+    first = next(iter(parents.values()), FamilyRun.of("", {}))
     return StudyResults(
         study=study,
         families=families,
         data=stored[0].optuna_study.user_attrs.get(DATA_ATTRIBUTE, {}),
-        versions=_versions(tags),
-        git_commit=tags.get("mlflow.source.git.commit"),
+        versions=first.versions,
+        git_commit=first.git_commit,
         tracking_uri=tracking_uri,
         storage=shown(storage),
     )
 
 
-def _families(stored: Sequence[StoredFamily], runs: ModelRuns | None, metric: MetricName) -> tuple[FamilyResult, ...]:
-    if runs is None:
-        return tuple(FamilyResult(stored=family, candidate=picked(family, {})) for family in stored)
-    parents = runs.families()
+def recorded_runs(tracking_uri: str, study: str) -> RunReader | None:
+    """Return the runs of a study; None where MLflow does not know it."""
+    try:
+        return MlflowRuns(tracking_uri, study)
+    except NothingStoredError:
+        return None
+
+
+def retrained_models(runs: RunReader, parents: Mapping[str, FamilyRun]) -> dict[str, list[ModelRun]]:
+    """Return the finished models of each family's chosen configuration, by seed; the latest of two of one seed.
+
+    Args:
+        runs: of a study.
+        parents: the run of each family, by name.
+    """
+    found: dict[str, dict[int, ModelRun]] = {name: {} for name in parents}
+    for run in runs.find("retrain"):
+        if run.state == "finished" and run.family in parents and run.trial == parents[run.family].candidate:
+            found[run.family][run.number] = run
+    return {name: [by_seed[number] for number in sorted(by_seed)] for name, by_seed in found.items()}
+
+
+def _families(
+    stored: Sequence[StoredFamily],
+    runs: RunReader,
+    parents: Mapping[str, FamilyRun],
+    versions: Mapping[str, str],
+    metric: MetricName,
+) -> tuple[FamilyResult, ...]:
     raced = race_values(runs.find("confirm"), metric)
-    retrained = runs.find("retrain")
-    versions = {name: champion.version for name, champion in registered(runs.uri, runs.study).items()}
+    retrained = retrained_models(runs, parents)
     results: list[FamilyResult] = []
     for family in stored:
-        parent = parents.get(family.name)
-        chosen = parent.data.tags.get(CANDIDATE_TAG) if parent else None
-        candidate = _candidate(family, chosen, raced.get(family.name, {}))
-        models = _models(runs, retrained, family.name, chosen)
+        parent, models = parents.get(family.name), retrained.get(family.name, [])
+        candidate = _candidate(family, parent and parent.candidate, raced.get(family.name, {}))
         results.append(
             FamilyResult(
                 stored=family,
                 candidate=candidate,
                 raced=raced.get(family.name, {}),
-                models=tuple(models),
-                parameters=_parameters(runs, parent.info.run_id, candidate) if parent and candidate else None,
+                models=tuple(_model(runs, run) for run in models),
+                parameters=_parameters(runs, parent.run_id, candidate) if parent and candidate else None,
+                latency_ms=models[0].metrics.get(f"{names.TEST}/latency_ms") if models else None,
+                latency_device=models[0].latency_device if models else None,
                 version=versions.get(family.name),
-                **_of_champion(runs, retrained, models),
+                pictures=_pictures(runs, models[0].run_id) if models else {},
             )
         )
     return tuple(results)
 
 
-def _candidate(stored: StoredFamily, chosen: str | None, raced: Mapping[int, Sequence[float]]) -> Candidate | None:
-    """The configuration that was retrained; before that, the one that would be."""
-    return picked(stored, raced) if chosen is None else candidate_of(stored, int(chosen))
+def _candidate(stored: StoredFamily, chosen: int | None, raced: Mapping[int, Sequence[float]]) -> Candidate | None:
+    """Return the configuration that was retrained or, before that, the one that would be."""
+    return picked(stored, raced) if chosen is None else candidate_of(stored, chosen)
 
 
-def _models(runs: ModelRuns, retrained: Sequence[ModelRun], family: str, chosen: str | None) -> list[RetrainedModel]:
-    """The finished models of the chosen configuration; the latest where there are two of a seed."""
-    mine = {
-        run.number: run
-        for run in retrained
-        if run.family == family and run.state == "finished" and str(run.trial) == chosen
-    }
-    return [_model(runs, mine[number]) for number in sorted(mine)]
-
-
-def _model(runs: ModelRuns, run: ModelRun) -> RetrainedModel:
-    epochs = runs.epochs(run.run_id)
+def _model(runs: RunReader, run: ModelRun) -> RetrainedModel:
+    epochs = runs.epochs(run)
     return RetrainedModel(
         run_id=run.run_id,
         number=run.number,
@@ -102,42 +120,29 @@ def _model(runs: ModelRuns, run: ModelRun) -> RetrainedModel:
     )
 
 
-def _test(runs: ModelRuns, run: ModelRun) -> TestResult | None:
-    if "test/accuracy" not in run.metrics:
+def _test(runs: RunReader, run: ModelRun) -> TestResult | None:
+    if not run.tested:
         return None
     files = {name: runs.read(run.run_id, name) for name in (PREDICTIONS_FILE, RESULT_FILE)}
-    return decoded(files, openings=int(run.tags.get(OPENINGS_TAG, 1)))
+    return decoded(files, openings=max(run.openings, 1))
 
 
-def _parameters(runs: ModelRuns, family_run: str, candidate: Candidate) -> int | None:
-    """Of the candidate's network, for images as the search's best one takes them; None while there is none."""
-    if not runs.artifacts(family_run, "best"):
+def _parameters(runs: RunReader, family_run: str, candidate: Candidate) -> int | None:
+    """Count the parameters of the candidate's network for the search's images; None while no trial has finished."""
+    if not runs.artifacts(family_run, names.BEST):
         return None
     from ...architectures.inspection import describe
     from ..training import split_settings
 
-    best: dict[str, Any] = json.loads(runs.read(family_run, "best/configuration.json"))
+    best: dict[str, Any] = json.loads(runs.read(family_run, names.CONFIGURATION_FILE))
     channels, height, width = best["input"]
     _, model = split_settings(candidate.settings)
     found = describe(candidate.architecture, (channels, height, width), len(best["classes"]), **model)
     return found.parameters.total
 
 
-def _of_champion(runs: ModelRuns, retrained: Sequence[ModelRun], models: Sequence[RetrainedModel]) -> dict[str, Any]:
-    """Latency and pictures of a family's first model, as far as they are there."""
-    run = next((run for run in retrained if models and run.run_id == models[0].run_id), None)
-    if run is None:
-        return {}
-    there = runs.artifacts(run.run_id, "pictures")
-    names = [name for name in PICTURES if f"pictures/{name}.png" in there]
-    return {
-        "latency_ms": run.metrics.get("test/latency_ms"),
-        "latency_device": run.tags.get(LATENCY_TAG),
-        "pictures": {name: runs.read(run.run_id, f"pictures/{name}.png") for name in names},
-    }
-
-
-def _versions(tags: Mapping[str, str]) -> dict[str, str]:
-    """Package versions out of the tag of a run."""
-    pairs = (entry.split(" ", 1) for entry in tags.get("optrack.versions", "").split(", ") if " " in entry)
-    return {"python": tags.get("optrack.python", "unknown"), **dict(pairs)}
+def _pictures(runs: RunReader, run_id: str) -> dict[str, bytes]:
+    """Return the pictures of a family's first model by name, as far as they are there."""
+    there = runs.artifacts(run_id, names.PICTURES_FOLDER)
+    files = {name: f"{names.PICTURES_FOLDER}/{name}.png" for name in PICTURES}
+    return {name: runs.read(run_id, file) for name, file in files.items() if file in there}

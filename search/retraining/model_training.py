@@ -12,7 +12,8 @@ from typing import Protocol
 from ..coordinator.coordinator import POLL_SECONDS
 from ..launchers import EpochEnded, Event, JobEnded, JobFailed, Launcher
 from ..results.values import Candidate
-from ..stores.model_runs import VALUE_TAG, ModelRun, Stage
+from ..stores import mlflow_names as names
+from ..stores.model_runs import ModelRun, Stage
 from ..stores.tracking import State, Tracker
 from ..training import EpochResult, Job, best_epoch
 
@@ -151,8 +152,8 @@ class ModelTrainer:
             before = runs.get(training.digest)
             if before is not None and before.trial != training.candidate.trial:
                 # A replicate of that trial is the candidate now; what its configuration has trained is its own.
-                for name in ("optrack.trial", VALUE_TAG):
-                    self._tracker.set_tag(before.run_id, name, _tags(training)[name])
+                now = _tags(training)
+                self._tracker.log(before.run_id, tags={name: now[name] for name in (names.TRIAL_TAG, names.VALUE_TAG)})
         waiting = deque(item for item in planned if item.digest not in runs or runs[item.digest].state != "finished")
         if planned:
             self._observer.trainings_planned(planned[0].stage, tuple(waiting), len(planned) - len(waiting))
@@ -219,7 +220,7 @@ class ModelTrainer:
     def _fail(self, training: ModelTraining, reason: str, details: str) -> None:
         self.failed += 1
         training.reason = reason
-        self._tracker.log_text(training.run_id, details, "failure.txt")
+        self._tracker.log_file(training.run_id, names.FAILURE_FILE, details)
         self._put_away(training, "failed")
 
     def _put_away(self, training: ModelTraining, state: State) -> None:
@@ -234,13 +235,13 @@ class ModelTrainer:
 
 def _tags(training: ModelTraining) -> dict[str, str]:
     return {
-        "optrack.stage": training.stage,
-        "optrack.family": training.candidate.family,
-        "optrack.trial": str(training.candidate.trial),
-        VALUE_TAG: repr(training.candidate.value),
-        "optrack.number": str(training.number),
-        "optrack.training": training.digest,
-        "optrack.seed": str(training.job.seed),
-        "optrack.device": training.job.device,
-        "optrack.threads": str(training.job.threads),
+        names.STAGE_TAG: training.stage,
+        names.FAMILY_TAG: training.candidate.family,
+        names.TRIAL_TAG: str(training.candidate.trial),
+        names.VALUE_TAG: repr(training.candidate.value),
+        names.NUMBER_TAG: str(training.number),
+        names.TRAINING_TAG: training.digest,
+        names.SEED_TAG: str(training.job.seed),
+        names.DEVICE_TAG: training.job.device,
+        names.THREADS_TAG: str(training.job.threads),
     }

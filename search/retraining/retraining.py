@@ -12,7 +12,7 @@ from ...datasets import Prepared, Progress
 from ..champions.champion import load_folder, save_folder
 from ..champions.mlflow_model import save_model
 from ..champions.recipe import Recipe
-from ..champions.registry import ARTIFACT_FOLDER, register, registered, set_best
+from ..champions.registry import register, registered, set_best
 from ..coordinator.checks import check_weights
 from ..coordinator.strategies import seed_of
 from ..errors import NothingStoredError
@@ -20,14 +20,17 @@ from ..launchers import Launcher
 from ..launchers.machine import Machine, devices_of, launcher_of
 from ..pictures.champion import champion_pictures
 from ..results.values import Candidate
+from ..stores import mlflow_names as names
 from ..stores import optuna_store as stores
 from ..stores.addresses import make_state_folder, shown
 from ..stores.candidates import candidates, check_searched, picked
 from ..stores.comparable import check_comparable
-from ..stores.model_runs import CANDIDATE_TAG, OPENINGS_TAG, VALUE_TAG, ModelRun, ModelRuns, Stage, race_values
+from ..stores.mlflow_store import MlflowRuns
+from ..stores.mlflow_tracker import MlflowTracker
+from ..stores.model_runs import ModelRun, Stage, race_values
 from ..stores.optuna_store import StoredFamily
 from ..stores.places import Places, check_places, prepared_data
-from ..stores.tracking import Tracker
+from ..stores.tracking import RunReader, Tracker
 from ..study.study import Study
 from ..training import Job, split_settings
 from ..training.own_code import network_code
@@ -90,7 +93,7 @@ def retrain_study(
     check_searched(families)
     check_places(places)
     study = stores.whole_study(stored)
-    runs = ModelRuns(places.tracking_uri, study.name)
+    runs = MlflowRuns(places.tracking_uri, study.name)
     recorded = runs.families()
     unrecorded = [family.name for family in families if family.name not in recorded]
     if unrecorded:
@@ -107,8 +110,9 @@ def retrain_study(
         retraining = Retraining(
             study,
             families,
-            tracker=Tracker(places.tracking_uri, study, data),
+            tracker=MlflowTracker(places.tracking_uri, study, data),
             runs=runs,
+            tracking_uri=places.tracking_uri,
             launcher=launcher,
             data=data,
             weights=make_state_folder(places.storage) / "weights" / f"{study.name}.retrain",
@@ -126,6 +130,7 @@ class Retraining:
         families: those to retrain, each with a finished trial.
         tracker: writes MLflow's runs.
         runs: reads them.
+        tracking_uri: of MLflow, where the champions are registered.
         launcher: carries jobs to workers.
         data: the prepared images.
         weights: folder for weights under way, emptied at the end.
@@ -138,7 +143,8 @@ class Retraining:
         families: Sequence[StoredFamily],
         *,
         tracker: Tracker,
-        runs: ModelRuns,
+        runs: RunReader,
+        tracking_uri: str,
         launcher: Launcher,
         data: Prepared,
         weights: Path,
@@ -148,10 +154,11 @@ class Retraining:
         self._families = families
         self._tracker = tracker
         self._runs = runs
+        self._tracking_uri = tracking_uri
         self._data = data
         self._observer = observer
         self._codes = {family.name: network_code(family) for family in study.families}
-        self._parents = {name: run.info.run_id for name, run in runs.families().items()}
+        self._parents = {name: run.run_id for name, run in runs.families().items()}
         self._trainer = ModelTrainer(
             tracker=tracker, launcher=launcher, parents=self._parents, weights=weights, observer=observer
         )
@@ -199,7 +206,7 @@ class Retraining:
             candidate = picked(stored, raced.get(stored.name, {}))
             if candidate is not None:
                 chosen.append(candidate)
-                self._tracker.set_tag(self._parents[stored.name], CANDIDATE_TAG, str(candidate.trial))
+                self._tracker.log(self._parents[stored.name], tags={names.CANDIDATE_TAG: str(candidate.trial)})
                 self._observer.candidate_picked(candidate, raced.get(stored.name, {}))
         return chosen
 
@@ -235,13 +242,13 @@ class Retraining:
         code = self._codes[job.family]
         recipe = Recipe.of(self._study, self._data, job, code=code, value=value, epoch=epoch)
         with tempfile.TemporaryDirectory() as folder:
-            source, model = Path(folder) / "champion", Path(folder) / ARTIFACT_FOLDER
+            source, model = Path(folder) / "champion", Path(folder) / names.MODEL_FOLDER
             save_folder(source, state=load_file(job.weights), recipe=recipe, code=code and code.content)
             save_model(model, source, recipe)
-            self._tracker.log_folder(training.run_id, model, ARTIFACT_FOLDER)
+            self._tracker.log_folder(training.run_id, model, names.MODEL_FOLDER)
             pictures = champion_pictures(job, load_folder(source)) if training.number == 1 else {}
         for name, content in pictures.items():
-            self._runs.log_file(training.run_id, name, content)
+            self._tracker.log_file(training.run_id, name, content)
 
     def _register(self, firsts: Sequence[ModelTraining]) -> None:
         """The first seed's model is its family's champion: any choice among seeds by their test would be a leak."""
@@ -249,20 +256,15 @@ class Retraining:
         for training in firsts:
             if training.digest in finished:
                 run = finished[training.digest]
-                figures = {
-                    name.replace("/", "_"): run.metrics[name] for name in run.metrics if name.startswith("test/")
-                }
-                register(self._tracker.uri, self._study.name, run.family, run.run_id, figures=figures)
-        if not any(OPENINGS_TAG in run.tags for run in finished.values()):
+                figures = {name: run.metrics[name] for name in run.metrics if name.startswith(f"{names.TEST}/")}
+                register(self._tracking_uri, self._study.name, run.family, run.run_id, figures=figures)
+        if not any(run.openings for run in finished.values()):
             self._set_best({run.run_id: run for run in finished.values()})
 
     def _set_best(self, finished: Mapping[str, ModelRun]) -> None:
         """Until there is a verdict, the family with the best validation metric is ahead, whenever it was retrained."""
-        values = {
-            name: float(finished[champion.run_id].tags.get(VALUE_TAG, "nan"))
-            for name, champion in registered(self._tracker.uri, self._study.name).items()
-            if champion.run_id in finished
-        }
+        champions = registered(self._tracking_uri, self._study.name).items()
+        values = {name: finished[each.run_id].value for name, each in champions if each.run_id in finished}
         best = self._study.objective.best_of(values, values.get)
         if best is not None:
-            set_best(self._tracker.uri, self._study.name, best)
+            set_best(self._tracking_uri, self._study.name, best)

@@ -5,13 +5,15 @@ from collections.abc import Callable, Sequence
 from ...datasets import Progress
 from ..champions.registry import set_best
 from ..errors import NothingStoredError
-from ..results.collecting import collect
-from ..results.values import FamilyResult, RetrainedModel, StudyResults, TestResult
+from ..results.collecting import collect, recorded_runs, retrained_models
+from ..results.values import StudyResults, TestResult
 from ..results.verdict import Verdict, verdict
 from ..stores.candidates import check_searched
-from ..stores.model_runs import ModelRuns
-from ..stores.optuna_store import StoredFamily, owned
+from ..stores.mlflow_store import MlflowWriter
+from ..stores.model_runs import ModelRun
+from ..stores.optuna_store import StoredFamily, owned, whole_study
 from ..stores.places import Places, check_places
+from ..stores.tracking import RunReader
 from .sealed_test import evaluate_models
 
 
@@ -22,17 +24,17 @@ def judge_study(
     again: bool = False,
     places: Places,
     on_decoded: Progress | None = None,
-    on_tested: Callable[[FamilyResult, RetrainedModel, TestResult], None],
+    on_tested: Callable[[ModelRun, TestResult], None],
 ) -> tuple[StudyResults, Verdict]:
     """Test the models that were not tested yet, and compare all families that were.
 
     Args:
         stored: all families of a study.
         only: names of those to test, each with a retrained model; None for all that have one.
-        again: test those that were tested, too; it is counted and shown from then on.
+        again: also test those that were tested; it is counted and shown from then on.
         places: where things lie.
-        on_decoded: told how many images of how many are decoded.
-        on_tested: told each result.
+        on_decoded: called with (decoded, total) image counts.
+        on_tested: called with each result.
 
     Raises:
         NothingStoredError: there is nothing to test; nothing is written.
@@ -40,30 +42,35 @@ def judge_study(
         DataError: there is no test part, or something is wrong with its files.
     """
     chosen = [family for family in stored if only is None or family.name in only]
-    names, study = [family.name for family in chosen], stored[0].study.name
+    names, study = [family.name for family in chosen], whole_study(stored)
     check_searched(chosen)
     check_places(places)
-    results = collect(stored, storage=places.storage, tracking_uri=places.tracking_uri)
-    families = [family for family in results.families if family.name in names]
-    missing = [family.name for family in families if not family.models]
-    if len(missing) == len(families) or (only is not None and missing):
+    runs = recorded_runs(places.tracking_uri, study.name)
+    models = {} if runs is None else _models(runs, names)
+    missing = [name for name in names if not models.get(name)]
+    if runs is None or len(missing) == len(names) or (only is not None and missing):
         raise NothingStoredError(
-            f"family {missing[0]!r} of study {study!r} has no retrained model: `optrack retrain {study}` makes it"
+            f"family {missing[0]!r} of study {study.name!r} has no retrained model: `optrack retrain {study.name}` "
+            "makes it"
         )
-    if again or any(model.test is None for family in families for model in family.models):
-        with owned(places.storage, study):
-            # Once more, now that nobody else can be testing.
-            results = collect(stored, storage=places.storage, tracking_uri=places.tracking_uri)
+    if again or not all(model.tested for family in models.values() for model in family):
+        with owned(places.storage, study.name):
             evaluate_models(
-                results.study,
-                [family for family in results.families if family.name in names],
-                runs=ModelRuns(places.tracking_uri, study),
+                study,
+                _models(runs, names),  # once more, now that nobody else can be testing
+                runs=runs,
+                writer=MlflowWriter(places.tracking_uri),
                 places=places,
                 again=again,
                 on_decoded=on_decoded,
                 on_tested=on_tested,
             )
-            results = collect(stored, storage=places.storage, tracking_uri=places.tracking_uri)
+    results = collect(stored, storage=places.storage, tracking_uri=places.tracking_uri)
     judged = verdict({family.name: family.tests for family in results.families})
-    set_best(places.tracking_uri, study, judged.winner)
+    set_best(places.tracking_uri, study.name, judged.winner)
     return results, judged
+
+
+def _models(runs: RunReader, names: Sequence[str]) -> dict[str, list[ModelRun]]:
+    found = retrained_models(runs, runs.families())
+    return {name: found.get(name, []) for name in names}

@@ -1,6 +1,6 @@
-"""The sealed test: each retrained model sees the test images once, and how often is counted.
+"""The sealed test: each retrained model sees the test images once, and every opening is counted.
 
-Nothing else in optrack opens the test part but the statistics of a data set, which count and compare.
+Only the statistics of a data set open the test part as well, to count and compare.
 """
 
 import statistics
@@ -13,82 +13,90 @@ import torch
 from ...datasets import Progress
 from ...datasets.prepared.sealed import TestData, open_test
 from ..champions.champion import Champion, load_folder
-from ..champions.registry import ARTIFACT_FOLDER, registered, update_figures
+from ..champions.registry import registered, update_figures
 from ..errors import NothingStoredError, OwnSourceError, StudyError, TrackingError
 from ..pictures.images import misclassified, png
 from ..results.predictions import encoded
 from ..results.scores import expected_calibration_error
-from ..results.values import FamilyResult, RetrainedModel, TestResult
-from ..stores.model_runs import LATENCY_TAG, OPENINGS_TAG, ModelRuns
+from ..results.values import TestResult
+from ..stores import mlflow_names as names
+from ..stores.model_runs import ModelRun
 from ..stores.places import Places
+from ..stores.tracking import RunReader, RunWriter
 from ..study.study import Study
 
 LATENCY_DEVICE = "one CPU thread"
 LATENCY_RUNS = 50
 LATENCY_WARM_UP = 10
 
-MISCLASSIFIED_FILE = "pictures/misclassified.png"
+MISCLASSIFIED_FILE = f"{names.PICTURES_FOLDER}/misclassified.png"
 
 
 def evaluate_models(
     study: Study,
-    families: Sequence[FamilyResult],
+    models: Mapping[str, Sequence[ModelRun]],
     *,
-    runs: ModelRuns,
+    runs: RunReader,
+    writer: RunWriter,
     places: Places,
     again: bool = False,
     on_decoded: Progress | None,
-    on_tested: Callable[[FamilyResult, RetrainedModel, TestResult], None],
+    on_tested: Callable[[ModelRun, TestResult], None],
 ) -> None:
-    """Test all retrained models that have not been tested yet, and record what they say of each image.
+    """Test all retrained models that have not been tested yet, and record their answer for each image.
 
     Args:
         study: what was searched.
-        families: with their retrained models.
-        runs: where results are recorded.
+        models: the retrained models of each family, the champion first.
+        runs: reads what is recorded.
+        writer: adds the results.
         places: where things lie.
-        again: open the test part for models that were tested, too; it is counted and shown from then on.
-        on_decoded: told how many images of how many are decoded.
-        on_tested: told each result.
+        again: also open the test part for models that were tested; it is counted and shown from then on.
+        on_decoded: called with (decoded, total) image counts.
+        on_tested: called with each result.
 
     Raises:
         DataError: there is no test part, or something is wrong with its files; nothing is counted then.
         StudyError: it does not fit the models.
         TrackingError: MLflow does not answer, or a model is gone.
     """
-    waiting = [(family, model) for family in families for model in family.models if again or model.test is None]
+    waiting = [model for family in models.values() for model in family if again or not model.tested]
     if not waiting:
         return
     # Before the test part is touched: all models are there, and fit the images.
-    champions = {model.run_id: _fetched(runs, model) for _, model in waiting}
+    champions = {model.run_id: _fetched(runs, study.name, model.run_id) for model in waiting}
     data = _opened(study, places, on_decoded)
     for champion in champions.values():
         _check_fits(champion, data)
-    for family, model in waiting:
-        before = runs.openings(model.run_id)
+    firsts = {family[0].run_id for family in models.values() if family}
+    noted = {each.run_id: each for each in registered(places.tracking_uri, study.name).values()}
+    for model in waiting:
+        openings = model.openings + 1
         # First the count: who is interrupted after this has seen the test images.
-        runs.tag(model.run_id, OPENINGS_TAG, before + 1)
+        writer.log(model.run_id, tags={names.OPENINGS_TAG: str(openings)})
         champion = champions[model.run_id]
-        result, files = _tested(champion, data, openings=before + 1)
-        if model is family.champion:
+        result, files = _tested(champion, data, openings=openings)
+        if model.run_id in firsts:
             files[MISCLASSIFIED_FILE] = png(misclassified(data.images, result))
         figures = {
-            "test/loss": result.loss,
-            "test/calibration_error": result.calibration_error,
-            "test/latency_ms": latency_ms(champion, data),
-            "test/accuracy": result.accuracy,
+            f"{names.TEST}/loss": result.loss,
+            f"{names.TEST}/calibration_error": result.calibration_error,
+            f"{names.TEST}/latency_ms": latency_ms(champion, data),
+            f"{names.TEST}/accuracy": result.accuracy,
         }
-        runs.tag(model.run_id, LATENCY_TAG, LATENCY_DEVICE)
         for name, content in files.items():
-            runs.log_file(model.run_id, name, content)
+            writer.log_file(model.run_id, name, content)
+        writer.log(model.run_id, tags={names.LATENCY_TAG: LATENCY_DEVICE})
         # The accuracy tells that a test is complete, hence last of all.
-        runs.log_metrics(model.run_id, figures)
-        _note(runs, family, model, figures)
-        on_tested(family, model, result)
+        writer.log(model.run_id, metrics=figures)
+        # Whoever is registered later brings the figures along from the run.
+        if model.run_id in noted:
+            update_figures(places.tracking_uri, noted[model.run_id], figures)
+        on_tested(model, result)
 
 
 def latency_ms(champion: Champion, data: TestData) -> float:
-    """Median time for one image in milliseconds, from pixels to logits, on one thread of the CPU.
+    """Return the median time for one image in milliseconds, from pixels to logits, on one thread of the CPU.
 
     Args:
         champion: a model.
@@ -120,25 +128,17 @@ def _opened(study: Study, places: Places, on_decoded: Progress | None) -> TestDa
     )
 
 
-def _fetched(runs: ModelRuns, model: RetrainedModel) -> Champion:
-    with runs.fetched(model.run_id, ARTIFACT_FOLDER) as folder:
+def _fetched(runs: RunReader, study: str, run_id: str) -> Champion:
+    with runs.fetched(run_id, names.MODEL_FOLDER) as folder:
         try:
             return load_folder(folder)
         except OwnSourceError:
             raise
         except (NothingStoredError, StudyError) as error:
             raise TrackingError(
-                f"the model of run {model.run_id} is broken ({str(error).replace(str(folder), ARTIFACT_FOLDER)}): "
-                f"delete the run, and `optrack retrain {runs.study}` makes it again"
+                f"the model of run {run_id} is broken ({str(error).replace(str(folder), names.MODEL_FOLDER)}): "
+                f"delete the run, and `optrack retrain {study}` makes it again"
             ) from None
-
-
-def _note(runs: ModelRuns, family: FamilyResult, model: RetrainedModel, figures: Mapping[str, float]) -> None:
-    """Figures of the champion go into the registry; who is registered later brings them along from the run."""
-    champion = registered(runs.uri, runs.study).get(family.name)
-    if champion is not None and champion.run_id == model.run_id:
-        noted = {name.replace("/", "_"): value for name, value in figures.items()}
-        update_figures(runs.uri, runs.study, family.name, noted)
 
 
 def _check_fits(champion: Champion, data: TestData) -> None:

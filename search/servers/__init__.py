@@ -1,1 +1,1 @@
-"""What listens on a port: MLflow's UI, optuna-dashboard, the page that answers dropped images."""
+"""Servers on this machine: MLflow's UI, optuna-dashboard, and the page that classifies dropped images."""

@@ -1,13 +1,12 @@
-"""The servers behind `optrack ui`: MLflow's and Optuna's own pages as child processes that end with us.
+"""The servers behind `optrack ui`: MLflow's and Optuna's own pages as child processes that end with this one.
 
-Each child leads a process group of its own, so that a Ctrl-C in the terminal reaches us alone and we end the whole
-group: `mlflow ui` starts its web server as a further child, which would outlive it otherwise.
+Each child leads a process group of its own, so that Ctrl-C in the terminal reaches this process alone, which then ends
+the whole group: `mlflow ui` starts its web server as a further child, which would outlive it otherwise.
 """
 
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,11 +15,9 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Thread
-from types import FrameType
 
 from ..errors import ServerError
-
-HOST = "127.0.0.1"
+from .listening import HOST, listener, stop_signals
 
 _START_SECONDS = 180.0  # MLflow imports for 6 to 20 s, and creates its tables on the first start
 _GRACE_SECONDS = 5.0
@@ -38,14 +35,14 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """What to start, and where it answers.
+    """A server to start, and where it answers.
 
-    Attributes:
-        name: What people call it.
-        arguments: What follows the interpreter on its command line.
-        port: The TCP port on this machine at which it listens.
-        option: The option of our command line that changes the port.
-        path: A page that answers once the server is up.
+    Args:
+        name: as users see it.
+        arguments: what follows the interpreter on its command line.
+        port: TCP port on this machine at which it listens.
+        option: of our command line that changes the port.
+        path: a page that answers once the server is up.
     """
 
     name: str
@@ -61,10 +58,10 @@ class Server:
 
 
 class Child:
-    """A server that was started: its process, and the last lines that it printed.
+    """A started server: its process, and the last lines that it printed.
 
     Args:
-        server: What to start. Variables that the user set win over ours.
+        server: to be started; environment variables that the user has set win over ours.
     """
 
     def __init__(self, server: Server) -> None:
@@ -80,26 +77,26 @@ class Child:
             errors="replace",
             start_new_session=True,
         )
-        # Someone has to read: a server whose pipe is full stands still.
+        # Somebody has to read: a server whose pipe is full stands still.
         self._reader = Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def require_alive(self) -> None:
-        """Raises what the server said last, if it has ended.
+        """Do nothing while the server runs.
 
         Raises:
-            ServerError: It has ended.
+            ServerError: it has ended; with its last lines.
         """
         code = self._process.poll()
         if code is None:
             return
         self._reader.join(1.0)
-        how = f"ended with exit code {code}" if code >= 0 else f"was ended by signal {-code}"
+        how = f"exited with code {code}" if code >= 0 else f"was killed by signal {-code}"
         said = " | ".join(self._lines) or "nothing"
         raise ServerError(f"{self.server.name} {how}; its last lines: {said}")
 
     def answers(self) -> bool:
-        """Whether the server's page comes back; http.client, because urllib would ask a configured proxy."""
+        """Return whether the server's page comes back; with http.client, as urllib would ask a configured proxy."""
         connection = http.client.HTTPConnection(HOST, self.server.port, timeout=2.0)
         try:
             connection.request("GET", self.server.path)
@@ -110,7 +107,7 @@ class Child:
             connection.close()
 
     def signal_group(self, number: int) -> bool:
-        """Sends a signal to the server and all its children, and says whether there was anyone to get it."""
+        """Send a signal to the server and all its children; return whether any of them was there to get it."""
         self._process.poll()  # reaps the leader, which would count as alive otherwise
         try:
             os.killpg(self._process.pid, number)
@@ -119,7 +116,7 @@ class Child:
         return True
 
     def close(self) -> None:
-        """Waits for the end of a server that was killed, and closes its pipe."""
+        """Wait for the end of a server that was killed, and close its pipe."""
         self._process.wait()
         self._reader.join(1.0)
         if self._process.stdout is not None and not self._reader.is_alive():
@@ -133,7 +130,7 @@ class Child:
 
 @contextmanager
 def running(servers: Sequence[Server]) -> Generator[list[Child]]:
-    """Starts servers, and ends them with all their children on the way out, whatever happens."""
+    """Start servers, and end them with all their children when the block ends, whatever happens."""
     children: list[Child] = []
     try:
         for server in servers:
@@ -150,54 +147,50 @@ def serve(
     mlflow_port: int,
     dashboard_port: int,
     announce: Callable[[str, str], None],
-    artifact_root: str | None = None,
 ) -> None:
-    """Runs MLflow's and Optuna's pages until Ctrl-C or a termination signal, and leaves no process behind.
+    """Run MLflow's and Optuna's pages until Ctrl-C or a termination signal, and leave no process behind.
 
     Args:
-        tracking_uri: MLflow's store; where it is an MLflow server already, that one is announced and none started.
-        storage_url: Optuna's storage, which must exist: the dashboard creates no tables.
-        mlflow_port: Port for MLflow.
-        dashboard_port: Port for Optuna's dashboard.
-        announce: Called once for each server when it answers, with its name and its address.
-        artifact_root: Where experiments that are made in MLflow's page keep their files; MLflow's default if None.
+        tracking_uri: of MLflow; an MLflow server is announced, and none is started.
+        storage_url: of Optuna's storage, which must exist: the dashboard creates no tables.
+        mlflow_port: of MLflow's page.
+        dashboard_port: of Optuna's dashboard.
+        announce: called with the name and address of each server once it answers.
 
     Raises:
-        ServerError: A port is taken, or a server ended or did not answer in time.
+        ServerError: a port is taken, or a server ended or did not answer in time.
     """
     dashboard = _dashboard(storage_url, dashboard_port)
     if tracking_uri.startswith(("http://", "https://")):
         announce("MLflow", tracking_uri)
         servers = [dashboard]
     else:
-        servers = [_mlflow(tracking_uri, mlflow_port, artifact_root), dashboard]
+        servers = [_mlflow(tracking_uri, mlflow_port), dashboard]
     _require_free_ports(servers)
-    with _signals() as received, running(servers) as children:
-        _watch(children, received, announce)
+    # Signals are remembered: an exception in the middle of starting or ending a child would leave it behind. That the
+    # terminal was closed is among them, as the children, in sessions of their own, would not hear of it.
+    stops: list[bool] = []
+    with stop_signals(lambda: stops.append(True)), running(servers) as children:
+        _watch(children, stops, announce)
 
 
-def _mlflow(tracking_uri: str, port: int, artifact_root: str | None) -> Server:
+def _mlflow(tracking_uri: str, port: int) -> Server:
     # One worker is up in a third of the time of the usual four, and takes a quarter of the memory.
-    arguments = ["-m", "mlflow", "ui", "--backend-store-uri", tracking_uri]
-    arguments += ["--host", HOST, "--port", str(port), "--workers", "1"]
-    if artifact_root is not None:
-        arguments += ["--default-artifact-root", artifact_root]
-    return Server(name="MLflow", arguments=tuple(arguments), port=port, option="--mlflow-port", path="/health")
+    arguments = ("-m", "mlflow", "ui", "--backend-store-uri", tracking_uri, *_where(port), "--workers", "1")
+    return Server(name="MLflow", arguments=arguments, port=port, option="--mlflow-port", path="/health")
 
 
 def _dashboard(storage_url: str, port: int) -> Server:
     # Left to itself the dashboard takes gunicorn, which MLflow brings along, and opens the storage before it forks:
     # an open SQLite database must not be carried across a fork (sqlite.org/howtocorrupt.html, 2.6). wsgiref does not
     # fork. The package has no __main__; _cli is what its own console script runs.
-    arguments = ["-m", "optuna_dashboard._cli", storage_url, "--host", HOST, "--port", str(port)]
-    arguments += ["--server", "wsgiref"]
-    return Server(
-        name="Optuna dashboard",
-        arguments=tuple(arguments),
-        port=port,
-        option="--dashboard-port",
-        path="/dashboard",
-    )
+    arguments = ("-m", "optuna_dashboard._cli", storage_url, *_where(port), "--server", "wsgiref")
+    name, option = "Optuna dashboard", "--dashboard-port"
+    return Server(name=name, arguments=arguments, port=port, option=option, path="/dashboard")
+
+
+def _where(port: int) -> tuple[str, ...]:
+    return ("--host", HOST, "--port", str(port))
 
 
 def _require_free_ports(servers: Sequence[Server]) -> None:
@@ -206,19 +199,14 @@ def _require_free_ports(servers: Sequence[Server]) -> None:
         options = " and ".join(server.option for server in servers)
         raise ServerError(f"{options} must differ, but both are {ports[0]}")
     for server in servers:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of the past do no harm
-            try:
-                probe.bind((HOST, server.port))
-            except OSError as error:
-                problem = f"port {server.port} for {server.name} cannot be had ({error.strerror})"
-                raise ServerError(f"{problem}: choose another with {server.option}") from error
+        with listener(server.port, option=server.option, name=server.name):
+            pass
 
 
-def _watch(children: Sequence[Child], received: Sequence[int], announce: Callable[[str, str], None]) -> None:
+def _watch(children: Sequence[Child], stops: Sequence[bool], announce: Callable[[str, str], None]) -> None:
     silent = list(children)
     deadline = time.monotonic() + _START_SECONDS
-    while not received:
+    while not stops:
         for child in children:
             child.require_alive()
         for child in list(silent):
@@ -228,23 +216,6 @@ def _watch(children: Sequence[Child], received: Sequence[int], announce: Callabl
         if silent and time.monotonic() > deadline:
             raise ServerError(f"{silent[0].server.name} did not answer within {_START_SECONDS:.0f} s")
         time.sleep(_POLL_SECONDS)
-
-
-@contextmanager
-def _signals() -> Generator[list[int]]:
-    """Collects the signals that ask us to end, instead of an exception in the middle of starting or ending a child."""
-    received: list[int] = []
-
-    def remember(number: int, _frame: FrameType | None) -> None:
-        received.append(number)
-
-    # SIGHUP comes when the terminal is closed; the children, in sessions of their own, would not hear of it.
-    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _end(children: Sequence[Child]) -> None:

@@ -1,4 +1,4 @@
-"""The page of `optrack serve`: what each family's champion makes of an image that is dropped on it."""
+"""The page of `optrack serve`: drop an image on it, and each family's champion classifies it."""
 
 import asyncio
 import secrets
@@ -30,9 +30,9 @@ from ..study.study import Reference
 RANKS = 5
 MIB = 2**20
 MOST_BYTES = 32 * MIB
-"""Of an image file; a photograph of 50 million pixels has half of that."""
+"""The largest image file; a photograph of 50 million pixels has half of that."""
 
-# Another page that the browser shows can have a name of its own lead to this machine, and ask under that name.
+# A page of others can have its own host name resolve to this machine, and send requests under that name.
 HOSTS = ("127.0.0.1", "localhost")
 
 Part = Literal["validation", "test"]
@@ -40,13 +40,13 @@ Part = Literal["validation", "test"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Served:
-    """A champion with what is known of it.
+    """A champion, and what is known about it.
 
     Args:
-        champion: a family's.
+        champion: of a family.
         best: whether it is the study's winner.
-        test: its accuracy on the test images, in [0, 1]; None before the test.
-        reference: what somebody else reported for the family.
+        test: accuracy on the test images, in [0, 1]; None before the test.
+        reference: results that others reported for the family.
     """
 
     champion: Champion
@@ -61,7 +61,7 @@ class Served:
 
     @property
     def accuracy(self) -> tuple[Part, float] | None:
-        """Its accuracy, and on what: the test images, else the validation images in the search; None if not known."""
+        """Accuracy on the test images, or else on the validation images of the search; None if not known."""
         if self.test is not None:
             return "test", self.test
         recipe = self.champion.recipe
@@ -71,7 +71,7 @@ class Served:
 
     @property
     def reported(self) -> tuple[Part, float] | None:
-        """What was reported elsewhere, on the same images as `accuracy` where that is known; None if nothing was."""
+        """The reported accuracy, on the same images as `accuracy` where possible; None if nothing was reported."""
         if self.reference is None:
             return None
         reported: dict[Part, float | None] = {"test": self.reference.test, "validation": self.reference.validation}
@@ -83,7 +83,7 @@ class Served:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a family's champion makes of an image.
+    """How a family's champion classifies an image.
 
     Args:
         family: name of the family.
@@ -100,11 +100,11 @@ class Answer:
 
 
 def answers(served: Sequence[Served], content: bytes) -> list[Answer]:
-    """What champions make of an image: to the bit what `optrack predict` says of the file.
+    """Classify an image with all champions, bit for bit as `optrack predict` does.
 
     Args:
         served: the champions.
-        content: of an image file.
+        content: bytes of an image file.
 
     Raises:
         StudyError: it cannot be read as an image.
@@ -113,7 +113,7 @@ def answers(served: Sequence[Served], content: bytes) -> list[Answer]:
     found: list[Answer] = []
     for each in served:
         champion = each.champion
-        # Decoding a photograph takes longer than recognising it, and most champions of a study want the same of it.
+        # Decoding a photograph takes longer than classifying it, and most champions of a study need the same pixels.
         form = (champion.input_shape, champion.recipe.data.image_size)
         if form not in prepared:
             prepared[form] = _prepared(champion, content)
@@ -123,24 +123,24 @@ def answers(served: Sequence[Served], content: bytes) -> list[Answer]:
 
 
 def _prepared(champion: Champion, content: bytes) -> NDArray[np.uint8]:
-    """An image file as a champion takes it, uint8 [1, C, H, W]."""
+    """Return an image file as a champion takes it, uint8 [1, C, H, W]."""
     try:
-        # Not decoded here: how is up to the champion, which has large JPEG files decoded at a smaller size.
+        # The champion decodes it: it has large JPEG files decoded at a smaller size.
         with pillow_warnings_settled(), Image.open(BytesIO(content)) as image:
             return champion.prepare_images([image])
     except UnidentifiedImageError:
-        reason = "its content is none of the formats that Pillow knows"
+        reason = "Pillow does not know its format"
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         reason = f"it has more than {Image.MAX_IMAGE_PIXELS:,} pixels"
     except StudyError as error:
-        reason = str(error).rpartition("cannot be read: ")[2]  # what goes before numbers the image
-    except Exception as error:  # noqa: BLE001 - Pillow's readers raise whatever broken bytes lead to
+        reason = str(error).rpartition("cannot be read: ")[2]  # the rest names the image by its number
+    except Exception as error:  # noqa: BLE001 - broken bytes make Pillow's readers raise anything
         reason = str(error) or type(error).__name__
     raise StudyError(f"This file cannot be read as an image: {reason}.")
 
 
 def agreement(found: Sequence[Answer]) -> list[tuple[str, list[str]]]:
-    """Who says the same: labels with their families, the most frequent label first, of equals the one said first.
+    """Group families by their label, the most frequent label first; ties stay in order of appearance.
 
     >>> said = {"a": "cat", "b": "dog", "c": "dog"}
     >>> agreement([Answer(family=family, ranking=((label, 0.9),)) for family, label in said.items()])
@@ -155,16 +155,16 @@ def agreement(found: Sequence[Answer]) -> list[tuple[str, list[str]]]:
 def page_app(
     study: str, served: Sequence[Served], *, missing: Sequence[str] = (), most_bytes: int = MOST_BYTES
 ) -> Starlette:
-    """The page and what answers it, as an ASGI application.
+    """Return the page and its predictions as an ASGI application.
 
-    `GET /` is the page. `POST /predict` takes the content of one image file, and answers in JSON with `families`, the
-    most probable classes of each, and `groups`, which of them say the same; or with `error`, a sentence.
+    `GET /` is the page. `POST /predict` takes the bytes of one image file, and answers in JSON with `families`, the
+    most probable classes of each, and `groups`, the families by label; or with `error`, a sentence.
 
     Args:
         study: name of the study.
         served: its champions, at least one, in the order in which they are shown.
         missing: names of families that have no champion yet.
-        most_bytes: how large an image file may be.
+        most_bytes: largest image file that is accepted.
     """
     page = _Page(study, served, missing, most_bytes)
     return Starlette(
@@ -174,17 +174,17 @@ def page_app(
 
 
 class _Page:
-    """What `page_app` answers with; its arguments are that function's."""
+    """The handlers of `page_app`, with the same arguments."""
 
     def __init__(self, study: str, served: Sequence[Served], missing: Sequence[str], most_bytes: int) -> None:
         self._study = study
         self._served = served
         self._missing = missing
         self._most_bytes = most_bytes
-        self._one_at_a_time = asyncio.Lock()  # torch takes all cores for each, and Pillow's warnings are everybody's
+        self._one_at_a_time = asyncio.Lock()  # torch uses all cores, and Pillow's warnings are global
 
     async def show(self, _request: Request) -> Response:
-        """The page, with a nonce of its own that its policy names."""
+        """Answer with the page, under a policy that allows only scripts and styles with its nonce."""
         nonce = secrets.token_urlsafe(16)
         page = render(
             Path(__file__).with_name("serve.html"),
@@ -204,14 +204,14 @@ class _Page:
         return HTMLResponse(page, headers={"Content-Security-Policy": policy, **_HEADERS})
 
     async def predict(self, request: Request) -> Response:
-        """What the champions make of the image in the body, or a sentence that says why not."""
-        # Browsers name the page that asks, so that no page of others has our machine work; programs name none.
+        """Answer with the predictions for the image in the body, or with a sentence that says why not."""
+        # Browsers send the origin of the page, so pages of others are refused; programs send none.
         if request.headers.get("origin") not in (None, f"http://{request.headers['host']}"):
             return _refused(HTTPStatus.FORBIDDEN, "Only the page itself may ask.")
         try:
             content = await self._content(request)
         except ClientDisconnect:
-            return Response(status_code=HTTPStatus.BAD_REQUEST)  # which nobody reads
+            return Response(status_code=HTTPStatus.BAD_REQUEST)  # nobody reads it
         if content is None:
             sentence = f"This file has more than {self._most_bytes / MIB:g} MiB, which is the limit."
             return _refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, sentence)
@@ -226,7 +226,7 @@ class _Page:
         return JSONResponse({"families": [_as_json(answer) for answer in found], "groups": groups}, headers=_HEADERS)
 
     async def _content(self, request: Request) -> bytes | None:
-        """The body; None for one that is too large, of which no more is read than that."""
+        """Return the body; None as soon as it is too large."""
         content = bytearray()
         async for part in request.stream():
             content += part
@@ -253,7 +253,7 @@ def _as_json(answer: Answer) -> dict[str, object]:
 
 
 def _sources(served: Sequence[Served]) -> dict[str, list[str]]:
-    """Where figures were reported, and for which families."""
+    """Return the sources of reported results, with the families they are about."""
     sources: dict[str, list[str]] = {}
     for each in served:
         if each.reference is not None and each.reported is not None:

@@ -8,25 +8,27 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from ..errors import ServerError
-from .children import HOST
 
 if TYPE_CHECKING:
     import uvicorn
     from starlette.types import ASGIApp
 
+HOST = "127.0.0.1"
+
 _GRACE_SECONDS = 3
 
 
 @contextmanager
-def listener(port: int, *, option: str) -> Generator[socket.socket]:
-    """A socket that only this machine reaches; who connects before anything is served waits.
+def listener(port: int, *, option: str, name: str | None = None) -> Generator[socket.socket]:
+    """Open a socket that only this machine reaches; who connects before anything is served waits.
 
     Args:
         port: 0 for any that is free.
         option: of our command line that changes the port.
+        name: of the server, where there are several.
 
     Raises:
-        ServerError: the port cannot be had.
+        ServerError: the port is not available.
     """
     with socket.socket() as opened:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of the past do no harm
@@ -34,13 +36,29 @@ def listener(port: int, *, option: str) -> Generator[socket.socket]:
             opened.bind((HOST, port))
             opened.listen()
         except OSError as error:
-            problem = f"port {port} cannot be had ({error.strerror})"
-            raise ServerError(f"{problem}: choose another with {option}, 0 for any that is free") from error
+            what, hint = ("", ", 0 for any that is free") if name is None else (f" for {name}", "")
+            problem = f"port {port}{what} is not available ({error.strerror})"
+            raise ServerError(f"{problem}: choose another with {option}{hint}") from error
         yield opened
 
 
+@contextmanager
+def stop_signals(stop: Callable[[], None]) -> Generator[None]:
+    """Have `stop` called on Ctrl-C, a termination signal or the end of the terminal until the block ends."""
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        stop()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def server_of(app: "ASGIApp") -> "uvicorn.Server":
-    """A server that says nothing unless it fails."""
+    """Return a server that says nothing unless it fails."""
     import uvicorn
 
     config = uvicorn.Config(
@@ -63,18 +81,14 @@ def serve_until_stopped(app: "ASGIApp", opened: socket.socket, *, announce: Call
     Args:
         app: what to serve.
         opened: where.
-        announce: told the address, once a signal would be heard.
+        announce: called with the address, once a signal would be heard.
     """
     server = server_of(app)
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
+    def stop() -> None:
         server.should_exit = True
 
-    # The server takes the first two while it runs, and then raises them once more for those who had them before.
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
+    # The server takes the first two signals while it runs, and then raises them once more for earlier handlers.
+    with stop_signals(stop):
         announce(f"http://{HOST}:{opened.getsockname()[1]}")
         server.run(sockets=[opened])
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -1,6 +1,6 @@
-"""What MLflow's UI shows of a study beside its runs: descriptions, and tables with the columns that matter.
+"""What MLflow's UI shows about a study besides its runs: descriptions, and tables with the columns that matter.
 
-Left alone, its table of runs shows neither metrics nor parameters.
+By default its table of runs shows neither metrics nor parameters.
 """
 
 import json
@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from ...datasets import Prepared
 from ..study.metric import METRICS
 from ..study.study import Family, Study
+from . import mlflow_names as names
+from .mlflow_names import tagged
 
-# MLflow refuses longer values of an experiment's tags, and nobody reads a wider table.
+# MLflow rejects longer values of an experiment's tags, and nobody reads a wider table.
 NOTE_LIMIT = 20_000
 COLUMN_LIMIT = 40
 
@@ -20,7 +22,7 @@ MODELS_VIEW = "models"
 
 
 def experiment_tags(study: Study, data: Prepared) -> dict[str, str]:
-    """The tags that describe a study's experiment to MLflow's UI.
+    """Return the tags that describe a study's experiment to MLflow's UI.
 
     Args:
         study: what is searched.
@@ -29,22 +31,22 @@ def experiment_tags(study: Study, data: Prepared) -> dict[str, str]:
     hyperparameters = dict.fromkeys(name for family in study.families for name in family.space)
     views = _views(study.metric, hyperparameters)
     return {
-        "mlflow.experimentKind": "custom_model_development",
-        "mlflow.note.content": _study_note(study, data)[:NOTE_LIMIT],
-        "optrack.study": study.name,
-        **{f"mlflow.sharedViewState.{key}": view for key, view in views.items()},
+        names.KIND_TAG: "custom_model_development",
+        names.NOTE_TAG: _study_note(study, data)[:NOTE_LIMIT],
+        names.STUDY_TAG: study.name,
+        **{f"{names.VIEW_TAG_PREFIX}{key}": view for key, view in views.items()},
     }
 
 
 def _views(metric: str, hyperparameters: Mapping[str, object]) -> dict[str, str]:
-    """MLflow's shared views: its table of runs opens with these columns, best first."""
-    best = f"metrics.`best/{metric}`"
+    """Return MLflow's shared views: tables of runs with these columns, the best run first."""
+    best = f"metrics.`{names.BEST}/{metric}`"
     trial_columns = [
         "attributes.`Duration`",
         best,
-        "metrics.`best/epoch`",
+        f"metrics.`{names.BEST}/epoch`",
         *(f"params.`{name}`" for name in list(hyperparameters)[:COLUMN_LIMIT]),
-        "tags.`optrack.state`",
+        f"tags.`{names.STATE_TAG}`",
     ]
     common: dict[str, object] = {
         "orderByKey": best,
@@ -54,19 +56,19 @@ def _views(metric: str, hyperparameters: Mapping[str, object]) -> dict[str, str]
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
     }
-    family_columns = ["attributes.`Duration`", best, "params.`architecture`", "tags.`optrack.state`"]
+    family_columns = ["attributes.`Duration`", best, "params.`architecture`", f"tags.`{names.STATE_TAG}`"]
     model_columns = [
         "attributes.`Duration`",
-        *(f"metrics.`test/{name}`" for name in ("accuracy", "loss", "calibration_error", "latency_ms")),
+        *(f"metrics.`{names.TEST}/{name}`" for name in ("accuracy", "loss", "calibration_error", "latency_ms")),
         *(f"tags.`optrack.{name}`" for name in ("family", "trial", "number", "state", "test_openings")),
     ]
     views: dict[str, dict[str, object]] = {
-        TRIALS_VIEW: {"selectedColumns": trial_columns, "searchFilter": "tags.`optrack.stage` = 'search'"},
-        FAMILIES_VIEW: {"selectedColumns": family_columns, "searchFilter": "tags.`optrack.stage` = 'family'"},
+        TRIALS_VIEW: {"selectedColumns": trial_columns, "searchFilter": tagged(names.STAGE_TAG, names.SEARCH_STAGE)},
+        FAMILIES_VIEW: {"selectedColumns": family_columns, "searchFilter": tagged(names.STAGE_TAG, names.FAMILY_STAGE)},
         MODELS_VIEW: {
             "selectedColumns": model_columns,
-            "searchFilter": "tags.`optrack.stage` = 'retrain'",
-            "orderByKey": "metrics.`test/accuracy`",
+            "searchFilter": tagged(names.STAGE_TAG, names.RETRAIN_STAGE),
+            "orderByKey": f"metrics.`{names.TEST}/accuracy`",
             "orderByAsc": False,
         },
     }
@@ -90,7 +92,7 @@ def _study_note(study: Study, data: Prepared) -> str:
 
 
 def family_note(study: Study, family: Family) -> str:
-    """The description of a family's run."""
+    """Return the description of a family's run."""
     fixed = ", ".join(f"{name} = {value}" for name, value in family.options.items()) or "nothing"
     return (
         f"Family **{family.name}** of study **{study.name}**: architecture `{family.architecture}`, "

@@ -57,19 +57,19 @@ def test_a_model_of_timm_stands_behind_a_new_head() -> None:
 @pytest.mark.usefixtures("timm")
 @pytest.mark.parametrize(("name", "size"), [("net", 32), ("vit", 224), ("large", 48)])
 def test_the_smallest_image_is_what_timm_states(name: str, size: int) -> None:
-    assert timm_class(name).minimum_image_size == size
+    assert timm_class(name, f"timm:{name}").minimum_image_size == size
 
 
 @pytest.mark.usefixtures("timm")
 def test_pretrained_weights_come_from_timm() -> None:
-    model = timm_class("net")((3, 32, 32), 5, pretrained=True)
+    model = timm_class("net", "timm:net")((3, 32, 32), 5, pretrained=True)
     model.load_pretrained()
     assert (model.features.get_submodule("0").get_parameter("weight") == 1).all()
 
 
 @pytest.mark.usefixtures("timm")
 def test_weights_that_timm_cannot_get_are_said_in_one_line() -> None:
-    model = timm_class("unreachable")((3, 32, 32), 5, pretrained=True)
+    model = timm_class("unreachable", "timm:unreachable")((3, 32, 32), 5, pretrained=True)
     with pytest.raises(PretrainedWeightsError) as caught:
         model.load_pretrained()
     assert str(caught.value) == (

@@ -60,7 +60,7 @@ def whole_network(name: str) -> nn.Module:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_every_kind_of_model_gives_logits_at_its_smallest_image(name: str, cache: Path) -> None:
-    build = torchvision_class(name)
+    build = torchvision_class(name, name)
     size = build.minimum_image_size
     with torch.device("meta"):
         model = build((3, size, size), 7, pretrained=True, trainable_blocks=1, head_depth=1)
@@ -79,7 +79,7 @@ def test_a_model_by_its_own_name_is_the_same_class() -> None:
 
 
 def test_the_docstring_names_the_paper_in_one_line() -> None:
-    text = torchvision_class("resnet18").__doc__
+    text = torchvision_class("resnet18", "resnet18").__doc__
     assert text is not None
     assert (
         "Source: torchvision's resnet18: ResNet-18 from Deep Residual Learning for Image Recognition, https://" in text
@@ -96,12 +96,12 @@ def test_an_unknown_model_is_refused_with_the_nearest() -> None:
 
 def test_a_position_embedding_takes_one_size_alone() -> None:
     with pytest.raises(ValueError, match=r"^torchvision:vit_b_32 needs images of 224 x 224 pixels, but got 32 x 32$"):
-        torchvision_class("vit_b_32")((3, 32, 32), 10)
+        torchvision_class("vit_b_32", "torchvision:vit_b_32")((3, 32, 32), 10)
 
 
 def test_vgg_is_drawn_as_torchvision_draws_it() -> None:
     torch.manual_seed(0)
-    model = torchvision_class("vgg11_bn")((3, 32, 32), 10)
+    model = torchvision_class("vgg11_bn", "vgg11_bn")((3, 32, 32), 10)
     for module in model.features.modules():
         if isinstance(module, nn.Conv2d):
             deviation = math.sqrt(2 / (module.out_channels * 9))
@@ -130,7 +130,7 @@ def test_with_pretrained_weights_the_features_are_those_of_the_whole_network(
     cache.mkdir()
     # The hash in the name is not that of the file: what lies in the cache is taken as it is.
     torch.save({old_name(key): value for key, value in network.state_dict().items()}, cache / file)
-    model = torchvision_class(name)((3, 32, 32), 1000, pretrained=True, head_depth=0).eval()
+    model = torchvision_class(name, name)((3, 32, 32), 1000, pretrained=True, head_depth=0).eval()
     model.load_pretrained()
     linear = network.get_submodule(head)
     model.classifier.get_submodule("fc1").load_state_dict(linear.state_dict())
@@ -147,7 +147,7 @@ def old_name(key: str) -> str:
 
 
 def test_weights_that_are_nowhere_are_asked_for_with_file_folder_and_address(cache: Path) -> None:
-    model = torchvision_class("mobilenet_v2")((3, 32, 32), 10, pretrained=True)
+    model = torchvision_class("mobilenet_v2", "mobilenet_v2")((3, 32, 32), 10, pretrained=True)
     with pytest.raises(PretrainedWeightsError) as caught:
         model.load_pretrained()
     assert str(caught.value) == (
@@ -160,6 +160,6 @@ def test_weights_that_are_nowhere_are_asked_for_with_file_folder_and_address(cac
 def test_weights_of_another_network_are_refused(cache: Path) -> None:
     cache.mkdir()
     torch.save(whole_network("shufflenet_v2_x0_5").state_dict(), cache / "mobilenet_v2-b0353104.pth")
-    model = torchvision_class("mobilenet_v2")((3, 32, 32), 10, pretrained=True)
+    model = torchvision_class("mobilenet_v2", "mobilenet_v2")((3, 32, 32), 10, pretrained=True)
     with pytest.raises(PretrainedWeightsError, match=r"do not fit mobilenet_v2: 260 tensors are missing, such as"):
         model.load_pretrained()

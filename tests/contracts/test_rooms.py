@@ -1,185 +1,310 @@
-"""Which room may import which, read out of the source files."""
+"""Which file may import which, read out of the sources and of docs/architecture.md."""
 
 import ast
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("architectures", "datasets", "search", "sources", "studies")
-FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+TOP = ("sources", "architectures", "datasets", "search", "studies")
+PAGE = (ROOT / "docs" / "architecture.md").read_text()
 
-SEARCH = "optrack.search"
-VALUES = ("study", "space", "errors")
+SEARCH = re.findall(r"^\| `(\w+)` \|", PAGE.split("## The rooms of `search/`")[1].split("##")[0], re.MULTILINE)
+DATASETS = re.findall(r"`(\w+)`", PAGE.split("Inside `datasets/`, in the same order:")[1].split("\n\n")[0])
+"""Rooms in the order in which they may import: each only those before it."""
 
-# What a module, or all modules of a package, may import of ours; the longest name that fits counts.
-ALLOWED = {
-    "optrack.architectures": ["optrack.architectures", "optrack.sources"],
-    "optrack.datasets": ["optrack.datasets", "optrack.sources"],
-    "optrack.sources": ["optrack.sources"],
-    "optrack.studies": [SEARCH],
-    f"{SEARCH}.errors": [],
-    f"{SEARCH}.space": [f"{SEARCH}.errors"],
-    f"{SEARCH}.study": [f"{SEARCH}.errors", f"{SEARCH}.space"],
-    f"{SEARCH}.parameters": [f"{SEARCH}.errors"],
-    f"{SEARCH}.training": [
-        *(f"{SEARCH}.{name}" for name in ("training", *VALUES)),
-        "optrack.architectures",
-        "optrack.datasets",
-    ],
-    f"{SEARCH}.launchers": [f"{SEARCH}.launchers", f"{SEARCH}.training"],
-    f"{SEARCH}.sampling": [f"{SEARCH}.{name}" for name in (*VALUES, "parameters")],
-    f"{SEARCH}.storage": [f"{SEARCH}.{name}" for name in (*VALUES, "databases")],
-    f"{SEARCH}.databases": [],
-    f"{SEARCH}.tracking": [
-        *(f"{SEARCH}.{name}" for name in (*VALUES, "mlflow_address", "mlflow_pages")),
-        "optrack.datasets",
-    ],
-    f"{SEARCH}.mlflow_address": [f"{SEARCH}.databases", f"{SEARCH}.errors"],
-    f"{SEARCH}.model_runs": [f"{SEARCH}.errors", f"{SEARCH}.mlflow_address"],
-    f"{SEARCH}.results": [f"{SEARCH}.storage", f"{SEARCH}.study"],
-    f"{SEARCH}.scores": [f"{SEARCH}.errors"],
-    f"{SEARCH}.significance": [],
-    f"{SEARCH}.verdict": [f"{SEARCH}.{name}" for name in ("errors", "results", "significance")],
-    f"{SEARCH}.mlflow_pages": [f"{SEARCH}.study", "optrack.datasets"],
-    f"{SEARCH}.servers": [f"{SEARCH}.errors"],
-    f"{SEARCH}.listening": [f"{SEARCH}.errors", f"{SEARCH}.servers"],
-    f"{SEARCH}.serving": [
-        *(f"{SEARCH}.{name}" for name in ("champion", "errors", "pages", "predicting", "study")),
-        "optrack.datasets",
-    ],
+MAY_IMPORT = {
+    "sources": {"sources"},
+    "architectures": {"architectures", "sources"},
+    "datasets": {"datasets", "sources"},
+    "search": {"search", "architectures", "datasets", "sources"},
+    "studies": {"search"},
 }
 
-# The files that own Optuna and MLflow: all others get values from them.
-OPTUNA = {
-    *(
-        "candidates",
-        "cli/stored",
-        "coordinator",
-        "family_search",
-        "importance",
-        "importance_page",
-        "plot_trials",
-        "plots",
-        "report/trials",
-        "sampling",
-        "storage",
-        "summary",
-    ),
+# The files, or whole rooms, that own a library: all others get values from them.
+OWNERS: dict[str, set[str]] = {
+    "optuna": set(),
+    "mlflow": set(),
+    "plotly": set(),
+    "torchvision": set(),
+    "torch": set(),
 }
-MLFLOW = {"mlflow_address", "mlflow_model", "model_runs", "registry", "tracking"}
+
+# Names that point down, and are no imports of ours.
+EXCEPTIONS = {
+    ("search/champions/mlflow_model.py", "optrack.search.pyfunc"),  # MLflow loads a saved model through it
+    ("search/study/lookup.py", "optrack.studies"),  # the folder that shipped studies are looked up in
+}
+
+Sources = Mapping[str, str]
+"""Every source file: path from the root to text."""
 
 
-def module_name(path: Path) -> str:
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(("optrack", *parts)).removesuffix(".__init__")
+@pytest.fixture(scope="module")
+def sources() -> Sources:
+    return {
+        str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+        for room in TOP
+        for path in sorted((ROOT / room).rglob("*.py"))
+    }
 
 
-def package_of(path: Path) -> str:
-    name = module_name(path)
-    return name if path.name == "__init__.py" else name.rpartition(".")[0]
+def module_name(path: str) -> str:
+    return "optrack." + path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
 
 
-def written_imports(path: Path) -> Iterator[tuple[str, int]]:
-    """Every imported module with the level that it is written at; 0 for absolute imports."""
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        if isinstance(node, ast.Import):
-            yield from ((alias.name, 0) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module is not None:
-            yield node.module, node.level
-        elif isinstance(node, ast.ImportFrom):  # from . import name: a module, or what __init__ holds
-            yield from ((alias.name, node.level) for alias in node.names)
+def package_of(path: str) -> str:
+    return "optrack." + path.rpartition("/")[0].replace("/", ".")
 
 
-def imports(path: Path) -> set[str]:
-    """The full names of all imported modules."""
-    package = package_of(path).split(".")
+@cache
+def imports(path: str, text: str, modules: frozenset[str]) -> frozenset[str]:
+    """The full names of all modules that a file imports, wherever the import stands, also where it is written as text.
+
+    Args:
+        path: of the file, from the root.
+        text: its source.
+        modules: names of all modules of ours; `from .room import name` is an import of `room.name` where that is one.
+    """
     found: set[str] = set()
-    for name, level in written_imports(path):
-        base = package[: len(package) - level + 1] if level else []
-        found.add(".".join([*base, name]))
-    return found
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = from_base(node, package_of(path))
+            names = {f"{base}.{alias.name}" for alias in node.names}
+            found |= names & modules
+            if not names <= modules:
+                found.add(base)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found |= named_by(node.value, package_of(path)) & modules
+        elif isinstance(node, ast.Call) and called(node) in {"import_module", "resolve_name", "__import__"}:
+            found |= {name for text in texts(node.args) for name in named_by(text, "") if name.split(".")[0] in OWNERS}
+    return frozenset(found)
+
+
+def from_base(node: ast.ImportFrom, package: str) -> str:
+    parts = package.split(".")
+    base = parts[: len(parts) - node.level + 1] if node.level else []
+    return ".".join([*base, *([node.module] if node.module else [])])
+
+
+def named_by(text: str, package: str) -> set[str]:
+    """What modules a text may name, as `"optrack.search.study:Study"` and `"lenet:LeNet"` do."""
+    match = re.fullmatch(r"\.*([\w.]+)(:\w+)?", text)
+    if match is None:
+        return set()
+    name = match[1]
+    # A bare word is a word; with a dot before or a colon behind it is a module beside this one.
+    return {name, f"{package}.{name}"} if match[2] or text.startswith(".") else {name}
+
+
+def called(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+def texts(nodes: Iterable[ast.expr]) -> Iterator[str]:
+    return (node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+
+
+def graph(sources: Sources) -> dict[str, frozenset[str]]:
+    """The modules that each file imports, ours and others."""
+    modules = frozenset(module_name(path) for path in sources)
+    return {
+        path: frozenset(name for name in imports(path, text, modules) if (path, name) not in EXCEPTIONS)
+        for path, text in sources.items()
+    }
+
+
+def violations(sources: Sources) -> list[str]:
+    """Every import that points to a room that it may not point to."""
+    return [
+        f"{path} imports {name}"
+        for path, names in graph(sources).items()
+        for name in sorted(names)
+        if name.split(".")[0] == "optrack" and not allowed(path, name)
+    ]
+
+
+def allowed(path: str, name: str) -> bool:
+    ours = module_name(path).split(".")[1:]
+    theirs = name.split(".")[1:]
+    if name == package_of(path):
+        return True
+    if not theirs or theirs[0] not in MAY_IMPORT[ours[0]]:
+        return False
+    if ours[0] == "studies":
+        return theirs == ["search"]
+    order = {"search": SEARCH, "datasets": DATASETS}.get(ours[0])
+    if ours[0] != theirs[0] or order is None or len(ours) == 1:  # another room, one without an order, or the whole face
+        return True
+    return len(theirs) > 1 and theirs[1] in order[: order.index(ours[1]) + 1]
+
+
+def circle(sources: Sources) -> list[str]:
+    """Modules of which each imports the next, and the last the first; empty where there is none.
+
+    The faces are left out: what they import, they import when it is first used.
+    """
+    faces = {module_name(path) for path in sources if path.endswith("/__init__.py")}
+    edges = {
+        module_name(path): {name for name in names - faces - {module_name(path)} if name.startswith("optrack.")}
+        for path, names in graph(sources).items()
+        if module_name(path) not in faces
+    }
+    try:
+        TopologicalSorter(edges).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def owners(sources: Sources, library: str) -> set[str]:
+    return {path for path, names in graph(sources).items() if any(name.split(".")[0] == library for name in names)}
+
+
+def strangers(sources: Sources, library: str) -> set[str]:
+    """Files that import a library and are not among its owners."""
+    return {path for path in owners(sources, library) if not any(owns(owner, path) for owner in OWNERS[library])}
+
+
+def owns(owner: str, path: str) -> bool:
+    return path == f"{owner}.py" or path.startswith(f"{owner}/")
+
+
+def planted(sources: Sources, path: str, line: str) -> Sources:
+    assert path in sources, path
+    return {**sources, path: f"{sources[path]}\n\ndef planted() -> None:\n    {line}\n"}
+
+
+def test_every_import_points_to_a_room_that_comes_before(sources: Sources) -> None:
+    assert violations(sources) == []
+
+
+def test_no_modules_import_each_other_in_a_circle(sources: Sources) -> None:
+    assert circle(sources) == []
+
+
+@pytest.mark.parametrize("library", OWNERS)
+def test_a_heavy_library_is_imported_by_the_files_that_own_it(sources: Sources, library: str) -> None:
+    assert strangers(sources, library) == set()
+    found = owners(sources, library)
+    assert {owner for owner in OWNERS[library] if not any(owns(owner, path) for path in found)} == set()
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("search/coordinator/coordinator.py", "from ..report import write_report"),
+        ("search/champions/champion.py", "from ..coordinator.coordinator import Coordinator"),
+        ("search/champions/registry.py", "import optrack.search.cli.app"),
+        ("search/importance/optuna_figures.py", "from ..pictures.charts import x"),
+        ("search/coordinator/checks.py", 'pkgutil.resolve_name("optrack.search.sealed.judge:judge_study")'),
+        ("datasets/store/split.py", "from ...search.study import Study"),
+        ("architectures/lenet.py", "from ..datasets import prepare"),
+        ("studies/digits.py", "from optrack.search.training import train"),
+    ],
+)
+def test_a_planted_import_is_found(sources: Sources, path: str, line: str) -> None:
+    found = violations(planted(sources, path, line))
+    assert len(found) == 1
+    assert found[0].startswith(f"{path} imports ")
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("search/study/study.py", "import optuna.trial"),
+        ("search/training/loop.py", "import mlflow"),
+        ("search/results/verdict.py", "from torch import Tensor"),
+        ("search/coordinator/checks.py", 'importlib.import_module("plotly.graph_objects")'),
+        ("architectures/lenet.py", "import torchvision"),
+    ],
+)
+def test_a_planted_library_is_found(sources: Sources, path: str, line: str) -> None:
+    library = next(name for name in OWNERS if re.search(rf"\b{name}\b", line))
+    assert strangers(planted(sources, path, line), library) == {path}
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("search/importance/resampling.py", "from .importance import importances"),
+        ("search/study/space.py", "from .study import Study"),
+        ("datasets/store/split.py", "from . import cache"),
+    ],
+)
+def test_a_planted_circle_is_found(sources: Sources, path: str, line: str) -> None:
+    assert module_name(path) in circle(planted(sources, path, line))
+
+
+def test_the_page_names_the_rooms_and_loose_files_that_are_there() -> None:
+    for folder, order in (("search", SEARCH), ("datasets", DATASETS)):
+        found = {path.stem for path in (ROOT / folder).glob("*.py")} | packages(ROOT / folder)
+        assert sorted(order) == sorted(found - {"__init__"})
+    described = re.findall(r"^\| `(\w+)` \|", PAGE.split("## The other rooms")[1], re.MULTILINE)
+    assert described == list(TOP)
+
+
+def packages(folder: Path) -> set[str]:
+    return {path.parent.name for path in folder.glob("*/__init__.py")}
+
+
+def test_a_room_stays_small_enough_to_find_a_file_in() -> None:
+    assert len(list((ROOT / "search").glob("*.py"))) <= 5
+    rooms = [path.parent for top in ("search", "datasets") for path in (ROOT / top).rglob("__init__.py")]
+    files = {room.name: len(list(room.glob("*.py"))) for room in rooms if room.name != "cli"}
+    assert {name: count for name, count in files.items() if count > 16} == {}
+
+
+def test_every_place_that_the_page_names_is_there() -> None:
+    names = set(re.findall(r"`((?:search|datasets|architectures|studies|tests|docs)/[\w/.]*)`", PAGE))
+    assert len(names) > 10
+    assert [name for name in sorted(names) if not (ROOT / name).exists()] == []
+
+
+def users(sources: Sources, wanted: str) -> set[str]:
+    return {path for path, names in graph(sources).items() if any(within(name, wanted) for name in names)}
 
 
 def within(name: str, package: str) -> bool:
     return name == package or name.startswith(f"{package}.")
 
 
-def shown(path: Path) -> str:
-    return str(path.relative_to(ROOT).with_suffix(""))
+def outside(paths: Iterable[str], *rooms: str) -> set[str]:
+    return {path for path in paths if not any(path.startswith(f"{room}/") for room in rooms)}
 
 
-@pytest.mark.parametrize("path", FILES, ids=shown)
-def test_a_module_imports_only_the_rooms_that_it_may(path: Path) -> None:
-    name = module_name(path)
-    rules = [package for package in ALLOWED if within(name, package)]
-    if not rules:
-        return
-    allowed = ALLOWED[max(rules, key=len)]
-    ours = {imported for imported in imports(path) if within(imported, "optrack")}
-    assert {imported for imported in ours if not any(within(imported, room) for room in allowed)} == set()
+def test_the_sealed_test_alone_opens_the_test_part(sources: Sources) -> None:
+    sealed = "optrack.datasets.prepared.sealed"
+    assert outside(users(sources, sealed), "datasets") == {"search/sealed/sealed_test.py"}
+    assert outside(users(sources, "optrack.search.sealed.sealed_test"), "search/sealed") == set()
 
 
-def test_every_rule_is_about_a_module_that_exists() -> None:
-    names = {module_name(path) for path in FILES}
-    assert set(ALLOWED) <= names | {"optrack.studies"}
-    assert {f"search/{name}" for name in OPTUNA | MLFLOW} <= {shown(path) for path in FILES}
-
-
-def test_the_rules_would_be_seen_to_be_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = tmp_path / "search" / "training" / "loop.py"
-    source.parent.mkdir(parents=True)
-    source.write_text("from ..coordinator import x\nfrom ...datasets.cache import y\nfrom . import job\nimport a.b\n")
-    monkeypatch.setitem(globals(), "ROOT", tmp_path)
-    assert imports(source) == {
-        f"{SEARCH}.coordinator",
-        "optrack.datasets.store.cache",
-        f"{SEARCH}.training.job",
-        "a.b",
-    }
-
-
-def test_studies_import_the_face_of_the_search_and_nothing_else() -> None:
-    for path in (ROOT / "studies").glob("*.py"):
-        assert imports(path) <= {SEARCH, "math"}
-
-
-@pytest.mark.parametrize(("library", "owners"), [("optuna", OPTUNA), ("mlflow", MLFLOW)])
-def test_optuna_and_mlflow_are_imported_by_the_files_that_own_them(library: str, owners: set[str]) -> None:
-    found = {shown(path) for path in FILES if any(within(name, library) for name in imports(path))}
-    assert found == {f"search/{owner}" for owner in owners}
-
-
-def test_the_sealed_test_alone_opens_the_test_part() -> None:
-    importers = {
-        shown(path)
-        for path in FILES
-        if path.parts[-2] != "datasets"
-        and any("sealed" in name.split(".") and "datasets" in name.split(".") for name in imports(path))
-    }
-    assert importers == {"search/sealed_test"}
-    users = {shown(path) for path in FILES if f"{SEARCH}.sealed_test" in imports(path)}
-    assert users == {"search/judging"}
-
-
-def test_nothing_but_the_command_line_imports_the_command_line() -> None:
-    importers = {module_name(path) for path in FILES if any(within(name, f"{SEARCH}.cli") for name in imports(path))}
-    assert all(within(name, f"{SEARCH}.cli") for name in importers)
-
-
-def test_imports_inside_the_package_are_relative() -> None:
+def test_imports_inside_the_package_are_relative(sources: Sources) -> None:
     absolute = {
-        (shown(path), name)
-        for path in FILES
-        if path.parent.name != "studies"
-        for name, level in written_imports(path)
-        if level == 0 and within(name, "optrack")
+        (path, name)
+        for path, text in sources.items()
+        if not path.startswith("studies/")
+        for node in ast.walk(ast.parse(text))
+        for name in absolute_imports(node)
+        if within(name, "optrack")
     }
     # The shipped studies are looked up as a package; nothing is taken from it.
-    assert absolute <= {("search/loading", "optrack.studies")}
+    assert absolute <= {("search/study/lookup.py", "optrack.studies")}
+
+
+def absolute_imports(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module is not None and not node.level:
+        yield node.module
 
 
 def test_a_worker_knows_neither_optuna_nor_mlflow() -> None:

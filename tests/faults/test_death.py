@@ -20,8 +20,8 @@ from optrack.search.cli.progress import LineProgress
 from optrack.search.coordinator.coordinator import Coordinator
 from optrack.search.coordinator.running import run_study
 from optrack.search.launchers.machine import Machine
+from optrack.search.stores.mlflow_tracker import MlflowTracker
 from optrack.search.stores.places import Places
-from optrack.search.stores.tracking import Tracker
 
 # MLflow 3.17 uses what SQLAlchemy 2.1 has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
@@ -114,14 +114,14 @@ def is_complete(places: Places) -> None:
 @pytest.mark.parametrize(
     ("owner", "method", "call", "after"),
     [
-        pytest.param(Tracker, "open_family", 1, True, id="after MLflow has the family"),
-        pytest.param(Tracker, "open_trial", 1, True, id="after MLflow has the first trial, before Optuna knows"),
-        pytest.param(Tracker, "open_trial", 2, True, id="after MLflow has the second trial, before Optuna knows"),
+        pytest.param(MlflowTracker, "open_family", 1, True, id="after MLflow has the family"),
+        pytest.param(MlflowTracker, "open_trial", 1, True, id="after MLflow has the first trial, before Optuna knows"),
+        pytest.param(MlflowTracker, "open_trial", 2, True, id="after MLflow has the second trial, before Optuna knows"),
         pytest.param(optuna.Trial, "report", 2, True, id="after Optuna has an epoch, before MLflow has it"),
-        pytest.param(Tracker, "log_epoch", 2, True, id="after both have an epoch"),
-        pytest.param(Tracker, "log_best", 2, False, id="before MLflow has the better weights"),
-        pytest.param(Tracker, "log_best", 2, True, id="after MLflow has the better weights"),
-        pytest.param(Tracker, "close_run", 1, False, id="before MLflow has the end of the first trial"),
+        pytest.param(MlflowTracker, "log_epoch", 2, True, id="after both have an epoch"),
+        pytest.param(MlflowTracker, "log_best", 2, False, id="before MLflow has the better weights"),
+        pytest.param(MlflowTracker, "log_best", 2, True, id="after MLflow has the better weights"),
+        pytest.param(MlflowTracker, "close_run", 1, False, id="before MLflow has the end of the first trial"),
         pytest.param(optuna.Study, "tell", 2, False, id="before Optuna has the end of the last trial"),
         pytest.param(optuna.Study, "tell", 2, True, id="after both have the end of the last trial"),
     ],

@@ -118,7 +118,8 @@ def fresh(code: str, *arguments: str, tracking_uri: str = "") -> str:
 def test_a_fresh_process_rebuilds_a_champion_from_the_registry_alone_and_gives_identical_logits(store: Store) -> None:
     small, wide = store.retrained("small", seed=1), store.retrained("wide", seed=2)
     register(store.uri, "mine", "small", small)
-    register(store.uri, "mine", "wide", wide, best=True)
+    register(store.uri, "mine", "wide", wide)
+    set_best(store.uri, "mine", "wide")
     expected = [load_folder(store.model_folder(run_id)).logits(IMAGES) for run_id in (small, wide)]
     assert not np.array_equal(expected[0], expected[1])
     assert fresh(FRESH, store.uri).split() == [logits.tobytes().hex() for logits in expected]
@@ -126,15 +127,16 @@ def test_a_fresh_process_rebuilds_a_champion_from_the_registry_alone_and_gives_i
 
 def test_mlflow_s_users_get_the_same_probabilities_without_knowing_optrack(store: Store) -> None:
     run_id = store.retrained()
-    register(store.uri, "mine", "small", run_id, best=True)
+    register(store.uri, "mine", "small", run_id)
+    set_best(store.uri, "mine", "small")
     found = json.loads(fresh(WITHOUT_OPTRACK, tracking_uri=store.uri))
     np.testing.assert_allclose(found, load_folder(store.model_folder(run_id)).probabilities(IMAGES), atol=1e-4)
 
 
 def test_registering_a_run_again_makes_no_second_version(store: Store) -> None:
     first, second = store.retrained(seed=1), store.retrained(seed=2)
-    versions = [register(store.uri, "mine", "small", run_id, best=True) for run_id in (first, first, second, first)]
-    assert versions == ["1", "1", "2", "1"]
+    for run_id, version in ((first, "1"), (first, "1"), (second, "2"), (first, "1")):
+        assert register(store.uri, "mine", "small", run_id) == set_best(store.uri, "mine", "small") == version
     for name, alias in (("mine.small", CHAMPION_ALIAS), ("mine", BEST_ALIAS)):
         assert store.versions(name) == {"1": first, "2": second}
         assert store.client.get_model_version_by_alias(name, alias).run_id == first
@@ -146,7 +148,8 @@ def test_the_registry_says_where_a_champion_comes_from_and_what_its_test_said(st
     (champion,) = registered(store.uri, "mine").values()
     assert (champion.name, champion.version, champion.run_id) == ("mine.small", "1", run_id)
     assert (champion.best, champion.figures) == (False, {})
-    assert champion.tags == {
+    tags = store.client.get_model_version("mine.small", "1").tags
+    assert tags == {
         "optrack.study": "mine",
         "optrack.family": "small",
         "optrack.trial": "3",
@@ -154,23 +157,26 @@ def test_the_registry_says_where_a_champion_comes_from_and_what_its_test_said(st
         "optrack.data_digest": "abc",
     }
     set_best(store.uri, "mine", "small")
-    update_figures(store.uri, "mine", "small", {"test_accuracy": 0.1 + 0.2, "test_loss": 1e-9})
+    update_figures(store.uri, champion, {"test/accuracy": 0.1 + 0.2, "test/loss": 1e-9})
     (champion,) = registered(store.uri, "mine").values()
     assert champion.best
     assert champion.figures == {"test_accuracy": 0.1 + 0.2, "test_loss": 1e-9}
-    assert store.client.get_model_version("mine", "1").tags == champion.tags
+    for name in ("mine", "mine.small"):
+        noted = {"test_accuracy": repr(0.1 + 0.2), "test_loss": "1e-09"}
+        assert store.client.get_model_version(name, "1").tags == {**tags, **noted}
 
 
 def test_figures_outlive_another_registration_of_the_same_run(store: Store) -> None:
     run_id = store.retrained()
-    register(store.uri, "mine", "small", run_id, figures={"test_accuracy": 0.5})
+    register(store.uri, "mine", "small", run_id, figures={"test/accuracy": 0.5})
     register(store.uri, "mine", "small", run_id)
     assert registered(store.uri, "mine")["small"].figures == {"test_accuracy": 0.5}
 
 
 def test_the_winner_can_be_another_family_later(store: Store) -> None:
-    register(store.uri, "mine", "small", store.retrained("small"), best=True)
+    register(store.uri, "mine", "small", store.retrained("small"))
     register(store.uri, "mine", "wide", store.retrained("wide"))
+    set_best(store.uri, "mine", "small")
     set_best(store.uri, "mine", "wide")
     assert {name: champion.best for name, champion in registered(store.uri, "mine").items()} == {
         "small": False,
@@ -196,14 +202,16 @@ def test_a_name_that_belongs_to_others_is_refused(other: tuple[str, str], messag
         load_champion(*other, tracking_uri=store.uri)
     assert set(registered(store.uri, "a")) == {"b.c"}
     assert registered(store.uri, "a.b") == {}
+    assert registered(store.uri, "it's/mine") == {}
 
 
 def test_a_study_named_like_another_one_s_champion_cannot_have_a_winner(store: Store) -> None:
     run_id = store.retrained()
     register(store.uri, "a", "b", run_id)
+    register(store.uri, "a.b", "c", run_id)
     message = "'a.b' belongs to family 'b' of study 'a', and cannot belong to study 'a.b' too"
     with pytest.raises(TrackingError, match=message):
-        register(store.uri, "a.b", "c", run_id, best=True)
+        set_best(store.uri, "a.b", "c")
     assert model_name("a", "b") == model_name("a.b")
 
 
@@ -213,6 +221,7 @@ def test_a_study_named_like_another_one_s_champion_cannot_have_a_winner(store: S
         (("mine", "smal"), r"unknown champion 'smal' \(did you mean 'small'\?\); valid names: small"),
         (("mine", None), "study 'mine' has no best champion yet, only those of small"),
         (("mien", "small"), r"no champion is registered: unknown study 'mien' \(did you mean 'mine'\?\)"),
+        (("it's/mine", "small"), 'no champion is registered: unknown study "it\'s/mine"'),
         (("mien", None), "no champion is registered: unknown study 'mien'"),
     ],
 )
@@ -254,7 +263,8 @@ def test_a_registry_that_is_away_is_named(uri: str, message: str) -> None:
 
 
 def test_a_missing_alias_is_named(store: Store) -> None:
-    register(store.uri, "mine", "small", store.retrained(), best=True)
+    register(store.uri, "mine", "small", store.retrained())
+    set_best(store.uri, "mine", "small")
     store.client.delete_registered_model_alias("mine.small", CHAMPION_ALIAS)
     store.client.delete_registered_model_alias("mine", BEST_ALIAS)
     with pytest.raises(NothingStoredError, match=r"registered model 'mine\.small' has no alias 'champion'"):
@@ -267,7 +277,8 @@ def test_a_missing_alias_is_named(store: Store) -> None:
 @pytest.mark.parametrize("file", ["weights.safetensors", "configuration.json", "."])
 def test_a_deleted_artifact_is_named(file: str, store: Store) -> None:
     run_id = store.retrained()
-    register(store.uri, "mine", "small", run_id, best=True)
+    register(store.uri, "mine", "small", run_id)
+    set_best(store.uri, "mine", "small")
     path = store.model_folder(run_id) / file
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     with pytest.raises(NothingStoredError, match=f"the model mine.small version 1 is gone: there is no .*{run_id}"):

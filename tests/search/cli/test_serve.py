@@ -18,7 +18,7 @@ from PIL import Image
 
 from optrack.search import NothingStoredError
 from optrack.search.champions.champion import Champion
-from optrack.search.champions.registry import load_champion, set_best, update_figures
+from optrack.search.champions.registry import load_champion, registered, set_best, update_figures
 from optrack.search.cli.predict import predict
 from optrack.search.cli.serve import _searched, _served, serve
 from optrack.search.errors import OwnSourceError, ServerError
@@ -79,8 +79,9 @@ def test_the_page_says_of_a_file_what_the_command_predict_says(
 
 
 def test_a_champion_stands_beside_its_test_and_what_was_reported_the_winner_first(retrained: Places) -> None:
-    update_figures(retrained.tracking_uri, "tiny", "deep", {"test_accuracy": 0.75})
-    update_figures(retrained.tracking_uri, "tiny", "linear", {"test_accuracy": 0.5, "test_loss": 2.0})
+    champions = registered(retrained.tracking_uri, "tiny")
+    update_figures(retrained.tracking_uri, champions["deep"], {"test/accuracy": 0.75})
+    update_figures(retrained.tracking_uri, champions["linear"], {"test/accuracy": 0.5, "test/loss": 2.0})
     set_best(retrained.tracking_uri, "tiny", "linear")
     refer(retrained, "deep")
     first, second = served(retrained)
@@ -146,7 +147,7 @@ def test_each_family_s_own_network_is_built_from_the_code_that_was_named_for_it(
 def test_a_port_in_use_is_said_before_anything_is_loaded() -> None:
     with listener(0, option="--port") as opened:
         port = opened.getsockname()[1]
-        with pytest.raises(ServerError, match=rf"port {port} cannot be had .* --port"):
+        with pytest.raises(ServerError, match=rf"port {port} is not available .* --port"):
             serve("tiny", port=port)
 
 

@@ -3,7 +3,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import optuna
 import pytest
@@ -16,6 +16,7 @@ from optrack.search.coordinator.family_search import FamilySearch, RunningTrial
 from optrack.search.coordinator.strategies import seed_of
 from optrack.search.launchers import EpochEnded, Event, InlineLauncher, JobEnded, JobFailed, Launcher
 from optrack.search.stores.comparable import data_record
+from optrack.search.stores.memory_store import MemoryStore
 from optrack.search.stores.optuna_store import (
     DATA_ATTRIBUTE,
     STUDY_ATTRIBUTE,
@@ -24,68 +25,29 @@ from optrack.search.stores.optuna_store import (
     read_storage,
     stored_families,
 )
-from optrack.search.stores.tracking import Tracker
+from optrack.search.stores.tracking import State
 from optrack.search.training import EpochResult, Job, TrainingConfig
 
 Curve = Callable[[Job, int], float | None]
 """The metric of an epoch; None for a job that raises there."""
 
 
-@dataclass(kw_only=True)
-class RecordingTracker:
-    """In the place of MLflow: remembers what it is told, over several runs of a study."""
+class RecordingTracker(MemoryStore):
+    """In the place of MLflow, over several runs of a study: remembers each end and each best trial, and can break."""
 
-    params: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
-    tags: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
-    epochs: dict[str, list[tuple[int, dict[str, float]]]] = field(
-        default_factory=dict[str, list[tuple[int, dict[str, float]]]]
-    )
-    ends: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
-    best: dict[str, list[dict[str, Any]]] = field(default_factory=dict[str, list[dict[str, Any]]])
-    texts: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
-    details: dict[str, tuple[dict[str, float] | None, str | None]] = field(
-        default_factory=dict[str, tuple[dict[str, float] | None, str | None]]
-    )
-    broken: bool = False
-
-    def open_family(self, family: Family) -> str:
-        return family.name
-
-    def open_trial(
-        self,
-        parent: str,
-        family: Family,
-        trial: int,
-        *,
-        known_run: str | None,
-        params: Mapping[str, object],
-        tags: Mapping[str, str],
-    ) -> str:
-        run_id = f"{family.name}/{trial}"
-        assert parent == family.name
-        assert known_run in {None, run_id}
-        assert (known_run is None) == (run_id not in self.params)
-        # MLflow takes no other value for a parameter that it has.
-        assert self.params.setdefault(run_id, dict(params)) == dict(params)
-        self.tags[run_id] = dict(tags)
-        return run_id
-
-    def logged_epochs(self, run_id: str) -> int:
-        return max((epoch for epoch, _ in self.epochs.get(run_id, [])), default=0)
+    def __init__(self) -> None:
+        super().__init__()
+        self.broken = False
+        self.ends: dict[str, list[str]] = {}
+        self.best: dict[str, list[dict[str, Any]]] = {}
 
     def log_epoch(self, run_id: str, epoch: int, metrics: Mapping[str, float]) -> None:
         if self.broken:
             raise TrackingError("MLflow does not answer")
-        self.epochs.setdefault(run_id, []).append((epoch, dict(metrics)))
+        super().log_epoch(run_id, epoch, metrics)
 
-    def close_run(
-        self, run_id: str, state: str, *, metrics: Mapping[str, float] | None = None, reason: str | None = None
-    ) -> None:
+    def end_run(self, run_id: str, state: State) -> None:
         self.ends.setdefault(run_id, []).append(state)
-        self.details[run_id] = (None if metrics is None else dict(metrics), reason)
-
-    def log_text(self, run_id: str, text: str, file: str) -> None:
-        self.texts.setdefault(run_id, {})[file] = text
 
     def log_best(
         self, family_run: str, *, weights: Path | None, configuration: Mapping[str, Any], metrics: Mapping[str, float]
@@ -93,6 +55,20 @@ class RecordingTracker:
         content = weights.read_bytes() if weights is not None and weights.exists() else None
         entry = {"weights": content, "configuration": dict(configuration), "metrics": dict(metrics)}
         self.best.setdefault(family_run, []).append(entry)
+        super().log_best(family_run, weights=weights, configuration=configuration, metrics=metrics)
+
+    def values(self, run_id: str) -> list[dict[str, float]]:
+        """What is recorded of each epoch."""
+        history = self.runs[run_id].history
+        return [
+            {name: values[index][1] for name, values in history.items() if "/" not in name} | {"epoch": epoch}
+            for index, epoch in enumerate(self.runs[run_id].epochs)
+        ]
+
+    def best_values(self, run_id: str) -> dict[str, float]:
+        """What is recorded of the best epoch."""
+        metrics = self.runs[run_id].metrics
+        return {name.removeprefix("best/"): value for name, value in metrics.items() if name.startswith("best/")}
 
 
 class ScriptedLauncher:
@@ -190,7 +166,7 @@ class Stage:
         self.coordinator = Coordinator(
             study,
             storage=open_storage(self.url),
-            tracker=cast("Tracker", self.tracker),
+            tracker=self.tracker,
             launcher=launcher,
             data=self.data,
             weights=self.weights,
@@ -272,14 +248,14 @@ def test_a_study_on_real_images_runs_to_its_end_and_both_records_agree(stage: St
         assert trial.user_attrs["best_epoch"] == accuracies.index(max(accuracies)) + 1
         assert trial.user_attrs["seed"] == seed_of(3, "f", trial.number)
         assert trial.user_attrs["mlflow_run"] == run
-        assert stage.tracker.epochs[run] == [
-            (epoch["epoch"], {name: value for name, value in epoch.items() if name != "epoch"}) for epoch in record
-        ]
-        assert stage.tracker.params[run] == {"architecture": "mlp", "batch_size": 256, "width": 16, **trial.params}
-        assert stage.tracker.tags[run]["optrack.seed"] == str(trial.user_attrs["seed"])
+        assert stage.tracker.values(run) == record
+        params = {"architecture": "mlp", "batch_size": 256, "width": 16, **trial.params}
+        assert stage.tracker.runs[run].params == {name: str(value) for name, value in params.items()}
+        assert stage.tracker.runs[run].tags["optrack.seed"] == str(trial.user_attrs["seed"])
         assert stage.tracker.ends[run] == ["finished"]
         best = record[trial.user_attrs["best_epoch"] - 1]
-        assert stage.tracker.details[run] == (best, None)
+        assert stage.tracker.best_values(run) == best
+        assert "optrack.reason" not in stage.tracker.runs[run].tags
     assert stage.tracker.ends["f"] == ["finished"]
 
 
@@ -289,7 +265,7 @@ def test_the_study_and_the_images_are_stored_with_each_family(stage: Stage) -> N
     for family in stage.families():
         assert Study.from_json(family.optuna_study.user_attrs[STUDY_ATTRIBUTE]) == study
         assert family.optuna_study.user_attrs[DATA_ATTRIBUTE] == data_record(stage.data)
-        assert stage.tracker.texts[family.name]["study.json"] == study.to_json()
+        assert stage.tracker.runs[family.name].files["study.json"].decode() == study.to_json()
 
 
 def test_a_job_has_what_its_trial_was_given(stage: Stage) -> None:
@@ -412,8 +388,8 @@ def test_a_hopeless_trial_is_pruned_after_an_epoch_and_trains_no_more(stage: Sta
         assert len(trial.user_attrs["epochs"]) == 1
         run = f"f/{trial.number}"
         assert stage.tracker.ends[run] == ["pruned"]
-        assert stage.tracker.details[run][1] == "pruned after epoch 1 by asha"
-        assert [epoch for epoch, _ in stage.tracker.epochs[run]] == [1]
+        assert stage.tracker.runs[run].tags["optrack.reason"] == "pruned after epoch 1 by asha"
+        assert stage.tracker.runs[run].epochs == [1]
 
 
 @pytest.mark.parametrize(("metric", "value", "epoch"), [("val_accuracy", 0.5, 2), ("val_loss", 0.1, 3)])
@@ -424,8 +400,7 @@ def test_the_value_of_a_trial_is_its_best_epochs(stage: Stage, metric: Any, valu
     [trial] = stage.trials()
     assert trial.value == value
     assert trial.user_attrs["best_epoch"] == epoch
-    metrics, _ = stage.tracker.details["f/0"]
-    assert metrics == asdict(epoch_result(epoch, value))
+    assert stage.tracker.best_values("f/0") == asdict(epoch_result(epoch, value))
 
 
 @pytest.mark.parametrize(("metric", "best"), [("val_accuracy", [0, 2]), ("val_loss", [0, 1])])
@@ -489,7 +464,7 @@ def test_a_job_that_fails_is_recorded_and_counts_and_the_others_run(stage: Stage
     assert failed.user_attrs["reason"] == "ValueError: no"
     assert len(failed.user_attrs["epochs"]) == 1
     assert stage.tracker.ends["f/1"] == ["failed"]
-    assert stage.tracker.texts["f/1"]["failure.txt"] == "Traceback\nValueError: no"
+    assert stage.tracker.runs["f/1"].files["failure.txt"] == b"Traceback\nValueError: no"
     assert stage.run(study_of(), failing).failed == 0
 
 
@@ -548,7 +523,10 @@ def test_a_study_that_is_interrupted_after_any_epoch_ends_as_one_that_never_was(
     expected, found = ([trial_record(trial) for trial in stage.trials()] for stage in stages.values())
     assert found == expected
     assert stages["interrupted"].trained_epochs() == 10
-    assert stages["interrupted"].tracker.epochs == stages["through"].tracker.epochs
+    interrupted, through = (stages[name].tracker for name in ("interrupted", "through"))
+    assert {name: run.history for name, run in interrupted.runs.items()} == {
+        name: run.history for name, run in through.runs.items()
+    }
 
 
 def trial_record(trial: FrozenTrial) -> Any:
@@ -572,16 +550,16 @@ def test_a_trial_that_goes_on_has_the_same_numbers_though_the_study_changed(
         trial_record(trial) for trial in through.trials()
     ]
     assert interrupted.tracker.ends["f/1"] == ["interrupted", "finished"]
-    for run, epochs in interrupted.tracker.epochs.items():
-        assert [epoch for epoch, _ in epochs] == [1, 2, 3, 4], run
+    assert [interrupted.tracker.runs[f"f/{number}"].epochs for number in (0, 1)] == [[1, 2, 3, 4]] * 2
 
 
 def test_epochs_that_only_one_of_the_stores_has_reach_the_other_once(stage: Stage) -> None:
     study = study_of(budget=Budget(trials=1, epochs=4))
     stage.run_until(study, 3, rising)
-    stage.tracker.epochs["f/0"].pop()  # as if the process was killed between the two
+    for values in stage.tracker.runs["f/0"].history.values():
+        values.pop()  # as if the process was killed between the two
     stage.run(study, rising)
-    assert [epoch for epoch, _ in stage.tracker.epochs["f/0"]] == [1, 2, 3, 4]
+    assert stage.tracker.runs["f/0"].epochs == [1, 2, 3, 4]
     assert list(stage.trials()[0].intermediate_values) == [1, 2, 3, 4]
 
 
@@ -629,8 +607,7 @@ def test_trials_under_way_wait_when_a_store_does_not_answer(stage: Stage) -> Non
     stage.tracker.broken = False
     stage.run(study_of(), rising)
     assert stage.states() == 3 * ["COMPLETE"]
-    for epochs in stage.tracker.epochs.values():
-        assert [epoch for epoch, _ in epochs] == [1, 2, 3, 4]
+    assert [stage.tracker.runs[f"f/{number}"].epochs for number in range(3)] == [[1, 2, 3, 4]] * 3
 
 
 def test_a_study_that_is_stopped_before_it_runs_trains_nothing(stage: Stage) -> None:
@@ -638,7 +615,7 @@ def test_a_study_that_is_stopped_before_it_runs_trains_nothing(stage: Stage) -> 
     coordinator = Coordinator(
         study_of(),
         storage=open_storage(stage.url),
-        tracker=cast("Tracker", stage.tracker),
+        tracker=stage.tracker,
         launcher=launcher,
         data=stage.data,
         weights=stage.weights,
@@ -666,7 +643,7 @@ SAME = family_of(space={"depth": Int(1, 1)})
 def replicates(stage: Stage) -> list[int | None]:
     """What each trial repeats, as both stores tell."""
     found = [trial.user_attrs.get("replicate_of") for trial in stage.trials()]
-    tags = [stage.tracker.tags[f"f/{trial.number}"].get("optrack.replicate_of") for trial in stage.trials()]
+    tags = [stage.tracker.runs[f"f/{trial.number}"].tags.get("optrack.replicate_of") for trial in stage.trials()]
     assert tags == [None if original is None else str(original) for original in found]
     return found
 

@@ -10,8 +10,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from optrack.architectures import ARCHITECTURES, architecture
-from optrack.search.pictures.images import feature_maps, filters, first_convolution, first_weights, misclassified, png
-from optrack.search.pictures.layers import convolution_outputs
+from optrack.search.pictures.images import feature_maps, filters, misclassified, png
+from optrack.search.pictures.layers import convolution_outputs, first_convolution, first_weights
 from optrack.search.results.values import TestResult
 
 CLASSES = ("cat", "dog")

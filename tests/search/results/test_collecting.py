@@ -15,11 +15,11 @@ from optuna.trial import TrialState
 from optrack.search import TrackingError
 from optrack.search.cli.training_progress import TrainingProgress
 from optrack.search.launchers.machine import Machine
-from optrack.search.results.collecting import collect
+from optrack.search.results.collecting import collect, retrained_models
 from optrack.search.results.values import StudyResults
 from optrack.search.retraining.retraining import retrain_study
 from optrack.search.sealed.sealed_test import evaluate_models
-from optrack.search.stores.model_runs import ModelRuns
+from optrack.search.stores.mlflow_store import MlflowRuns, MlflowWriter
 from optrack.search.stores.optuna_store import StoredFamily, read_storage, stored_families
 from optrack.search.stores.places import Places
 
@@ -50,11 +50,12 @@ def unheard(*_: Any) -> None: ...
 
 
 def opened(places: Places) -> StudyResults:
-    results = collected(places)
+    runs = MlflowRuns(places.tracking_uri, "tiny")
     evaluate_models(
-        results.study,
-        results.families,
-        runs=ModelRuns(places.tracking_uri, "tiny"),
+        collected(places).study,
+        retrained_models(runs, runs.families()),
+        runs=runs,
+        writer=MlflowWriter(places.tracking_uri),
         places=places,
         on_decoded=None,
         on_tested=unheard,
@@ -232,6 +233,6 @@ def test_of_two_models_of_a_seed_the_latest_counts(retrained: Places) -> None:
     client = MlflowClient(retrained.tracking_uri)
     before = collected(retrained).families[0].models
     tags = client.get_run(before[0].run_id).data.tags
-    made = client.create_run(ModelRuns(retrained.tracking_uri, "tiny").experiment_id, tags=tags).info.run_id
+    made = client.create_run(MlflowRuns(retrained.tracking_uri, "tiny").experiment_id, tags=tags).info.run_id
     models = collected(retrained).families[0].models
     assert [model.run_id for model in models] == [made, before[1].run_id]

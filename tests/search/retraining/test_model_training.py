@@ -2,7 +2,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,87 +13,30 @@ from optrack.search import TrackingError
 from optrack.search.launchers import EpochEnded, Event, InlineLauncher
 from optrack.search.results.values import Candidate
 from optrack.search.retraining.model_training import ModelTrainer, ModelTraining
+from optrack.search.stores.memory_store import MemoryStore
 from optrack.search.stores.model_runs import ModelRun, Stage
-from optrack.search.stores.tracking import Tracker
 from optrack.search.training import EpochResult, Job, TrainingConfig
 
 Curve = Callable[[Job, int], float]
 """The loss of an epoch; NaN for one that diverges."""
 
 
-@dataclass(kw_only=True)
-class Run:
-    """What a run of MLflow would hold."""
+class Record(MemoryStore):
+    """In the place of MLflow, over several calls; it can break."""
 
-    name: str
-    parent: str
-    params: Mapping[str, object]
-    tags: dict[str, str]
-    epochs: list[int] = field(default_factory=list[int])
-    texts: dict[str, str] = field(default_factory=dict[str, str])
-    metrics: dict[str, float] = field(default_factory=dict[str, float])
-    reason: str | None = None
-
-
-@dataclass(kw_only=True)
-class Record:
-    """In the place of MLflow: remembers what it is told, over several calls."""
-
-    runs: dict[str, Run] = field(default_factory=dict[str, Run])
-    broken: bool = False
-
-    def open_model(
-        self, parent: str, name: str, *, known_run: str | None, params: Mapping[str, object], tags: Mapping[str, str]
-    ) -> str:
-        if known_run is None:
-            known_run = str(len(self.runs))
-            self.runs[known_run] = Run(name=name, parent=parent, params=params, tags={})
-        self.runs[known_run].tags |= {**tags, "optrack.state": "running"}
-        return known_run
-
-    def logged_epochs(self, run_id: str) -> int:
-        return max(self.runs[run_id].epochs, default=0)
+    broken = False
 
     def log_epoch(self, run_id: str, epoch: int, metrics: Mapping[str, float]) -> None:
         if self.broken:
             raise TrackingError("MLflow does not answer")
-        assert metrics["train_loss"] is not None
-        self.runs[run_id].epochs.append(epoch)
-
-    def log_text(self, run_id: str, text: str, file: str) -> None:
-        self.runs[run_id].texts[file] = text
-
-    def set_tag(self, run_id: str, name: str, value: str) -> None:
-        self.runs[run_id].tags[name] = value
-
-    def close_run(
-        self, run_id: str, state: str, *, metrics: Mapping[str, float] | None = None, reason: str | None = None
-    ) -> None:
-        self.runs[run_id].tags["optrack.state"] = state
-        self.runs[run_id].metrics |= metrics or {}
-        self.runs[run_id].reason = reason
+        super().log_epoch(run_id, epoch, metrics)
 
     def states(self) -> list[str]:
         return [run.tags["optrack.state"] for run in self.runs.values()]
 
     def known(self) -> list[ModelRun]:
-        """As `ModelRuns.find` would tell."""
-        return [
-            ModelRun(
-                run_id=run_id,
-                family=run.tags["optrack.family"],
-                stage="retrain",
-                trial=int(run.tags["optrack.trial"]),
-                number=int(run.tags["optrack.number"]),
-                seed=int(run.tags["optrack.seed"]),
-                training=run.tags["optrack.training"],
-                state=run.tags["optrack.state"],
-                threads=int(run.tags["optrack.threads"]),
-                tags=run.tags,
-                metrics=run.metrics,
-            )
-            for run_id, run in self.runs.items()
-        ]
+        """The runs of both stages."""
+        return [*self.find("confirm"), *self.find("retrain")]
 
 
 class Workers:
@@ -176,7 +119,7 @@ class Workshop:
 
     def open(self, workers: Workers) -> ModelTrainer:
         return ModelTrainer(
-            tracker=cast("Tracker", self.record),
+            tracker=self.record,
             launcher=workers,
             parents={"f": "parent of f"},
             weights=self.folder,
@@ -273,10 +216,11 @@ def three() -> list[ModelTraining]:
 def test_a_run_says_whose_configuration_it_trains_and_how(workshop: Workshop) -> None:
     [training] = [planned_of(2)]
     workshop.train([training])
-    [run] = workshop.record.runs.values()
-    assert (run.name, run.parent) == ("f, retrained, seed 2", "parent of f")
-    assert run.params == {"architecture": "mlp", "width": 16, "lr": 0.1}
+    [(name, run)] = workshop.record.runs.items()
+    assert name == "f, retrained, seed 2"
+    assert run.params == {"architecture": "mlp", "width": "16", "lr": "0.1"}
     assert run.tags == {
+        "mlflow.parentRunId": "parent of f",
         "optrack.stage": "retrain",
         "optrack.family": "f",
         "optrack.trial": "4",
@@ -289,16 +233,16 @@ def test_a_run_says_whose_configuration_it_trains_and_how(workshop: Workshop) ->
         "optrack.state": "finished",
     }
     assert run.epochs == [1, 2, 3]
-    assert run.metrics["epoch"] == 3
-    assert "val_accuracy" not in run.metrics
+    assert run.metrics["best/epoch"] == 3
+    assert "best/val_accuracy" not in run.metrics
 
 
 def test_a_race_is_measured_by_its_best_epoch(workshop: Workshop, curves: list[Curve]) -> None:
     curves.append(lambda _, epoch: [0.5, 0.2, 0.4][epoch - 1])
     workshop.train([planned_of(1, stage="confirm")])
-    [run] = workshop.record.runs.values()
-    assert run.name == "f, trial 4 again, seed 1"
-    best = {name: run.metrics[name] for name in ("val_accuracy", "val_loss", "epoch")}
+    [(name, run)] = workshop.record.runs.items()
+    assert name == "f, trial 4 again, seed 1"
+    best = {name: run.metrics[f"best/{name}"] for name in ("val_accuracy", "val_loss", "epoch")}
     assert best == pytest.approx({"val_accuracy": 0.8, "val_loss": 0.2, "epoch": 2})
 
 
@@ -364,8 +308,8 @@ def test_a_training_that_raises_is_recorded_and_the_others_go_on(
     states = {run.tags["optrack.number"]: run.tags["optrack.state"] for run in workshop.record.runs.values()}
     assert states == {"1": "finished", "2": "failed", "3": "finished"}
     failed = next(run for run in workshop.record.runs.values() if run.tags["optrack.state"] == "failed")
-    assert failed.reason == "ValueError: no memory"
-    assert failed.texts["failure.txt"].startswith("Traceback")
+    assert failed.tags["optrack.reason"] == "ValueError: no memory"
+    assert failed.files["failure.txt"].startswith(b"Traceback")
     assert failed.epochs == [1]
     assert sorted(number for number, _ in workshop.kept) == [1, 3]
 
@@ -392,9 +336,11 @@ def test_a_training_that_diverges_has_failed_and_is_not_kept(
     assert workshop.train([planned_of(1, stage=stage)]).failed == 1
     [run] = workshop.record.runs.values()
     assert run.tags["optrack.state"] == "failed"
-    assert run.reason == f"diverged in epoch {epoch}: the loss is no finite number"
-    assert run.texts == {"failure.txt": run.reason}
-    assert (workshop.kept, run.metrics) == ([], {})
+    reason = f"diverged in epoch {epoch}: the loss is no finite number"
+    assert run.tags["optrack.reason"] == reason
+    assert run.files == {"failure.txt": reason.encode()}
+    assert workshop.kept == []
+    assert not any(name.startswith("best/") for name in run.metrics)
     assert not workshop.folder.exists()
 
 
@@ -403,7 +349,7 @@ def test_a_race_that_diverges_counts_with_what_it_had_reached(workshop: Workshop
     assert workshop.train([planned_of(1, stage="confirm")]).failed == 0
     [run] = workshop.record.runs.values()
     assert run.tags["optrack.state"] == "finished"
-    assert (run.metrics["val_accuracy"], run.metrics["epoch"]) == (0.75, 2)
+    assert (run.metrics["best/val_accuracy"], run.metrics["best/epoch"]) == (0.75, 2)
 
 
 def test_nothing_is_left_running_when_the_record_does_not_answer(workshop: Workshop) -> None:

@@ -279,7 +279,7 @@ def test_a_retraining_whose_process_dies_goes_on_in_its_run(
         if place == "in an epoch":
             watcher.after_epoch = lambda training: die() if len(training.epochs) > 1 else None
         elif place == "before its state":
-            dying.setattr("optrack.search.stores.tracking.Tracker.close_run", die)
+            dying.setattr("optrack.search.stores.mlflow_tracker.MlflowTracker.close_run", die)
         elif place == "while it is kept":
             dying.setattr(module, "champion_pictures", die)
         else:
@@ -355,7 +355,7 @@ def test_another_best_configuration_is_retrained_and_becomes_the_champion(retrai
     [job] = watcher.jobs
     assert job.training.lr == 1e-3
     champion = registered(retrained.tracking_uri, "tiny")["linear"]
-    assert (champion.version, champion.tags["optrack.trial"]) == ("2", "0")
+    assert champion.version == "2"
     assert load_champion("tiny", "linear", tracking_uri=retrained.tracking_uri).configuration["trial"] == 0
     # And back again, without training.
     watcher = Watcher()

@@ -18,12 +18,13 @@ from optrack.search.champions.champion import Champion
 from optrack.search.champions.registry import registered
 from optrack.search.cli.training_progress import TrainingProgress
 from optrack.search.launchers.machine import Machine
-from optrack.search.results.collecting import collect
-from optrack.search.results.values import FamilyResult, RetrainedModel, StudyResults, TestResult
+from optrack.search.results.collecting import collect, retrained_models
+from optrack.search.results.values import StudyResults, TestResult
 from optrack.search.retraining.retraining import retrain_study
 from optrack.search.sealed import sealed_test as module
 from optrack.search.sealed.sealed_test import evaluate_models, latency_ms
-from optrack.search.stores.model_runs import ModelRuns
+from optrack.search.stores.mlflow_store import MlflowRuns, MlflowWriter
+from optrack.search.stores.model_runs import ModelRun
 from optrack.search.stores.optuna_store import read_storage, stored_families
 from optrack.search.stores.places import Places
 
@@ -43,22 +44,24 @@ class Desk:
     told: list[tuple[str, int, TestResult]] = field(default_factory=list[tuple[str, int, TestResult]])
 
     @property
-    def runs(self) -> ModelRuns:
-        return ModelRuns(self.places.tracking_uri, "tiny")
+    def runs(self) -> MlflowRuns:
+        return MlflowRuns(self.places.tracking_uri, "tiny")
 
     def results(self) -> StudyResults:
         stored = stored_families(read_storage(self.places.storage), "tiny")
         return collect(stored, storage=self.places.storage, tracking_uri=self.places.tracking_uri)
 
     def test(self, *families: str, again: bool = False) -> None:
-        def tell(family: FamilyResult, model: RetrainedModel, result: TestResult) -> None:
-            self.told.append((family.name, model.number, result))
+        def tell(model: ModelRun, result: TestResult) -> None:
+            self.told.append((model.family, model.number, result))
 
-        results = self.results()
+        stored = stored_families(read_storage(self.places.storage), "tiny")
+        models = retrained_models(self.runs, self.runs.families())
         evaluate_models(
-            results.study,
-            [family for family in results.families if family.name in families or not families],
+            stored[0].study,
+            {name: models[name] for name in families or [family.name for family in stored]},
             runs=self.runs,
+            writer=MlflowWriter(self.places.tracking_uri),
             places=self.places,
             again=again,
             on_decoded=None,
@@ -66,7 +69,7 @@ class Desk:
         )
 
     def openings(self) -> list[int]:
-        return [self.runs.openings(run.run_id) for run in self.runs.find("retrain")]
+        return [run.openings for run in self.runs.find("retrain")]
 
     def sealed(self) -> TestData:
         return open_test(

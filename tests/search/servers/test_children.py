@@ -151,7 +151,7 @@ def test_an_mlflow_server_elsewhere_is_announced_and_none_is_started(taken_port:
 
 def test_a_server_that_dies_early_is_quoted_in_one_line() -> None:
     server = python("print('one'); print('two'); print('three'); raise SystemExit('no such table')")
-    expected = "Test server ended with exit code 1; its last lines: two | three | no such table"
+    expected = "Test server exited with code 1; its last lines: two | three | no such table"
     with pytest.raises(ServerError) as caught, running([server]) as [child]:
         until_dead(child)
     assert str(caught.value) == expected
@@ -160,7 +160,7 @@ def test_a_server_that_dies_early_is_quoted_in_one_line() -> None:
 def test_a_server_that_was_killed_is_said_to_be() -> None:
     server = python("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     with (
-        pytest.raises(ServerError, match="Test server was ended by signal 9; its last lines: nothing"),
+        pytest.raises(ServerError, match="Test server was killed by signal 9; its last lines: nothing"),
         running([server]) as [child],
     ):
         until_dead(child)

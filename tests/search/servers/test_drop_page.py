@@ -174,8 +174,8 @@ def test_families_that_say_the_same_stand_together_the_most_first() -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "none of the formats"),
-        (b"hello", "none of the formats"),
+        (b"", "Pillow does not know its format"),
+        (b"hello", "Pillow does not know its format"),
         (encoded(noise(40, 40, 3), "PNG")[:-400], "truncated"),
         (encoded(noise(200, 200, 3), "JPEG")[:-4000], "truncated"),
         (encoded(Image.new("F", (3, 3)), "TIFF"), "floating point"),
@@ -251,7 +251,7 @@ def test_the_page_names_families_with_their_figures_and_those_without_a_champion
     assert "<title>mine: what its champions see</title>" in page
     assert "wide winner says otherwise test 95.80 % reported 93.60 % " in text
     assert "small says otherwise not tested yet " in text
-    assert "Without a champion so far: resnet, vgg." in text
+    assert "No champion yet: resnet, vgg." in text
 
 
 def test_hostile_text_is_escaped(page: str) -> None:

@@ -16,7 +16,7 @@ async def nothing(_scope: Any, _receive: Any, _send: Any) -> None:
 def test_a_port_in_use_is_said_with_the_option_that_changes_it() -> None:
     with listener(0, option="--port") as opened:
         port = opened.getsockname()[1]
-        with pytest.raises(ServerError, match=rf"port {port} cannot be had \(.+\): choose another with --port"):
+        with pytest.raises(ServerError, match=rf"port {port} is not available \(.+\): choose another with --port"):
             listener(port, option="--port").__enter__()
 
 

@@ -25,8 +25,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWar
 
 
 @pytest.fixture
-def uri(tmp_path: Path, mlflow_tables: Path) -> str:
-    shutil.copy(mlflow_tables, tmp_path / "mlflow.db")
+def uri(tmp_path: Path, empty_mlflow: Path) -> str:
+    shutil.copy(empty_mlflow, tmp_path / "mlflow.db")
     return f"sqlite:///{tmp_path}/mlflow.db"
 
 

@@ -1,314 +1,228 @@
 import json
 import math
 import shutil
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from mlflow import MlflowClient
-from mlflow.entities import Run
 
 from optrack.datasets import Prepared
-from optrack.search import Categorical, Data, Family, Float, Study, TrackingError
-from optrack.search.stores.tracking import MLFLOW_STATUS, PARAM_LIMIT, State, Tracker, study_links
+from optrack.search import Data, Family, Study, TrackingError
+from optrack.search.stores.memory_store import MemoryStore
+from optrack.search.stores.mlflow_store import MlflowRuns
+from optrack.search.stores.mlflow_tracker import MlflowTracker
+from optrack.search.stores.tracking import RunReader, State, Tracker
 
 # MLflow 3.17 uses what SQLAlchemy 2.1 has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 
-FAMILY = Family(
-    "linear",
-    architecture="logistic",
-    options={"batch_size": 64},
-    space={"lr": Float(0.1, 1.0), "optimizer": Categorical("adam", "sgd")},
-)
+FAMILY = Family("linear", architecture="logistic")
+OTHER = Family("deep", architecture="mlp")
 EPOCH = {"train_loss": 0.5, "val_loss": 0.4, "val_accuracy": 0.9}
-TAGS = {"optrack.seed": "1", "optrack.device": "cpu", "optrack.threads": "1"}
-MODEL_TAGS = {"optrack.stage": "retrain", "optrack.family": "linear", "optrack.trial": "0", **TAGS}
+TRIAL_TAGS = {"optrack.seed": "1", "optrack.device": "cpu", "optrack.threads": "1"}
 
 
-def study_of(name: str = "mine", metric: Any = "val_accuracy") -> Study:
-    return Study(name, data=Data("digits"), metric=metric, families=[FAMILY])
+@dataclass(kw_only=True)
+class Place:
+    """Where one study is recorded, for several processes one after another."""
+
+    data: Prepared
+    uri: str | None
+    memory: MemoryStore
+
+    def tracker(self) -> Tracker:
+        """What a process writes with."""
+        if self.uri is None:
+            return MemoryStore(self.memory.runs)
+        return MlflowTracker(self.uri, Study("mine", data=Data("digits"), families=[FAMILY, OTHER]), self.data)
+
+    @property
+    def reader(self) -> RunReader:
+        """What a process reads with."""
+        return self.memory if self.uri is None else MlflowRuns(self.uri, "mine")
 
 
-@pytest.fixture
-def uri(tmp_path: Path, empty_mlflow: Path) -> str:
+@pytest.fixture(params=["memory", "mlflow"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, empty_mlflow: Path, digits: Prepared) -> Place:
+    """All that is expected of a place where runs are recorded holds for MLflow and for what stands in for it."""
     shutil.copy(empty_mlflow, tmp_path / "mlflow.db")
-    return f"sqlite:///{tmp_path}/mlflow.db"
+    uri = f"sqlite:///{tmp_path}/mlflow.db" if request.param == "mlflow" else None
+    return Place(data=digits, uri=uri, memory=MemoryStore())
 
 
 @pytest.fixture
-def tracker(uri: str, digits: Prepared) -> Tracker:
-    return Tracker(uri, study_of(), digits)
+def tracker(place: Place) -> Tracker:
+    return place.tracker()
 
 
-def opened(
-    tracker: Tracker, parent: str, *, known_run: str | None = None, params: Mapping[str, object] | None = None
+def trial_of(tracker: Tracker, parent: str, trial: int = 0, *, known_run: str | None = None, lr: float = 0.5) -> str:
+    return tracker.open_trial(parent, FAMILY, trial, known_run=known_run, params={"lr": lr}, tags=TRIAL_TAGS)
+
+
+def model_of(
+    tracker: Tracker, parent: str, number: int = 1, *, stage: str = "retrain", known_run: str | None = None
 ) -> str:
-    return tracker.open_trial(parent, FAMILY, 0, known_run=known_run, params=params or {"lr": 0.5}, tags=TAGS)
-
-
-def opened_model(tracker: Tracker, parent: str, *, known_run: str | None = None, lr: float = 0.5) -> str:
-    return tracker.open_model(parent, "linear, retrained", known_run=known_run, params={"lr": lr}, tags=MODEL_TAGS)
-
-
-def run_of(tracker: Tracker, run_id: str) -> Run:
-    return MlflowClient(tracker.uri).get_run(run_id)
-
-
-@pytest.mark.parametrize("state", ["finished", "pruned", "failed", "interrupted"])
-def test_the_state_of_a_trial_is_a_tag_and_a_status(state: State, tracker: Tracker) -> None:
-    run_id = opened(tracker, tracker.open_family(FAMILY))
-    assert run_of(tracker, run_id).info.status == "RUNNING"
-    assert run_of(tracker, run_id).data.tags["optrack.state"] == "running"
-    tracker.close_run(run_id, state, reason="why")
-    run = run_of(tracker, run_id)
-    assert run.info.status == MLFLOW_STATUS[state]
-    assert (run.data.tags["optrack.state"], run.data.tags["optrack.reason"]) == (state, "why")
-    assert run.info.end_time is not None
-
-
-def test_only_a_failure_and_an_interruption_are_no_good_end() -> None:
-    good = {state for state, status in MLFLOW_STATUS.items() if status == "FINISHED"}
-    assert good == {"finished", "pruned"}
-    assert (MLFLOW_STATUS["failed"], MLFLOW_STATUS["interrupted"]) == ("FAILED", "KILLED")
-
-
-def test_an_interrupted_trial_goes_on_in_its_run_with_its_parameters_and_epochs(tracker: Tracker) -> None:
-    parent = tracker.open_family(FAMILY)
-    run_id = opened(tracker, parent, params={"lr": 0.5, "optimizer": "sgd"})
-    tracker.log_epoch(run_id, 1, EPOCH)
-    tracker.log_epoch(run_id, 2, EPOCH)
-    tracker.close_run(run_id, "interrupted")
-    assert tracker.logged_epochs(run_id) == 2
-
-    # What is searched may be spelt in another way by now; MLflow would refuse another value.
-    assert opened(tracker, parent, known_run=run_id, params={"lr": 0.25}) == run_id
-    run = run_of(tracker, run_id)
-    assert run.info.status == "RUNNING"
-    assert run.data.params == {"lr": "0.5", "optimizer": "sgd"}
-    tracker.log_epoch(run_id, 3, EPOCH)
-    history = MlflowClient(tracker.uri).get_metric_history(run_id, "val_accuracy")
-    assert [entry.step for entry in history] == [1, 2, 3]
-
-
-def test_a_run_that_was_left_before_optuna_heard_of_it_is_taken_up(
-    tracker: Tracker, uri: str, digits: Prepared
-) -> None:
-    parent = tracker.open_family(FAMILY)
-    left = opened(tracker, parent)
-    again = Tracker(uri, study_of(), digits)
-    assert again.open_family(FAMILY) == parent
-    assert opened(again, parent) == left
-    assert opened(again, parent) != left  # it is taken once
-
-
-def test_a_new_run_has_no_epochs(tracker: Tracker) -> None:
-    assert tracker.logged_epochs(opened(tracker, tracker.open_family(FAMILY))) == 0
-
-
-def test_a_model_has_a_run_under_its_familys_and_an_interrupted_one_goes_on_in_it(tracker: Tracker) -> None:
-    parent = tracker.open_family(FAMILY)
-    run_id = opened_model(tracker, parent)
-    run = run_of(tracker, run_id)
-    assert (run.info.run_name, run.info.status) == ("linear, retrained", "RUNNING")
-    assert {**MODEL_TAGS, "mlflow.parentRunId": parent, "optrack.state": "running"}.items() <= run.data.tags.items()
-    assert run.data.params == {"lr": "0.5"}
-    tracker.close_run(run_id, "interrupted")
-    assert opened_model(tracker, parent, known_run=run_id, lr=0.25) == run_id
-    run = run_of(tracker, run_id)
-    assert (run.info.status, run.data.tags["optrack.state"]) == ("RUNNING", "running")
-    assert run.data.params == {"lr": "0.5"}
-    assert opened_model(tracker, parent) != run_id
-
-
-def test_the_epochs_of_a_model_that_nothing_validates_are_counted_too(tracker: Tracker) -> None:
-    run_id = opened_model(tracker, tracker.open_family(FAMILY))
-    for epoch in (1, 2):
-        tracker.log_epoch(run_id, epoch, {"train_loss": 0.5, "train_accuracy": 0.9})
-    assert tracker.logged_epochs(run_id) == 2
-
-
-def test_the_run_that_a_retraining_left_is_not_taken_for_a_trials(tracker: Tracker, uri: str, digits: Prepared) -> None:
-    parent = tracker.open_family(FAMILY)
-    left = opened_model(tracker, parent)
-    again = Tracker(uri, study_of(), digits)
-    assert opened(again, again.open_family(FAMILY)) != left
-
-
-@pytest.mark.parametrize("opens", [opened, opened_model])
-def test_a_run_whose_process_dies_while_it_is_opened_is_known_for_what_it_is(
-    opens: Any, tracker: Tracker, uri: str, digits: Prepared, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def die(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
-
-    parent = tracker.open_family(FAMILY)
-    with monkeypatch.context() as dying:
-        dying.setattr(MlflowClient, "log_batch", die)
-        with pytest.raises(KeyboardInterrupt):
-            opens(tracker, parent)
-    query = f"tags.`mlflow.parentRunId` = '{parent}'"
-    [left] = MlflowClient(uri).search_runs([tracker.experiment_id], query)
-    assert left.data.tags["optrack.state"] == "running"
-    assert left.data.tags["optrack.trial"] == "0"
-    assert left.data.tags["optrack.seed"] == "1"
-    again = Tracker(uri, study_of(), digits)
-    assert again.open_family(FAMILY) == parent
-
-
-def test_a_folder_and_a_tag_are_added_to_a_run(tracker: Tracker, tmp_path: Path) -> None:
-    run_id = tracker.open_family(FAMILY)
-    (tmp_path / "made/inner").mkdir(parents=True)
-    (tmp_path / "made/inner/file").write_text("content")
-    tracker.log_folder(run_id, tmp_path / "made", "model")
-    tracker.set_tag(run_id, "optrack.candidate", "3")
-    run = run_of(tracker, run_id)
-    assert (Path(str(run.info.artifact_uri)) / "model/inner/file").read_text() == "content"
-    assert run.data.tags["optrack.candidate"] == "3"
-
-
-def test_the_best_epoch_is_what_mlflows_table_shows(tracker: Tracker) -> None:
-    run_id = opened(tracker, tracker.open_family(FAMILY))
-    tracker.log_epoch(run_id, 1, EPOCH)
-    tracker.log_epoch(run_id, 2, {**EPOCH, "val_accuracy": 0.2})
-    tracker.close_run(run_id, "finished", metrics={**EPOCH, "epoch": 1})
-    metrics = run_of(tracker, run_id).data.metrics
-    assert (metrics["val_accuracy"], metrics["best/val_accuracy"], metrics["best/epoch"]) == (0.2, 0.9, 1)
-
-
-def test_a_loss_that_is_no_number_is_recorded_as_such(tracker: Tracker) -> None:
-    run_id = opened(tracker, tracker.open_family(FAMILY))
-    tracker.log_epoch(run_id, 1, {"train_loss": math.inf, "val_loss": math.nan, "val_accuracy": 0.1})
-    metrics = run_of(tracker, run_id).data.metrics
-    assert math.isnan(metrics["val_loss"])
-    assert metrics["train_loss"] > 1e300
-    assert tracker.logged_epochs(run_id) == 1
-
-
-def test_values_of_all_kinds_are_kept_as_parameters(tracker: Tracker) -> None:
-    params = {"batch_norm": True, "depth": 2, "lr": 0.1, "momentum": None, "optimizer": "", "note": "x" * 9000}
-    run = run_of(tracker, opened(tracker, tracker.open_family(FAMILY), params=params))
-    assert run.data.params == {
-        "batch_norm": "True",
-        "depth": "2",
-        "lr": "0.1",
-        "momentum": "None",
-        "optimizer": "",
-        "note": "x" * PARAM_LIMIT,
-    }
-
-
-def test_a_long_reason_is_cut(tracker: Tracker) -> None:
-    run_id = opened(tracker, tracker.open_family(FAMILY))
-    tracker.close_run(run_id, "failed", reason="y" * 10_000)
-    assert set(run_of(tracker, run_id).data.tags["optrack.reason"]) == {"y"}
-
-
-def test_a_trial_is_nested_in_its_family_and_named_after_it(tracker: Tracker) -> None:
-    parent = tracker.open_family(FAMILY)
-    run = run_of(tracker, opened(tracker, parent))
-    assert run.info.run_name == "linear 0"
-    expected = {
-        "mlflow.parentRunId": parent,
+    tags = {
+        **TRIAL_TAGS,
+        "optrack.stage": stage,
         "optrack.family": "linear",
-        "optrack.stage": "search",
-        "optrack.study": "mine",
-        "optrack.trial": "0",
-        **TAGS,
+        "optrack.trial": "4",
+        "optrack.value": "0.25",
+        "optrack.number": str(number),
+        "optrack.training": f"digest {number}",
     }
-    assert expected.items() <= run.data.tags.items()
+    return tracker.open_model(parent, f"linear, seed {number}", known_run=known_run, params={"lr": 0.5}, tags=tags)
 
 
-def test_a_family_is_opened_in_the_run_that_it_has(tracker: Tracker, uri: str, digits: Prepared) -> None:
+def test_a_family_has_one_run_which_is_found_by_its_name(place: Place, tracker: Tracker) -> None:
+    expected = {family.name: tracker.open_family(family) for family in (FAMILY, OTHER)}
+    trial_of(tracker, expected["linear"])
+    model_of(tracker, expected["linear"])
+    tracker.close_run(expected["linear"], "finished")
+    assert place.tracker().open_family(FAMILY) == expected["linear"]
+    assert {name: run.run_id for name, run in place.reader.families().items()} == expected
+
+
+def test_the_configuration_that_was_retrained_last_stands_with_its_family(place: Place, tracker: Tracker) -> None:
     run_id = tracker.open_family(FAMILY)
-    tracker.close_run(run_id, "finished")
-    again = Tracker(uri, study_of(), digits)
-    assert again.experiment_id == tracker.experiment_id
-    assert again.open_family(FAMILY) == run_id
-    run = run_of(again, run_id)
-    assert (run.info.status, run.data.tags["optrack.state"]) == ("RUNNING", "running")
-    assert run.data.params == {"architecture": "logistic"}
-    assert "`lr`, `optimizer`. Fixed: batch_size = 64." in run.data.tags["mlflow.note.content"]
+    assert place.reader.families()["linear"].candidate is None
+    for trial in (3, 5):
+        tracker.log(run_id, tags={"optrack.candidate": str(trial)})
+        assert place.reader.families()["linear"].candidate == trial
 
 
-def test_studies_and_families_of_like_names_keep_apart(tracker: Tracker, uri: str, digits: Prepared) -> None:
-    other = Tracker(uri, study_of("mine2"), digits)
-    like = Family("linear-2", architecture="logistic")
-    runs = {tracker.open_family(FAMILY), tracker.open_family(like), other.open_family(FAMILY)}
-    assert len(runs) == 3
-    assert other.experiment_id != tracker.experiment_id
-
-
-@pytest.mark.parametrize(("metric", "ascending"), [("val_accuracy", False), ("val_loss", True)])
-def test_the_views_of_an_experiment_put_the_best_first(
-    metric: str,
-    ascending: bool,  # noqa: FBT001 - pytest's form
-    uri: str,
-    digits: Prepared,
-) -> None:
-    tracker = Tracker(uri, study_of(metric=metric), digits)
-    tags = MlflowClient(uri).get_experiment(tracker.experiment_id).tags
-    prefix = "mlflow.sharedViewState."
-    views = {name.removeprefix(prefix): json.loads(tags[name]) for name in tags if name.startswith(prefix)}
-    best = (f"metrics.`best/{metric}`", ascending)
-    expected = {"trials": best, "families": best, "models": ("metrics.`test/accuracy`", False)}
-    assert {name: (view["orderByKey"], view["orderByAsc"]) for name, view in views.items()} == expected
-    for view in views.values():
-        assert view["orderByKey"] in view["selectedColumns"]
-    assert tags["mlflow.note.content"].startswith("# mine\n\nSearch on **digits** (1 x 8 x 8, 10 classes, digest `")
-    assert "- **linear**: `logistic`, searched in `lr`, `optimizer`" in tags["mlflow.note.content"]
-
-
-def test_the_best_of_a_family_replaces_the_one_before(tracker: Tracker, tmp_path: Path) -> None:
+@pytest.mark.parametrize("opens", [trial_of, model_of])
+def test_an_interrupted_run_goes_on_with_its_epochs(opens: Any, place: Place, tracker: Tracker) -> None:
     parent = tracker.open_family(FAMILY)
+    run_id = opens(tracker, parent)
+    assert tracker.logged_epochs(run_id) == 0
+    tracker.log_epoch(run_id, 1, EPOCH)
+    tracker.log_epoch(run_id, 2, {"train_loss": math.nan})
+    tracker.close_run(run_id, "interrupted")
+    again = place.tracker()
+    assert opens(again, again.open_family(FAMILY), known_run=run_id) == run_id
+    assert again.logged_epochs(run_id) == 2
+
+
+def test_a_trial_that_goes_on_keeps_the_parameters_that_it_had(place: Place, tracker: Tracker) -> None:
+    parent = tracker.open_family(FAMILY)
+    run_id = trial_of(tracker, parent)
+    assert trial_of(tracker, parent, known_run=run_id, lr=0.25) == run_id
+    with pytest.raises(TrackingError):
+        tracker.log(run_id, params={"lr": 0.25})
+    tracker.log(run_id, params={"lr": 0.5, "depth": 2})
+
+
+def test_the_run_of_a_trial_that_nobody_else_heard_of_is_taken_up_once(place: Place, tracker: Tracker) -> None:
+    parent = tracker.open_family(FAMILY)
+    left, ended, model = trial_of(tracker, parent, 0), trial_of(tracker, parent, 1), model_of(tracker, parent)
+    tracker.close_run(ended, "finished")
+    again = place.tracker()
+    assert again.open_family(FAMILY) == parent
+    assert trial_of(again, parent, 0) == left
+    assert trial_of(again, parent, 0) not in {left, ended, model}
+    assert trial_of(again, parent, 1) not in {left, ended, model}
+
+
+@pytest.mark.parametrize("state", ["finished", "failed", "interrupted"])
+def test_a_model_is_read_with_all_that_is_recorded_of_it(state: State, place: Place, tracker: Tracker) -> None:
+    run_id = model_of(tracker, tracker.open_family(FAMILY))
+    [found] = place.reader.find("retrain")
+    assert (found.run_id, found.family, found.stage, found.trial, found.value) == (run_id, "linear", "retrain", 4, 0.25)
+    assert (found.number, found.seed, found.training, found.threads) == (1, 1, "digest 1", 1)
+    assert (found.state, found.openings, found.latency_device, found.tested) == ("running", 0, None, False)
+    tracker.close_run(run_id, state, metrics={**EPOCH, "epoch": 3}, reason="why")
+    tracker.log(run_id, tags={"optrack.test_openings": "2", "optrack.latency_device": "one CPU thread"})
+    tracker.log(run_id, metrics={"test/loss": 0.75, "test/accuracy": 0.5})
+    [found] = place.reader.find("retrain")
+    assert (found.state, found.openings, found.latency_device, found.tested) == (state, 2, "one CPU thread", True)
+    assert found.metrics == {
+        "best/train_loss": 0.5,
+        "best/val_loss": 0.4,
+        "best/val_accuracy": 0.9,
+        "best/epoch": 3,
+        "test/loss": 0.75,
+        "test/accuracy": 0.5,
+    }
+
+
+def test_models_are_found_by_their_stage_the_oldest_first(place: Place, tracker: Tracker) -> None:
+    parent = tracker.open_family(FAMILY)
+    trial_of(tracker, parent)
+    expected = {stage: [model_of(tracker, parent, number, stage=stage) for number in (1, 2, 3)] for stage in STAGES}
+    for stage in STAGES:
+        found = place.reader.find(stage)
+        assert [run.run_id for run in found] == expected[stage]
+        assert {run.stage for run in found} == {stage}
+
+
+def test_epochs_are_put_together_from_their_metrics(place: Place, tracker: Tracker) -> None:
+    run_id = model_of(tracker, tracker.open_family(FAMILY))
+    [run] = place.reader.find("retrain")
+    assert place.reader.epochs(run) == ()
+    for epoch, loss in ((2, math.nan), (1, 0.5), (10, 0.25)):
+        tracker.log_epoch(run_id, epoch, {"train_loss": loss, "seconds": 2.0})
+    tracker.log_epoch(run_id, 1, {"val_loss": 0.75})
+    tracker.close_run(run_id, "finished", metrics={"train_loss": 0.25, "epoch": 10})
+    [run] = place.reader.find("retrain")
+    first, second, third = place.reader.epochs(run)
+    assert first == {"epoch": 1, "train_loss": 0.5, "val_loss": 0.75, "seconds": 2.0}
+    assert math.isnan(second["train_loss"])
+    assert third == {"epoch": 10, "train_loss": 0.25, "seconds": 2.0}
+    assert run.metrics["train_loss"] == 0.25  # the value of the last epoch
+
+
+@pytest.mark.parametrize("content", [b"", bytes(range(256)), b"line\r\nline\n", "text, \u00e4\n"])
+@pytest.mark.parametrize("file", ["note.bin", "test/deep/er/predictions.npz"])
+def test_a_file_that_was_written_is_read_again(file: str, content: str | bytes, place: Place, tracker: Tracker) -> None:
+    run_id = tracker.open_family(FAMILY)
+    tracker.log_file(run_id, file, b"before")
+    tracker.log_file(run_id, file, content)
+    assert place.reader.read(run_id, file) == (content.encode() if isinstance(content, str) else content)
+
+
+def test_a_folder_is_recorded_listed_and_fetched_until_the_block_ends(
+    place: Place, tracker: Tracker, tmp_path: Path
+) -> None:
+    run_id = tracker.open_family(FAMILY)
+    assert place.reader.artifacts(run_id, "model") == []
+    (tmp_path / "made/inner").mkdir(parents=True)
+    (tmp_path / "made/inner/weights").write_bytes(b"weights")
+    (tmp_path / "made/note").write_bytes(b"note")
+    tracker.log_folder(run_id, tmp_path / "made", "model")
+    tracker.log_file(run_id, "models.txt", "another one")
+    assert place.reader.artifacts(run_id, "model") == ["model/inner", "model/note"]
+    with place.reader.fetched(run_id, "model") as folder:
+        assert (folder / "inner/weights").read_bytes() == b"weights"
+        assert (folder / "note").read_bytes() == b"note"
+    assert not folder.exists()
+    assert place.reader.read(run_id, "model/inner/weights") == b"weights"
+
+
+@pytest.mark.parametrize("name", ["model", "model/weights", "models.txt/note"])
+def test_an_artifact_that_is_not_there_is_named(name: str, place: Place, tracker: Tracker) -> None:
+    run_id = tracker.open_family(FAMILY)
+    tracker.log_file(run_id, "models.txt", "another one")
+    with pytest.raises(TrackingError, match=f"the artifact {name} of run {run_id} is gone"):
+        place.reader.read(run_id, name)
+
+
+def test_the_best_of_a_family_replaces_the_one_before(place: Place, tracker: Tracker, tmp_path: Path) -> None:
+    run_id = tracker.open_family(FAMILY)
     for trial in (0, 3):
         weights = tmp_path / str(trial) / "weights.safetensors"
         weights.parent.mkdir()
         weights.write_text(f"weights of {trial}")
-        configuration = {"trial": trial, "lr": trial}
-        tracker.log_best(parent, weights=weights, configuration=configuration, metrics={**EPOCH, "epoch": trial + 1})
-    client = MlflowClient(tracker.uri)
-    assert {item.path for item in client.list_artifacts(parent, "best")} == {
-        "best/configuration.json",
-        "best/weights.safetensors",
-    }
-    run = run_of(tracker, parent)
-    kept = Path(str(run.info.artifact_uri)) / "best"
-    assert (kept / "weights.safetensors").read_text() == "weights of 3"
-    assert json.loads((kept / "configuration.json").read_text())["trial"] == 3
-    assert (run.data.tags["optrack.best_trial"], run.data.metrics["best/epoch"]) == ("3", 4)
+        tracker.log_best(run_id, weights=weights, configuration={"trial": trial}, metrics={**EPOCH, "epoch": trial})
+    assert place.reader.artifacts(run_id, "best") == ["best/configuration.json", "best/weights.safetensors"]
+    assert place.reader.read(run_id, "best/weights.safetensors") == b"weights of 3"
+    assert json.loads(place.reader.read(run_id, "best/configuration.json")) == {"trial": 3}
 
 
-def test_artifacts_lie_beside_the_database_whatever_the_current_folder_is(
-    tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")
-    run_id = tracker.open_family(FAMILY)
-    tracker.log_text(run_id, "hello", "note.txt")
-    assert (tmp_path / f"mlruns/mine/{run_id}/artifacts/note.txt").read_text() == "hello"
-
-
-def test_a_deleted_experiment_is_said_to_be_with_the_way_out(uri: str, digits: Prepared) -> None:
-    experiment = Tracker(uri, study_of(), digits).experiment_id
-    MlflowClient(uri).delete_experiment(experiment)
-    with pytest.raises(TrackingError, match=f"'mine' was deleted: .*--experiment-id {experiment}`, or rename"):
-        Tracker(uri, study_of(), digits)
-
-
-def test_what_mlflow_refuses_is_our_error_in_one_line(tracker: Tracker) -> None:
-    with pytest.raises(TrackingError) as caught:
+def test_a_run_that_is_not_there_cannot_be_written_to(tracker: Tracker) -> None:
+    with pytest.raises(TrackingError):
         tracker.log_epoch("0" * 32, 1, EPOCH)
-    assert str(caught.value).startswith(f"MLflow at {tracker.uri} does not answer: ")
-    assert "\n" not in str(caught.value)
 
 
-def test_the_links_lead_to_the_trials_of_our_studies_alone(tracker: Tracker, uri: str) -> None:
-    MlflowClient(uri).create_experiment("somebody else's")
-    page = f"experiments/{tracker.experiment_id}/runs?workflowType=machine_learning&viewStateShareKey=trials"
-    models = page.removesuffix("trials") + "models"
-    assert study_links(uri, "http://127.0.0.1:5000") == [
-        ("trials of mine", f"http://127.0.0.1:5000/#/{page}"),
-        ("retrained models of mine", f"http://127.0.0.1:5000/#/{models}"),
-    ]
+STAGES: tuple[Any, ...] = ("confirm", "retrain")

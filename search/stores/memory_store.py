@@ -1,0 +1,160 @@
+"""Runs recorded in this process: what stands in for MLflow where it is not what is tested."""
+
+import tempfile
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from typing_extensions import override
+
+from ..errors import TrackingError
+from ..study.metric import EPOCH_METRICS
+from . import mlflow_names as names
+from .model_runs import FamilyRun, ModelRun, Stage
+from .tracking import NONE, Metrics, Params, RunReader, State, Tags, Tracker
+
+
+@dataclass(slots=True, kw_only=True)
+class MemoryRun:
+    """A run as it is recorded.
+
+    Args:
+        params: settings, as text.
+        tags: by name.
+        history: each metric's steps and values, in the order in which they were logged.
+        files: content of the artifacts by path.
+    """
+
+    params: dict[str, str] = field(default_factory=dict[str, str])
+    tags: dict[str, str] = field(default_factory=dict[str, str])
+    history: dict[str, list[tuple[int, float]]] = field(default_factory=dict[str, list[tuple[int, float]]])
+    files: dict[str, bytes] = field(default_factory=dict[str, bytes])
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The value of each metric at its last step."""
+        return {name: max(reversed(values), key=lambda each: each[0])[1] for name, values in self.history.items()}
+
+    @property
+    def epochs(self) -> list[int]:
+        """The epochs that were logged, in their order."""
+        return [step for step, _ in self.history.get("train_loss", ())]
+
+
+class MemoryStore(Tracker, RunReader):
+    """Records one study in this process, and reads what is recorded.
+
+    Args:
+        runs: by run ID, the oldest first: what another one has recorded; the ID of a run is its name, with a number
+            in brackets where there are several.
+    """
+
+    def __init__(self, runs: dict[str, MemoryRun] | None = None) -> None:
+        self.runs: dict[str, MemoryRun] = {} if runs is None else runs
+        self.left = {}
+
+    @override
+    def families(self) -> dict[str, FamilyRun]:
+        return {
+            run.tags[names.FAMILY_TAG]: FamilyRun.of(run_id, run.tags)
+            for run_id, run in self._of_stage(names.FAMILY_STAGE)
+        }
+
+    @override
+    def find(self, stage: Stage) -> list[ModelRun]:
+        return [ModelRun.of(run_id, dict(run.tags), run.metrics) for run_id, run in self._of_stage(stage)]
+
+    @override
+    def epochs(self, run: ModelRun) -> tuple[Mapping[str, float], ...]:
+        by_epoch: dict[int, dict[str, float]] = {}
+        for name in EPOCH_METRICS:
+            for step, value in self.runs[run.run_id].history.get(name, ()):
+                by_epoch.setdefault(step, {"epoch": step})[name] = value
+        return tuple(by_epoch[epoch] for epoch in sorted(by_epoch))
+
+    @override
+    def artifacts(self, run_id: str, folder: str) -> list[str]:
+        inside = [path.removeprefix(f"{folder}/") for path in self.runs[run_id].files if path.startswith(f"{folder}/")]
+        return sorted({f"{folder}/{path.split('/')[0]}" for path in inside})
+
+    @override
+    @contextmanager
+    def fetched(self, run_id: str, name: str) -> Generator[Path]:
+        files = {
+            path: content for path, content in self.runs[run_id].files.items() if f"{path}/".startswith(f"{name}/")
+        }
+        if not files:
+            raise TrackingError(f"the artifact {name} of run {run_id} is gone")
+        with tempfile.TemporaryDirectory() as folder:
+            for path, content in files.items():
+                (Path(folder) / path).parent.mkdir(parents=True, exist_ok=True)
+                (Path(folder) / path).write_bytes(content)
+            yield Path(folder) / name
+
+    @override
+    def log(
+        self, run_id: str, *, params: Params = NONE, tags: Tags = NONE, metrics: Metrics = NONE, step: int = 0
+    ) -> None:
+        if run_id not in self.runs:
+            raise TrackingError(f"there is no run {run_id}")
+        run = self.runs[run_id]
+        for name, value in params.items():
+            if run.params.setdefault(name, str(value)) != str(value):
+                raise TrackingError(
+                    f"the parameter {name} of run {run_id} is {run.params[name]}, and cannot be {value}"
+                )
+        run.tags |= tags
+        for name, value in metrics.items():
+            run.history.setdefault(name, []).append((step, value))
+
+    @override
+    def log_file(self, run_id: str, file: str, content: str | bytes | Path) -> None:
+        content = content.read_bytes() if isinstance(content, Path) else content
+        self.runs[run_id].files[file] = content if isinstance(content, bytes) else content.encode()
+
+    @override
+    def log_folder(self, run_id: str, folder: Path, name: str) -> None:
+        for path in folder.rglob("*"):
+            if path.is_file():
+                self.log_file(run_id, f"{name}/{path.relative_to(folder).as_posix()}", path)
+
+    @override
+    def create_run(self, name: str, tags: Tags) -> str:
+        others = sum(run_id.startswith(name) for run_id in self.runs)
+        run_id = f"{name} ({others + 1})" if name in self.runs else name
+        self.runs[run_id] = MemoryRun(tags=dict(tags))
+        return run_id
+
+    @override
+    def describe_run(self, run_id: str, params: Params) -> None:
+        self.log(run_id, params=params)
+
+    @override
+    def resume_run(self, run_id: str) -> None:
+        """The tag says it all."""
+
+    @override
+    def end_run(self, run_id: str, state: State) -> None:
+        """The tag says it all."""
+
+    @override
+    def family_run(self, family: str) -> str | None:
+        found = self.families().get(family)
+        return found and found.run_id
+
+    @override
+    def running_trials(self, family_run: str) -> dict[int, str]:
+        mine = (family_run, "running")
+        return {
+            int(run.tags[names.TRIAL_TAG]): run_id
+            for run_id, run in self._of_stage(names.SEARCH_STAGE)
+            if (run.tags[names.PARENT_TAG], run.tags[names.STATE_TAG]) == mine
+        }
+
+    @override
+    def logged_epochs(self, run_id: str) -> int:
+        return max(self.runs[run_id].epochs, default=0)
+
+    def _of_stage(self, stage: str) -> list[tuple[str, MemoryRun]]:
+        return [(run_id, run) for run_id, run in self.runs.items() if run.tags[names.STAGE_TAG] == stage]

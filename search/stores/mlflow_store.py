@@ -1,0 +1,200 @@
+"""MLflow as the place where runs are recorded: its one client, reading a study's runs, and adding to them."""
+
+import logging
+import tempfile
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, Run, RunTag
+from typing_extensions import override
+
+from ..errors import NothingStoredError, TrackingError
+from ..study.metric import EPOCH_METRICS
+from . import mlflow_names as names
+from .addresses import check_tracking, has_records, shown
+from .mlflow_address import answers_of
+from .mlflow_names import tagged
+from .mlflow_views import MODELS_VIEW, TRIALS_VIEW
+from .model_runs import FamilyRun, ModelRun, Stage
+from .tracking import NONE, Metrics, Params, RunReader, RunWriter, Tags
+
+
+def quiet_mlflow() -> None:
+    """Silence MLflow's own lines, which would stand between ours; what goes wrong comes as an exception."""
+    logging.getLogger("mlflow").setLevel(logging.CRITICAL)
+    logging.getLogger("alembic").setLevel(logging.CRITICAL)
+
+
+def client(uri: str) -> MlflowClient:
+    """Return MLflow's client for runs and registered models.
+
+    Args:
+        uri: MLflow's tracking URI, which `check_tracking` has accepted.
+
+    Raises:
+        TrackingError: MLflow does not answer.
+    """
+    quiet_mlflow()
+    with answers_of(uri):
+        return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+class MlflowRuns(RunReader):
+    """The runs of one study in MLflow.
+
+    Args:
+        uri: MLflow's tracking URI.
+        study: name of the study.
+
+    Raises:
+        TrackingError: MLflow does not answer.
+        NothingStoredError: it does not know the study.
+    """
+
+    def __init__(self, uri: str, study: str) -> None:
+        self.uri = uri
+        self.study = study
+        found = None
+        check_tracking(uri)
+        if has_records(uri):
+            self._client = client(uri)
+            with answers_of(uri):
+                found = self._client.get_experiment_by_name(study)
+        if found is None or found.lifecycle_stage != "active":
+            raise NothingStoredError(
+                f"MLflow at {shown(uri)} has no experiment {study!r}: give the --tracking-uri of the study's records"
+            )
+        self.experiment_id = found.experiment_id
+
+    @override
+    def families(self) -> dict[str, FamilyRun]:
+        runs = self.search(names.FAMILY_STAGE)
+        return {run.data.tags[names.FAMILY_TAG]: FamilyRun.of(run.info.run_id, run.data.tags) for run in runs}
+
+    @override
+    def find(self, stage: Stage) -> list[ModelRun]:
+        return [ModelRun.of(run.info.run_id, run.data.tags, run.data.metrics) for run in self.search(stage)]
+
+    @override
+    def epochs(self, run: ModelRun) -> tuple[Mapping[str, float], ...]:
+        by_epoch: dict[int, dict[str, float]] = {}
+        with answers_of(self.uri):
+            for name in EPOCH_METRICS:
+                if name in run.metrics:
+                    for metric in self._client.get_metric_history(run.run_id, name):
+                        by_epoch.setdefault(metric.step, {"epoch": metric.step})[name] = metric.value
+        return tuple(by_epoch[epoch] for epoch in sorted(by_epoch))
+
+    @override
+    def artifacts(self, run_id: str, folder: str) -> list[str]:
+        with answers_of(self.uri):
+            return [item.path for item in self._client.list_artifacts(run_id, folder)]
+
+    @override
+    @contextmanager
+    def fetched(self, run_id: str, name: str) -> Generator[Path]:
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                with answers_of(self.uri):
+                    path = Path(self._client.download_artifacts(run_id, name, folder))
+            except TrackingError:
+                raise TrackingError(
+                    f"the artifact {name} of run {run_id} is gone from MLflow at {shown(self.uri)}: "
+                    f"delete the run, and `optrack retrain {self.study}` makes it again"
+                ) from None
+            yield path
+
+    def search(self, stage: str) -> list[Run]:
+        """Return MLflow's runs of a stage, the oldest first."""
+        found: list[Run] = []
+        token: str | None = None
+        with answers_of(self.uri):
+            while True:
+                page: Any = self._client.search_runs(
+                    [self.experiment_id],
+                    tagged(names.STAGE_TAG, stage),
+                    order_by=["attributes.start_time ASC"],
+                    page_token=token,
+                )
+                found += page
+                token = page.token
+                if not token:
+                    return found
+
+
+class MlflowWriter(RunWriter):
+    """Adds to runs in MLflow.
+
+    Args:
+        uri: MLflow's tracking URI.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self._client = client(uri)
+
+    @override
+    def log(
+        self, run_id: str, *, params: Params = NONE, tags: Tags = NONE, metrics: Metrics = NONE, step: int = 0
+    ) -> None:
+        now = time.time_ns() // 1_000_000
+        with answers_of(self.uri):
+            self._client.log_batch(
+                run_id,
+                params=[Param(name, str(value)[: names.TEXT_LIMIT]) for name, value in params.items()],
+                tags=[RunTag(name, value) for name, value in tags.items()],
+                metrics=[Metric(name, float(value), now, step) for name, value in metrics.items()],
+            )
+
+    @override
+    def log_file(self, run_id: str, file: str, content: str | bytes | Path) -> None:
+        with tempfile.TemporaryDirectory() as folder, answers_of(self.uri):
+            path = content if isinstance(content, Path) else Path(folder) / Path(file).name
+            if not isinstance(content, Path):
+                path.write_bytes(content if isinstance(content, bytes) else content.encode())
+            self._client.log_artifact(run_id, str(path), str(Path(file).parent) if "/" in file else None)
+
+    @override
+    def log_folder(self, run_id: str, folder: Path, name: str) -> None:
+        with answers_of(self.uri):
+            self._client.log_artifacts(run_id, str(folder), name)
+
+
+def log_report(uri: str, study: str, page: bytes) -> None:
+    """Write a study's report to the artifacts of a run of its own; the page before is replaced.
+
+    Raises:
+        NothingStoredError: MLflow does not know the study.
+        TrackingError: MLflow does not answer.
+    """
+    runs = MlflowRuns(uri, study)
+    found = runs.search(names.REPORT_STAGE)
+    tags = {names.STAGE_TAG: names.REPORT_STAGE, names.STUDY_TAG: study, names.STATE_TAG: "finished"}
+    writes = client(uri)
+    with answers_of(uri):
+        run = found[0] if found else writes.create_run(runs.experiment_id, run_name=names.REPORT_STAGE, tags=tags)
+        writes.set_terminated(run.info.run_id)
+    MlflowWriter(uri).log_file(run.info.run_id, names.REPORT_FILE, page)
+
+
+def study_links(uri: str, address: str) -> list[tuple[str, str]]:
+    """Return the tables of all studies by what they show: trials, and retrained models, the best first.
+
+    Left alone, MLflow opens an experiment on an empty page of traces.
+
+    Args:
+        uri: MLflow's tracking URI.
+        address: of its server, e.g. "http://127.0.0.1:5000".
+    """
+    with answers_of(uri):
+        experiments = client(uri).search_experiments(filter_string=f"tags.`{names.STUDY_TAG}` != ''")
+    page = "runs?workflowType=machine_learning&viewStateShareKey"
+    return [
+        (f"{what} of {item.name}", f"{address}/#/experiments/{item.experiment_id}/{page}={view}")
+        for item in experiments
+        for what, view in (("trials", TRIALS_VIEW), ("retrained models", MODELS_VIEW))
+    ]
