@@ -90,9 +90,6 @@ class _Strategy(BaseModel):
     name: str
     options: Values = Field(default_factory=dict)
 
-    def __init__(self, /, name: str, *, options: Values | None = None, **more: Choice) -> None:
-        super().__init__(name=name, options={**(options or {}), **more})
-
 
 class Sampler(_Strategy):
     """What proposes configurations: `Sampler("tpe", n_startup_trials=5)`.
@@ -102,6 +99,9 @@ class Sampler(_Strategy):
         options: keyword arguments, see `optrack.search.coordinator.strategies`.
     """
 
+    def __init__(self, /, name: str, *, options: Values | None = None, **more: Choice) -> None:
+        super().__init__(name=name, options={**(options or {}), **more})
+
 
 class Pruner(_Strategy):
     """What stops unpromising trials: `Pruner("asha", reduction_factor=3)`.
@@ -110,6 +110,9 @@ class Pruner(_Strategy):
         name: asha (also called successive_halving), hyperband, median, wilcoxon or none.
         options: keyword arguments, see `optrack.search.coordinator.strategies`.
     """
+
+    def __init__(self, /, name: str, *, options: Values | None = None, **more: Choice) -> None:
+        super().__init__(name=name, options={**(options or {}), **more})
 
 
 @dataclass(frozen=True, config=STRICT)
