@@ -6,11 +6,11 @@ python -m benchmarks.found gtsrb --storage sqlite:///optuna.db
 from typing import Annotated, Any
 
 import typer
-from optuna.trial import FrozenTrial
 from rich.console import Console
 from rich.table import Table
 
-from optrack.search.stores.optuna_store import StoredFamily, read_storage, stored_families
+from optrack.search.stores.optuna_store import read_storage, stored_families
+from optrack.search.stores.trials import StoredFamily
 
 from .record import write_record
 
@@ -37,19 +37,16 @@ def main(
 
 def result(family: StoredFamily) -> dict[str, Any]:
     """One family's search in figures."""
-    epochs = [epoch for trial in family.trials for epoch in trial.user_attrs.get("epochs", [])]
-    states = [trial.state.name for trial in family.trials]
-    best: FrozenTrial | None = family.best
-    described = next(item for item in family.study.families if item.name == family.name)
+    best, reference = family.best, family.family.reference
     return {
         "family": family.name,
         "trials": len(family.trials),
-        "finished": states.count("COMPLETE"),
-        "pruned": states.count("PRUNED"),
-        "epochs": len(epochs),
-        "training_seconds": round(sum(epoch["seconds"] for epoch in epochs), 1),
+        "finished": family.counts["finished"],
+        "pruned": family.counts["pruned"],
+        "epochs": family.epochs,
+        "training_seconds": round(family.seconds, 1),
         "validation": None if best is None else best.value,
-        "reported": described.reference and described.reference.validation,
+        "reported": reference and reference.validation,
         "configuration": None if best is None else best.params,
     }
 

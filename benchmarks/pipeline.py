@@ -14,7 +14,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from optrack.search.stores.optuna_store import StoredFamily, read_storage, stored_families
+from optrack.search.stores.optuna_store import read_storage, stored_families
+from optrack.search.stores.trials import StoredFamily
 
 from .record import write_record
 
@@ -65,16 +66,15 @@ def timed(folder: Path, arguments: list[str]) -> float:
 
 def result(family: StoredFamily, score: dict[str, Any]) -> dict[str, Any]:
     """One family's way in figures."""
-    described = next(item for item in family.study.families if item.name == family.name)
-    best = family.best
+    best, reference = family.best, family.family.reference
     return {
         **score,
         "trials": len(family.trials),
-        "epochs": sum(len(trial.intermediate_values) for trial in family.trials),
+        "epochs": family.epochs,
         "validation": best and best.value,
         "configuration": best and best.params,
-        "reported_validation": described.reference and described.reference.validation,
-        "reported_test": described.reference and described.reference.test,
+        "reported_validation": reference and reference.validation,
+        "reported_test": reference and reference.test,
     }
 
 

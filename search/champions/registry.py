@@ -78,7 +78,7 @@ def register(uri: str, study: str, family: str, run_id: str, *, figures: Mapping
 
     Raises:
         NothingStoredError: the run is not there, or has no model.
-        TrackingError: MLflow does not answer, or the name in the registry belongs to somebody else.
+        TrackingError: MLflow does not answer, or the name in the registry belongs to someone else.
     """
     calls = client(uri)
     with answers_of(uri):
@@ -255,7 +255,7 @@ def _opened_model(calls: MlflowClient, study: str, family: str | None) -> str:
     """Return the name of a registered model, made where it is not there.
 
     Raises:
-        TrackingError: it is somebody else's; family `c` of study `a.b` has the same name as family `b.c` of `a`.
+        TrackingError: it is someone else's; family `c` of study `a.b` has the same name as family `b.c` of `a`.
     """
     name, what = model_name(study, family), "study's winner" if family is None else "family's champion"
     tags = {names.STUDY_TAG: study} if family is None else {names.STUDY_TAG: study, names.FAMILY_TAG: family}
@@ -275,7 +275,7 @@ def _opened_model(calls: MlflowClient, study: str, family: str | None) -> str:
 
 def _whose(study: str | None, family: str | None) -> str:
     if study is None:
-        return "somebody else"
+        return "someone else"
     return f"study {study!r}" if family is None else f"family {family!r} of study {study!r}"
 
 

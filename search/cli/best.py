@@ -11,15 +11,15 @@ from .stored import stored_study
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..stores.optuna_store import StoredFamily
+    from ..stores.trials import StoredFamily
 
 
 def best(study: StudyArgument, storage: StorageOption = DEFAULT_STORAGE, as_json: JsonOption = False) -> None:  # noqa: FBT002 - typer's form
     """Show the best configuration of each family, by its best epoch on the validation images."""
-    from ..stores import summary
+    from ..stores import trials
 
     name, families = stored_study(study, storage)
-    answer = summary.best(name, families)
+    answer = trials.best(name, families)
     if not answer["families"]:
         raise NothingStoredError(
             f"study {name!r} has no finished trial yet: `optrack status {study}` shows where it stands"
@@ -31,10 +31,10 @@ def best(study: StudyArgument, storage: StorageOption = DEFAULT_STORAGE, as_json
 
 
 def print_best(name: str, families: "Sequence[StoredFamily]") -> None:
-    """The best configurations as a table."""
-    from ..stores import summary
+    """Print the best configurations as a table."""
+    from ..stores import trials
 
-    answer = summary.best(name, families)
+    answer = trials.best(name, families)
     rows = [
         [row["family"], short(row["value"]), str(row["trial"]), short(row["epoch"]), configuration(row["params"])]
         for row in answer["families"]

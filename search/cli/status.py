@@ -8,14 +8,14 @@ from .stored import stored_study
 
 def status(study: StudyArgument, storage: StorageOption = DEFAULT_STORAGE, as_json: JsonOption = False) -> None:  # noqa: FBT002 - typer's form
     """Show where a study stands: trials by state, and the best value of each family."""
-    from ..stores import summary
+    from ..stores import trials
 
     name, families = stored_study(study, storage)
-    answer = summary.status(name, families)
+    answer = trials.status(name, families)
     if as_json:
         print_json(answer)
         return
-    states = ("total", "finished", "pruned", "failed", "running", "waiting")
+    states = ("total", *trials.OPTUNA_STATES)
     rows = [
         [
             family["family"],

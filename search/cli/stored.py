@@ -1,4 +1,4 @@
-"""What the commands that read a study have in common: find it in the storage, or say what is there instead."""
+"""What commands that read a study share: find it in the storage, or say what is stored instead."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 from ..errors import NothingStoredError, StudyError, unknown
 
 if TYPE_CHECKING:
-    from ..stores.optuna_store import StoredFamily
+    from ..stores.trials import StoredFamily
 
 
 def stored_study(reference: str, storage_url: str) -> "tuple[str, list[StoredFamily]]":
-    """The name of a study and its stored families; torch is not imported.
+    """Return the name of a study and its stored families, without importing torch.
 
     Args:
-        reference: name of a study, shipped or stored, or path of a study file.
-        storage_url: Optuna's storage.
+        reference: name of a shipped or stored study, or path of a study file.
+        storage_url: URL of Optuna's storage.
 
     Raises:
-        StudyError: no such study.
+        StudyError: there is no such study.
         NothingStoredError: it has not been run.
     """
     from ..stores.addresses import shown
@@ -46,7 +46,7 @@ def stored_study(reference: str, storage_url: str) -> "tuple[str, list[StoredFam
 
 
 def study_name(reference: str) -> str:
-    """The name of a study that is given by name, shipped or stored, or as a file.
+    """Return the name of a study that is given by its name or as a file.
 
     Raises:
         StudyError: the file holds no study.
@@ -63,10 +63,10 @@ def _is_file(reference: str) -> bool:
 
 
 def chosen_families(stored: "list[StoredFamily]", names: list[str] | None) -> "list[StoredFamily]":
-    """The stored families that were named, or all.
+    """Return the stored families that were named, or all.
 
     Raises:
-        StudyError: a name that no stored family has.
+        StudyError: no stored family has such a name.
     """
     known = {family.name: family for family in stored}
     for name in names or ():
@@ -76,7 +76,7 @@ def chosen_families(stored: "list[StoredFamily]", names: list[str] | None) -> "l
 
 
 def quiet_optuna() -> None:
-    """Optuna's log lines would stand between ours."""
+    """Silence Optuna's log lines, which would appear between ours."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)

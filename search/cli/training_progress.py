@@ -7,8 +7,8 @@ from typing import Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from ..results.values import Candidate
 from ..retraining.model_training import ModelTraining
+from ..stores.candidates import Candidate
 from ..stores.model_runs import Stage
 from ..stores.tracking import State
 from ..text import configuration, duration, short

@@ -4,28 +4,28 @@ import math
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from ...datasets import Prepared
 from ..champions.recipe import Recipe
 from ..launchers import EpochEnded, Event, JobEnded, JobFailed, Launcher
 from ..stores import mlflow_names as names
-from ..stores.candidates import REPLICATE_ATTRIBUTE, replicated
+from ..stores.candidates import replicated
 from ..stores.comparable import data_record
 from ..stores.optuna_store import (
     DATA_ATTRIBUTE,
     SOURCE_ATTRIBUTE,
     STUDY_ATTRIBUTE,
-    StoredFamily,
     open_family,
-    queue_again,
+    requeue,
 )
 from ..stores.tracking import State, Tracker
+from ..stores.trials import OPTUNA_STATES, REPLICATE_ATTRIBUTE, End, StoredFamily, stored_epoch
 from ..study.study import Family, Study
 from ..training import EpochResult, Job, split_settings
 from ..training.own_code import SOURCE_FOLDER, data_code, network_code
@@ -37,12 +37,6 @@ POLL_SECONDS = 0.2
 
 # What a trial that was interrupted keeps of its job, whatever the study says by now: user attribute to field.
 REPEATED = {"seed": "seed", "threads": "threads", "planned_epochs": "epochs", "patience": "patience"}
-
-OPTUNA_STATE: dict[State, TrialState] = {
-    "finished": TrialState.COMPLETE,
-    "pruned": TrialState.PRUNED,
-    "failed": TrialState.FAIL,
-}
 
 
 class Observer(Protocol):
@@ -159,7 +153,7 @@ class Coordinator:
         opened.pruner = self._pruner
         for trial in opened.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             # This process owns the study, so whoever ran that trial is dead.
-            self._interrupt(trial, trial.user_attrs.get("mlflow_run"))
+            self._interrupt(opened, trial.number, trial.user_attrs.get("mlflow_run"))
         run_id = self._tracker.open_family(family)
         self._tracker.log_file(run_id, names.STUDY_FILE, self._study.to_json())
         code = self._codes[family.name]
@@ -169,7 +163,7 @@ class Coordinator:
         if code is not None:
             opened.set_user_attr(SOURCE_ATTRIBUTE, code.as_json())
             self._tracker.log(run_id, tags={names.SOURCE_DIGEST_TAG: code.digest})
-        stored = StoredFamily(family.name, opened, self._study, tuple(opened.get_trials(deepcopy=False)))
+        stored = StoredFamily.read(family.name, opened, self._study)
         return FamilySearch.of(stored, self._study, family, run_id)
 
     def _fill(self, searches: list[FamilySearch]) -> None:
@@ -187,7 +181,8 @@ class Coordinator:
         kept = {field: trial.user_attrs[name] for name, field in REPEATED.items() if name in trial.user_attrs}
         job = replace(self._job(search, trial, values), **kept)
         repeats = trial.user_attrs.get(
-            REPLICATE_ATTRIBUTE, replicated(values, search.optuna_study.get_trials(deepcopy=False))
+            REPLICATE_ATTRIBUTE,
+            replicated(values, search.optuna_study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))),
         )
         known_run: str | None = trial.user_attrs.get("mlflow_run")
         run_id = self._tracker.open_trial(
@@ -294,7 +289,7 @@ class Coordinator:
         running.search.grant_epoch(running)
         return None
 
-    def _end(self, running: RunningTrial, state: State) -> None:
+    def _end(self, running: RunningTrial, state: End) -> None:
         search, best = running.search, running.best_epoch
         del self._running[running.job.key]
         search.running -= 1
@@ -310,11 +305,11 @@ class Coordinator:
         self._store_end(running, state)
         self._observer.trial_ended(running, state)
 
-    def _store_end(self, running: RunningTrial, state: State) -> None:
+    def _store_end(self, running: RunningTrial, state: End) -> None:
         """Optuna gets all that is needed to rebuild MLflow's side, then the state."""
         best = running.best_epoch
         record: dict[str, Any] = {
-            "epochs": [asdict(result) for result in running.epochs],
+            "epochs": [stored_epoch(result) for result in running.epochs],
             "best_epoch": best and best.epoch,
         }
         if running.reason:
@@ -322,7 +317,7 @@ class Coordinator:
         for name, value in record.items():
             running.trial.set_user_attr(name, value)
         value = running.value(best) if state == "finished" and best is not None else None
-        running.search.optuna_study.tell(running.trial, value, state=OPTUNA_STATE[state])
+        running.search.optuna_study.tell(running.trial, value, state=OPTUNA_STATES[state])
 
     def _keep_if_best(self, running: RunningTrial, best: EpochResult) -> None:
         """The family's best weights and configuration go into the record; nobody needs the others'."""
@@ -342,12 +337,12 @@ class Coordinator:
         """Workers end, trials under way wait for the next run, and no run of MLflow is left running."""
         self._launcher.close()
         for running in self._running.values():
-            self._interrupt(running.trial, running.run_id)
+            self._interrupt(running.search.optuna_study, running.trial.number, running.run_id)
         for search in searches:
             self._tracker.close_run(search.run_id, "finished" if complete else "interrupted")
         shutil.rmtree(self._weights, ignore_errors=True)
 
-    def _interrupt(self, trial: optuna.Trial | FrozenTrial, run_id: str | None) -> None:
-        queue_again(self._storage, trial)
+    def _interrupt(self, study: optuna.Study, number: int, run_id: str | None) -> None:
+        requeue(self._storage, study, number)
         if run_id is not None:
             self._tracker.close_run(run_id, "interrupted")

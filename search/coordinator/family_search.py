@@ -6,7 +6,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from ..stores.optuna_store import StoredFamily
+from ..stores.trials import StoredFamily
 from ..study.study import Family, Study
 from ..training import EpochResult, Job, best_epoch
 from .strategies import sampler
@@ -51,10 +51,10 @@ class FamilySearch:
             family=family,
             optuna_study=stored.optuna_study,
             run_id=run_id,
-            finished=len(stored.in_state(TrialState.COMPLETE)),
-            pruned=len(stored.in_state(TrialState.PRUNED)),
-            failed=len(stored.in_state(TrialState.FAIL)),
-            granted_epochs=sum(len(trial.intermediate_values) for trial in stored.trials),
+            finished=stored.counts["finished"],
+            pruned=stored.counts["pruned"],
+            failed=stored.counts["failed"],
+            granted_epochs=stored.epochs,
             best_value=best.value if best else None,
             best_trial=best.number if best else None,
         )

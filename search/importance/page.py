@@ -9,10 +9,11 @@ import optuna
 
 from ..pages.drawing import Drawing
 from ..pages.html import render, write
+from ..stores.trials import STATE_WORDS
 from ..text import setting_texts
 from .figures import figures
 from .importance import Importances
-from .trials import STATE_WORDS, best_trial
+from .trials import best_trial
 
 
 def write_page(

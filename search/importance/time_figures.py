@@ -5,9 +5,10 @@ from datetime import timedelta
 from optuna.trial import FrozenTrial, TrialState
 
 from ..pages.look import BLUE, GREEN, GREY, ORANGE, STATE_COLORS
+from ..stores.trials import STATE_WORDS
 from ..text import setting_texts
 from .subject import HEIGHT, NONE_FINISHED, Drawn, Subject, plain
-from .trials import STATE_WORDS, best_trial, study_of
+from .trials import best_trial, study_of
 
 _LINES, _BARS = 200, 200
 

@@ -12,14 +12,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from ..pages.look import escaped_text
-
-STATE_WORDS = {
-    TrialState.COMPLETE: "finished",
-    TrialState.PRUNED: "pruned",
-    TrialState.FAIL: "failed",
-    TrialState.RUNNING: "running",
-    TrialState.WAITING: "waiting",
-}
+from ..study.metric import Metric
 
 
 @contextmanager
@@ -43,8 +36,8 @@ def finite_trials(study: optuna.Study) -> list[FrozenTrial]:
 
 def best_trial(study: optuna.Study) -> FrozenTrial | None:
     """Return the best finished trial, the first of equals; None where no trial is finished."""
-    best = max if study.direction == StudyDirection.MAXIMIZE else min
-    return best(finite_trials(study), key=value_of, default=None)
+    metric = Metric("value", maximize=study.direction == StudyDirection.MAXIMIZE)
+    return metric.best_of(finite_trials(study), value_of)
 
 
 def value_of(trial: FrozenTrial) -> float:

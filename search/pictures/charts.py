@@ -1,11 +1,11 @@
 """What the figures of a study have in common: axes and numbers in words."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ..pages.look import TEMPLATE, Plot, escaped_text
-from ..study.metric import MetricName
+from ..study.metric import EpochResult, MetricName
 from ..text import METRIC_NAMES, shortened
 
 HEIGHT = 320
@@ -90,7 +90,7 @@ def vertical_line(x: object, color: str) -> Plot:
     }
 
 
-def finite(values: Mapping[str, float | None], name: str) -> float | None:
-    """A metric that JSON can hold: None where there is none, and where it is no finite number."""
-    value = values.get(name)
+def finite(epoch: EpochResult | None, name: str) -> float | None:
+    """Return a metric of an epoch as JSON can hold it: None where there is none, and where it is not finite."""
+    value = None if epoch is None else epoch.metrics().get(name)
     return None if value is None or not math.isfinite(value) else value

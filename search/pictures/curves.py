@@ -1,14 +1,13 @@
 """Curves over the epochs: of the search's best trial, and of the models that were trained again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from ..pages.drawing import Drawing, Table
 from ..pages.look import BLUE, GREY, ORANGE, Plot
-from ..results.values import Candidate, FamilyResult, RetrainedModel
+from ..results.values import FamilyResult, RetrainedModel
+from ..stores.candidates import Candidate
 from ..text import METRIC_NAMES, metric_text
 from .charts import accuracy_axis, axis, family_look, figure, finite, vertical_line
-
-Epochs = Sequence[Mapping[str, float]]
 
 CURVES, WEIGHTS, RETRAINED = "Learning curves of the best trial", "Best against last weights", "Training of the models"
 
@@ -61,7 +60,7 @@ def _against_validation(candidate: Candidate, quantity: str) -> Plot:
             "type": "scatter",
             "mode": "lines+markers",
             "name": name,
-            "x": _numbers(candidate.epochs),
+            "x": [epoch.epoch for epoch in candidate.epochs],
             "y": [finite(epoch, f"{part}_{quantity}") for epoch in candidate.epochs],
             "line": {"color": color, "width": 2},
             "marker": {"size": 4},
@@ -74,7 +73,7 @@ def _against_validation(candidate: Candidate, quantity: str) -> Plot:
         "name": "best epoch",
         "showlegend": False,
         "x": [candidate.epoch],
-        "y": [finite(_best(candidate), f"val_{quantity}")],
+        "y": [finite(candidate.best_epoch, f"val_{quantity}")],
         "marker": {"color": ORANGE, "size": 9},
     }
     line = vertical_line(candidate.epoch, ORANGE)
@@ -90,7 +89,7 @@ def _of_each_seed(models: Sequence[RetrainedModel], quantity: str) -> Plot:
                 "type": "scatter",
                 "mode": "lines+markers",
                 "name": "champion" if index == 0 else f"seed {model.number}",
-                "x": _numbers(model.epochs),
+                "x": [epoch.epoch for epoch in model.epochs],
                 "y": [finite(epoch, f"train_{quantity}") for epoch in model.epochs],
                 "line": {"color": color, "width": 2.5 if index == 0 else 1.5},
                 "marker": {"size": 4},
@@ -100,28 +99,20 @@ def _of_each_seed(models: Sequence[RetrainedModel], quantity: str) -> Plot:
 
 
 def _weights_table(candidate: Candidate) -> Table:
-    best, last = _best(candidate), candidate.epochs[-1]
-    number = _numbers(candidate.epochs)[-1]
+    best, last = candidate.best_epoch, candidate.epochs[-1]
     rows = tuple(
-        (words, metric_text(name, best.get(name)), metric_text(name, last.get(name)))
+        (words, metric_text(name, best and best.metrics().get(name)), metric_text(name, last.metrics().get(name)))
         for name, words in METRIC_NAMES.items()
     )
-    ended = "They are the same: it was best at its end." if number == candidate.epoch else "The best ones were kept."
+    ended = (
+        "They are the same: it was best at its end." if last.epoch == candidate.epoch else "The best ones were kept."
+    )
     return Table(
         heading=WEIGHTS,
         explanation=f"Trial {candidate.trial} with the weights of its best epoch and of its last one. {ended}",
-        columns=("metric", f"best, epoch {candidate.epoch}#", f"last, epoch {number}#"),
+        columns=("metric", f"best, epoch {candidate.epoch}#", f"last, epoch {last.epoch}#"),
         rows=rows,
     )
-
-
-def _best(candidate: Candidate) -> Mapping[str, float]:
-    numbers = _numbers(candidate.epochs)
-    return candidate.epochs[numbers.index(candidate.epoch)] if candidate.epoch in numbers else {}
-
-
-def _numbers(epochs: Epochs) -> list[int]:
-    return [int(epoch.get("epoch", place)) for place, epoch in enumerate(epochs, start=1)]
 
 
 def _epoch_axis() -> Plot:

@@ -6,9 +6,9 @@ from datetime import datetime
 from ..pages.drawing import Drawing
 from ..pages.look import BLUE, GREY, STATE_COLORS, Plot, escaped_text
 from ..results.values import FamilyResult, StudyResults
+from ..stores.trials import OPTUNA_STATES, State, Trial
 from ..study.metric import Metric
 from .charts import axis, family_look, figure, metric_axis, names_axis
-from .trials import STATES, State, Trial, trials_of
 
 PROGRESS, BUDGET = "Best so far", "Budget spent"
 
@@ -17,7 +17,7 @@ _MINUTE, _HOUR = 60.0, 3600.0
 
 def best_so_far(results: StudyResults) -> Drawing:
     """The best value that a family had reached against its trials, and against the time that these took."""
-    study, families = results.study, {family.name: trials_of(family.stored) for family in results.families}
+    study, families = results.study, {family.name: family.stored.trials for family in results.families}
     if not any(trial.value is not None for trials in families.values() for trial in trials):
         missing = f"No trial is finished yet: `optrack run {study.name}` goes on with the search."
         return Drawing(heading=PROGRESS, explanation=missing)
@@ -44,7 +44,7 @@ def best_so_far(results: StudyResults) -> Drawing:
 
 def budget(results: StudyResults) -> Drawing:
     """Trials by state, epochs and time of each family."""
-    families = {family.name: trials_of(family.stored) for family in results.families}
+    families = {family.name: family.stored.trials for family in results.families}
     if not any(families.values()):
         missing = f"There is no trial yet: `optrack run {results.study.name}` starts the search."
         return Drawing(heading=BUDGET, explanation=missing)
@@ -54,10 +54,10 @@ def budget(results: StudyResults) -> Drawing:
     names = list(families)
     by_state = [
         _bars(names, state, STATE_COLORS[state], [_count(trials, state) for trials in families.values()])
-        for state in STATES
+        for state in OPTUNA_STATES
         if any(_count(trials, state) for trials in families.values())
     ]
-    epochs = [sum(trial.epochs for trial in trials) for trials in families.values()]
+    epochs = [sum(trial.reported for trial in trials) for trials in families.values()]
     times = [_bars(names, "search", BLUE, [seconds / divisor for seconds in spent])]
     beside = ", with that of retraining" if any(retrained) else ""
     if beside:

@@ -6,10 +6,10 @@ from typing import Any
 from ..pages.drawing import Drawing, Table
 from ..pages.look import BLUE, ORANGE, Plot, escaped_text
 from ..results.values import FamilyResult
+from ..stores.trials import Trial
 from ..study.metric import MetricName
 from ..text import METRIC_NAMES, NOTHING, metric_text, value_text
 from .charts import axis, figure, logarithmic_axis, metric_axis
-from .trials import Trial, top_trials, trials_of
 
 SETTINGS, TOP = "Learning rate and batch norm of the top trials", "Top trials"
 
@@ -23,7 +23,7 @@ _SWITCHES = {True: "with", False: "without"}
 def top_settings(result: FamilyResult) -> list[Drawing | Table]:
     """The value against each of these settings that is searched, and a table of the best trials."""
     study = result.stored.study
-    top = top_trials(trials_of(result.stored), _TOP, study.objective)
+    top = result.stored.ranked[:_TOP]
     if not top:
         missing = f"No trial is finished yet: `optrack run {study.name}` goes on with the search."
         return [Drawing(heading=heading, explanation=missing) for heading in (SETTINGS, TOP)]

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from ..pages.drawing import Drawing
 from ..pages.look import GREY, Plot, error_bars, escaped_text
-from ..results.values import Candidate, FamilyResult, StudyResults
-from .charts import accuracy_axis, family_look, figure, finite, logarithmic_axis
+from ..results.values import FamilyResult, StudyResults
+from .charts import accuracy_axis, family_look, figure, logarithmic_axis
 
 TRADE_OFFS = "Accuracy against size and speed"
 
@@ -100,20 +100,12 @@ def _points(results: StudyResults, costs: Sequence[float | None]) -> list[_Point
     tested = all(family.tests for _, family, _ in known)
     points: list[_Point] = []
     for place, family, cost in known:
-        validated = _validated(family.candidate)
+        validated = family.candidate and family.candidate.val_accuracy
         searched = () if validated is None else (validated,)
         accuracies = tuple(test.accuracy for test in family.tests) if tested else searched
         if accuracies:
             points.append(_Point(place=place, result=family, cost=cost, accuracies=accuracies, tested=tested))
     return points
-
-
-def _validated(candidate: Candidate | None) -> float | None:
-    """Validation accuracy of a candidate in its best epoch, whatever the study compares; None where it is not known."""
-    if candidate is None:
-        return None
-    best = next((epoch for epoch in candidate.epochs if epoch.get("epoch") == candidate.epoch), None)
-    return None if best is None else finite(best, "val_accuracy")
 
 
 def _found(point: _Point) -> Plot:

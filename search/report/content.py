@@ -19,7 +19,6 @@ from .overview import Judgement, Standing, Step, best_first, judgement, scores, 
 from .replicates import noise
 from .spaces import SpaceRow, space_rows
 from .tables import cost_table, model_table, race_table, replicate_table
-from .trials import counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +146,7 @@ def content(results: StudyResults, *, reference: str) -> Content:
 
 def _section(result: FamilyResult, anchor: str, study: Study) -> FamilySection:
     stored, candidate = result.stored, result.candidate
-    family = next(family for family in stored.study.families if family.name == result.name)
+    family = stored.family
     trial = None if candidate is None else next(trial for trial in stored.trials if trial.number == candidate.trial)
     space = space_rows(stored, family, trial)
     found = importances(stored.optuna_study)
@@ -176,7 +175,7 @@ def _section(result: FamilyResult, anchor: str, study: Study) -> FamilySection:
 
 
 def _trials(result: FamilyResult) -> str:
-    by_state = counts(result.stored)
+    by_state = result.stored.counts
     total = plural(sum(by_state.values()), "trial")
     parts = ", ".join(f"{number:,} {word}" for word, number in by_state.items() if number)
     return f"{total}: {parts}" if parts else total

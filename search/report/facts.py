@@ -70,7 +70,7 @@ def provenance(results: StudyResults) -> list[Fact]:
 def days(results: StudyResults) -> str:
     """When the search was, in words; empty where no trial has begun."""
     trials = [trial for family in results.families for trial in family.stored.trials]
-    times = [time for trial in trials for time in (trial.datetime_start, trial.datetime_complete) if time is not None]
+    times = [time for trial in trials for time in (trial.started, trial.ended) if time is not None]
     if not times:
         return ""
     first, last = _day(min(times)), _day(max(times))

@@ -7,7 +7,6 @@ from ..results.values import FamilyResult, RetrainedModel, StudyResults
 from ..results.verdict import FamilyScore, Verdict, verdict
 from ..text import METRIC_NAMES, NOTHING, count, duration, listing, metric_text, percent, percent_range, plural
 from .commands import Commands
-from .trials import ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,9 +134,9 @@ def best_first(results: StudyResults) -> list[FamilyResult]:
 def steps(results: StudyResults, commands: Commands) -> tuple[Step, ...]:
     """Where the study stands."""
     families = results.families
-    trials = sum(len(ended(family.stored)) for family in families)
+    trials = sum(len(family.stored.ended) for family in families)
     budget = results.study.budget.trials
-    searched = [family for family in families if len(ended(family.stored)) >= budget]
+    searched = [family for family in families if len(family.stored.ended) >= budget]
     retrained = [family for family in families if family.models]
     tested = [family for family in families if family.models and len(family.tests) == len(family.models)]
     everything = plural(len(families), "family", "families")
@@ -181,7 +180,7 @@ def standing(family: FamilyResult, score: FamilyScore | None, anchor: str) -> St
         spread=percent_range(score.lowest, score.highest) if score and len(score.accuracies) > 1 else NOTHING,
         champion=percent(own.champion if own else None),
         interval=percent_range(*own.champion_interval) if own else NOTHING,
-        validation=percent(validation_accuracy(family)),
+        validation=percent(family.candidate and family.candidate.val_accuracy),
         reference_validation=percent(reference.validation if reference else None),
         reference_test=percent(reference.test if reference else None),
         source=reference.source if reference else "",
@@ -189,29 +188,10 @@ def standing(family: FamilyResult, score: FamilyScore | None, anchor: str) -> St
         parameters=count(family.parameters),
         latency=NOTHING if family.latency_ms is None else f"{family.latency_ms:.3g} ms",
         training=duration(_mean_seconds(family.models) if champion else None),
-        trials=count(len(ended(family.stored))),
-        epochs=count(search_epochs(family)),
-        search=duration(search_seconds(family)),
+        trials=count(len(family.stored.ended)),
+        epochs=count(family.stored.epochs),
+        search=duration(family.stored.seconds),
     )
-
-
-def search_epochs(family: FamilyResult) -> int:
-    """The epochs of all trials of a family."""
-    return sum(len(trial.intermediate_values) for trial in family.stored.trials)
-
-
-def search_seconds(family: FamilyResult) -> float:
-    """The wall-clock time of these epochs, added up over the workers."""
-    return sum(epoch["seconds"] for trial in family.stored.trials for epoch in trial.user_attrs.get("epochs", ()))
-
-
-def validation_accuracy(family: FamilyResult) -> float | None:
-    """The accuracy on validation images of the candidate's best epoch, also where the metric is the loss."""
-    candidate = family.candidate
-    if candidate is None:
-        return None
-    best = (epoch for epoch in candidate.epochs if epoch.get("epoch") == candidate.epoch)
-    return next((epoch["val_accuracy"] for epoch in best if "val_accuracy" in epoch), None)
 
 
 def _champion_is_tested(family: FamilyResult) -> bool:

@@ -1,4 +1,4 @@
-"""What was found where: each hyperparameter's range, the champion in it, and the best trials."""
+"""Where the best values lie: each hyperparameter's range, with the champion and the best trials in it."""
 
 import math
 from collections import Counter
@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..stores.optuna_store import StoredFamily
+from ..stores.trials import StoredFamily, Trial
 from ..study.space import Categorical, Condition, Float, Int
 from ..study.study import Family
 from ..text import listing, value_text
-from .trials import Trial, finished, top_trials
+
+TOP_SHARE, TOP_AT_LEAST = 0.2, 3
 
 EDGE = 0.02
-"""Share of a range that counts as its edge: what is found there may be better still outside."""
+"""Share of a range that counts as its edge: beyond it there may be something better."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,14 +40,14 @@ class SpaceRow:
 
     Args:
         name: of the hyperparameter.
-        kind: how it is drawn: "float, logarithmic", "int" or "choice".
+        kind: how it is sampled: "float, logarithmic", "int" or "choice".
         low: lower end as text; empty for a choice.
         high: upper end as text; empty for a choice.
-        condition: when it exists at all; empty for always.
+        condition: when it exists; empty for always.
         value: the champion's; empty where the champion has none.
-        place: where that lies in the range, in per cent of its scale; None without a value, and for a choice.
+        place: where that lies in the range, in percent of its scale; None without a value, and for a choice.
         top: values of the top trials in words; empty without any.
-        band: where these begin and how far they reach, in per cent of the scale; None without any, and for a choice.
+        band: start and width of their span, in percent of the scale; None without any, and for a choice.
         choices: of a categorical hyperparameter.
         edge: "lower" or "upper" where the champion lies at that edge of the range, else empty.
     """
@@ -65,33 +66,37 @@ class SpaceRow:
 
     @property
     def picture(self) -> str:
-        """The drawn range in words, for those who cannot see it."""
+        """The drawn range in words, for screen readers."""
         where = "" if self.place is None else f"the champion at {self.place:.0f} per cent of the range"
         band = "" if self.band is None else f"top trials from {self.band[0]:.0f} to {sum(self.band):.0f} per cent"
         return ", ".join(text for text in (where, band) if text) or "nothing found yet"
 
 
 def space_rows(stored: StoredFamily, family: Family, champion: Trial | None) -> tuple[SpaceRow, ...]:
-    """The space of a family, one row for each hyperparameter.
+    """Return the space of a family, one row for each hyperparameter.
 
     Args:
         stored: the trials.
         family: whose space it is.
-        champion: the trial whose configuration was chosen; None where there is none yet.
+        champion: the trial whose configuration was chosen; None before there is one.
     """
     top = top_trials(stored)
-    completed = finished(stored)
     rows: list[SpaceRow] = []
     for name, distribution in family.space.items():
         if isinstance(distribution, Categorical):
-            rows.append(_choice_row(name, distribution, champion, completed, top))
+            rows.append(_choice_row(name, distribution, champion, stored.ranked, top))
         else:
             rows.append(_range_row(name, distribution, champion, top))
     return tuple(rows)
 
 
+def top_trials(stored: StoredFamily) -> list[Trial]:
+    """Return the best fifth of the finished trials, at least three of them, the best first."""
+    return stored.ranked[: max(TOP_AT_LEAST, round(TOP_SHARE * len(stored.ranked)))]
+
+
 def condition_text(condition: Condition) -> str:
-    """When a hyperparameter exists.
+    """Return when a hyperparameter exists, in words.
 
     >>> condition_text({"optimizer": ("sgd", "adamw")})
     'only with optimizer = sgd or adamw'
@@ -104,7 +109,7 @@ def condition_text(condition: Condition) -> str:
 
 
 def position(distribution: Float | Int, value: float) -> float:
-    """Where a value lies between the ends of a range, 0 to 1, on its own scale.
+    """Return where a value lies in a range, from 0 to 1 on its own scale.
 
     >>> position(Float(1e-4, 1e-2, log=True), 1e-3)
     0.5
@@ -163,13 +168,13 @@ def _choice_row(
     name: str,
     distribution: Categorical,
     champion: Trial | None,
-    completed: Sequence[Trial],
+    finished: Sequence[Trial],
     top: Sequence[Trial],
 ) -> SpaceRow:
     has_value = champion is not None and name in champion.params
     value: Any = champion.params[name] if champion is not None and has_value else None
     tried, best = (
-        Counter(_key(trial.params[name]) for trial in trials if name in trial.params) for trials in (completed, top)
+        Counter(_key(trial.params[name]) for trial in trials if name in trial.params) for trials in (finished, top)
     )
     choices = tuple(
         ChoiceCount(
@@ -191,5 +196,5 @@ def _choice_row(
 
 
 def _key(value: object) -> tuple[str, str]:
-    """Values that Python takes for equal, such as 1 and True, apart."""
+    """Return a key that tells apart what Python takes for equal, such as 1 and True."""
     return (type(value).__name__, str(value))

@@ -7,9 +7,7 @@ from ..pages.drawing import Table
 from ..results.values import FamilyResult, RetrainedModel
 from ..study.study import Study
 from ..text import METRIC_NAMES, NOTHING, count, duration, metric_difference, metric_text, percent, plural
-from .overview import search_epochs, search_seconds
 from .replicates import Noise
-from .trials import counts
 
 
 def race_table(result: FamilyResult) -> Table | None:
@@ -65,7 +63,7 @@ def model_table(result: FamilyResult) -> Table | None:
 
 def _model_row(model: RetrainedModel) -> tuple[str, ...]:
     test = model.test
-    accuracy = model.epochs[-1].get("train_accuracy") if model.epochs else None
+    accuracy = model.epochs[-1].train_accuracy if model.epochs else None
     return (
         "1, champion" if model.number == 1 else str(model.number),
         str(model.seed),
@@ -128,11 +126,11 @@ def cost_table(families: Sequence[FamilyResult]) -> Table | None:
 
 def _costs(family: FamilyResult) -> list[float]:
     """Trials by state, epochs, and seconds of search and of retraining."""
-    trials = counts(family.stored)
+    stored = family.stored
     return [
-        *(trials[word] for word in ("finished", "pruned", "failed")),
-        search_epochs(family),
-        search_seconds(family),
+        *(stored.counts[word] for word in ("finished", "pruned", "failed")),
+        stored.epochs,
+        stored.seconds,
         sum(model.seconds for model in family.models),
     ]
 

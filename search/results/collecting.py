@@ -8,14 +8,15 @@ from ..champions.registry import registered
 from ..errors import NothingStoredError
 from ..stores import mlflow_names as names
 from ..stores.addresses import shown
-from ..stores.candidates import candidate_of, picked
+from ..stores.candidates import Candidate, candidate_of, picked
 from ..stores.mlflow_store import MlflowRuns
 from ..stores.model_runs import FamilyRun, ModelRun, race_values
-from ..stores.optuna_store import DATA_ATTRIBUTE, StoredFamily, whole_study
+from ..stores.optuna_store import DATA_ATTRIBUTE, whole_study
 from ..stores.tracking import RunReader
+from ..stores.trials import StoredFamily, epoch_of
 from ..study.metric import MetricName
 from .predictions import PREDICTIONS_FILE, RESULT_FILE, decoded
-from .values import Candidate, FamilyResult, RetrainedModel, StudyResults, TestResult
+from .values import FamilyResult, RetrainedModel, StudyResults, TestResult
 
 PICTURES = ("misclassified", "filters", "feature_maps")
 
@@ -108,13 +109,13 @@ def _candidate(stored: StoredFamily, chosen: int | None, raced: Mapping[int, Seq
 
 
 def _model(runs: RunReader, run: ModelRun) -> RetrainedModel:
-    epochs = runs.epochs(run)
+    epochs = tuple(epoch_of(epoch) for epoch in runs.epochs(run))
     return RetrainedModel(
         run_id=run.run_id,
         number=run.number,
         seed=run.seed,
         trial=run.trial,
-        seconds=sum(epoch["seconds"] for epoch in epochs),
+        seconds=sum(epoch.seconds for epoch in epochs),
         epochs=epochs,
         test=_test(runs, run),
     )

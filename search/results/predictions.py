@@ -1,4 +1,4 @@
-"""A test's result as two artifacts: predictions per image in a compact array file, figures as JSON."""
+"""A test's result as two artifacts: predictions per image as NumPy arrays, scores as JSON."""
 
 import io
 import json
@@ -17,11 +17,11 @@ RESULT_FILE = "test/result.json"
 
 
 def encoded(result: TestResult, probabilities: NDArray[np.float32]) -> dict[str, bytes]:
-    """The artifacts of a test by file name.
+    """Return the artifacts of a test by file name.
 
     Args:
         result: the test's.
-        probabilities: float32 [N, C]; kept as float16, which is exact to a thousandth.
+        probabilities: float32 [N, C]; stored as float16, which is exact to a thousandth.
     """
     arrays = io.BytesIO()
     np.savez_compressed(
@@ -47,7 +47,7 @@ def encoded(result: TestResult, probabilities: NDArray[np.float32]) -> dict[str,
 
 
 def decoded(files: Mapping[str, bytes], *, openings: int) -> TestResult:
-    """The result that `encoded` wrote.
+    """Return the result that `encoded` wrote.
 
     Args:
         files: by name.

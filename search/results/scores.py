@@ -1,8 +1,11 @@
-"""What predictions on test images say in figures: who is taken for whom, accuracy per class, calibration."""
+"""Scores of predictions on test images: confusion matrix, accuracy per class, calibration."""
+
+# SciPy and scikit-learn have no types.
+# pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import math
 from dataclasses import dataclass
-from pkgutil import resolve_name
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,17 +13,17 @@ from numpy.typing import NDArray
 from ..errors import StudyError
 
 BINS = 15
-"""Equal parts of [0, 1] that confidences are sorted into, as in the tables of Guo et al. 2017."""
+"""Equal-width bins of the confidences, as in the tables of Guo et al. 2017."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReliabilityBin:
     """The predictions whose confidences lie in one part of [0, 1].
 
-    Attributes:
-        confidence: Their mean confidence, in [0, 1].
-        accuracy: The share of them that is right, in [0, 1].
-        count: How many they are, at least 1.
+    Args:
+        confidence: their mean confidence, in [0, 1].
+        accuracy: the share of them that is right, in [0, 1].
+        count: number of predictions, at least 1.
     """
 
     confidence: float
@@ -29,7 +32,7 @@ class ReliabilityBin:
 
 
 def confusion(labels: NDArray[np.int64], predictions: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
-    """Counts which class is taken for which.
+    """Count how often each class is predicted for each right class.
 
     Args:
         labels: int64 [N], the right classes, in [0, C).
@@ -44,12 +47,13 @@ def confusion(labels: NDArray[np.int64], predictions: NDArray[np.int64], classes
            [0, 1, 0],
            [0, 0, 0]])
     """
-    confusion_matrix = resolve_name("sklearn.metrics:confusion_matrix")  # takes seconds to import
+    from sklearn.metrics import confusion_matrix  # takes seconds to import
+
     return confusion_matrix(labels, predictions, labels=np.arange(classes)).astype(np.int64)
 
 
 def per_class_accuracy(labels: NDArray[np.int64], predictions: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
-    """The share of each class's images that is recognised (recall).
+    """Return the share of each class's images that is recognised (recall).
 
     Args:
         labels: int64 [N], the right classes, in [0, C).
@@ -62,30 +66,33 @@ def per_class_accuracy(labels: NDArray[np.int64], predictions: NDArray[np.int64]
     >>> per_class_accuracy(np.array([0, 0, 1]), np.array([0, 1, 1]), 3)
     array([0.5, 1. , nan])
     """
-    recall_score = resolve_name("sklearn.metrics:recall_score")  # takes seconds to import
-    return recall_score(labels, predictions, labels=np.arange(classes), average=None, zero_division=np.nan)
+    from sklearn.metrics import recall_score  # takes seconds to import
+
+    options: dict[str, Any] = {"average": None, "zero_division": np.nan}
+    return np.asarray(recall_score(labels, predictions, labels=np.arange(classes), **options))
 
 
 def reliability(
     confidences: NDArray[np.floating], correct: NDArray[np.bool_], bins: int = BINS
 ) -> tuple[ReliabilityBin, ...]:
-    """Accuracy against confidence, for a reliability diagram.
+    """Return accuracy against confidence, for a reliability diagram.
 
     Args:
         confidences: float [N], the probability of the predicted class, in [0, 1].
         correct: bool [N], whether the prediction is right.
-        bins: Number of equal parts of [0, 1]; a confidence between two belongs to the upper one, and 1 to the last.
+        bins: number of equal parts of [0, 1]; a confidence on a boundary belongs to the upper one, and 1 to the last.
 
     Returns:
         The bins that hold anything, from low to high confidence.
 
     Raises:
-        StudyError: A confidence lies outside [0, 1] or is NaN.
+        StudyError: a confidence lies outside [0, 1] or is NaN.
     """
     outside = confidences[~((confidences >= 0) & (confidences <= 1))]
     if outside.size:
         raise StudyError(f"confidences must lie in [0, 1], but got {outside[0]}: did the training diverge?")
-    binned_statistic = resolve_name("scipy.stats:binned_statistic")  # takes a second to import
+    from scipy.stats import binned_statistic  # takes a second to import
+
     summands = [confidences, correct, np.ones(confidences.shape)]
     sums = binned_statistic(confidences, summands, statistic="sum", bins=bins, range=(0, 1)).statistic
     return tuple(
@@ -98,7 +105,7 @@ def reliability(
 def expected_calibration_error(
     confidences: NDArray[np.floating], correct: NDArray[np.bool_], bins: int = BINS
 ) -> float:
-    """How far confidence and accuracy lie apart, on average over the predictions.
+    """Return how far confidence and accuracy lie apart, on average over the predictions.
 
     sum over bins of count / N * |accuracy - mean confidence| (Guo, Pleiss, Sun, Weinberger: "On Calibration of Modern
     Neural Networks", ICML 2017, arXiv:1706.04599, eq. 3).
@@ -106,13 +113,13 @@ def expected_calibration_error(
     Args:
         confidences: float [N], the probability of the predicted class, in [0, 1].
         correct: bool [N], whether the prediction is right.
-        bins: Number of equal parts of [0, 1].
+        bins: number of equal parts of [0, 1].
 
     Returns:
         The error, in [0, 1]; NaN without predictions.
 
     Raises:
-        StudyError: A confidence lies outside [0, 1] or is NaN.
+        StudyError: a confidence lies outside [0, 1] or is NaN.
 
     >>> expected_calibration_error(np.array([0.75, 0.75]), np.array([True, False]))
     0.25

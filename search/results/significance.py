@@ -1,16 +1,18 @@
-"""How sure a difference between two models is: intervals, tests, corrections."""
+"""Significance of a difference between two models: intervals, tests, corrections."""
+
+# SciPy has no types.
+# pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from collections.abc import Sequence
-from pkgutil import resolve_name
 
 import numpy as np
 from numpy.typing import NDArray
 
 LEVEL = 0.05
-"""A difference is shown where its corrected p-value lies below this; intervals leave out the same share."""
+"""A difference is significant where its corrected p-value is below this; intervals leave out the same share."""
 
 RESAMPLES = 5_000
-"""Bootstrap samples for each pair: half a second for 12,630 images; an interval's ends are sure to 2 % of its width."""
+"""Bootstrap samples for each pair: half a second for 12,630 images; an interval's ends vary by 2 % of its width."""
 
 _BATCH = 2**22  # image indices drawn at once: 32 MiB
 
@@ -18,29 +20,29 @@ _BATCH = 2**22  # image indices drawn at once: 32 MiB
 def paired_interval(
     first: NDArray[np.bool_], second: NDArray[np.bool_], *, seed: int = 0, resamples: int = RESAMPLES
 ) -> tuple[float, float]:
-    """95 % interval of the difference in mean accuracy between two families, by bootstrap over the images.
+    """Return the 95 % interval of the difference in mean accuracy between two families, by bootstrap over the images.
 
-    An image is drawn with the answers of all models, so what makes images easy or hard for all cancels out. The
-    percentile method: for 10 to 1,000 images with few disagreements it covered 88 to 96 % where BCa, thrown by the
-    steps of such data and undefined without any spread, covered 87 to 94 %; with 10,000 images both are the same.
+    An image is drawn with the answers of all models, so that what makes it easy or hard for all of them cancels out.
+    The interval is the percentile one.
 
     Args:
-        first: bool [K1, N], what the seeds of one family recognise.
-        second: bool [K2, N], what the seeds of the other recognise.
-        seed: Of the samples.
-        resamples: Number of samples.
+        first: bool [K1, N], which images the seeds of one family recognise.
+        second: bool [K2, N], which images the seeds of the other one recognise.
+        seed: of the bootstrap samples.
+        resamples: number of samples.
 
     Returns:
-        Low and high end, in [-1, 1]. Families that agree on every image get an interval without width: that images
-        on which they do not are rare is all that is known then.
+        Low and high end, in [-1, 1]. Families that agree on every image get an interval of zero width.
     """
+    from scipy.stats import bootstrap  # takes a second to import
+
     images = first.shape[1]
     if images == 1:  # nothing varies, and SciPy refuses
         return -1.0, 1.0
     # Whole numbers until the end: an interval that ends at 0 ends there exactly.
     scale = len(first) * len(second)
     differences = len(second) * first.sum(axis=0) - len(first) * second.sum(axis=0)
-    interval = resolve_name("scipy.stats:bootstrap")(
+    interval = bootstrap(
         (differences.astype(np.float64),),
         np.mean,
         n_resamples=resamples,
@@ -53,27 +55,45 @@ def paired_interval(
     return float(interval.low) / scale, float(interval.high) / scale
 
 
-def mcnemar(first_alone: int, second_alone: int) -> float:
-    """Exact two-sided p-value of McNemar's test that two models are right equally often.
+def wilson_interval(right: int, images: int) -> tuple[float, float]:
+    """Return the 95 % interval of an accuracy (Wilson 1927, Journal of the American Statistical Association 22).
 
-    Of the images on which one alone is right, each model has half if they are equally good (McNemar: "Note on the
+    Args:
+        right: number of images that are recognised.
+        images: number of all images, at least 1.
+
+    >>> [round(end, 3) for end in wilson_interval(90, 100)]
+    [0.826, 0.945]
+    """
+    from scipy.stats import binomtest
+
+    interval = binomtest(right, images).proportion_ci(1 - LEVEL, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def mcnemar(first_alone: int, second_alone: int) -> float:
+    """Return the exact two-sided p-value of McNemar's test that two models are right equally often.
+
+    If they are equally good, each has half of the images that only one of them recognises (McNemar: "Note on the
     sampling error of the difference between correlated proportions or percentages", Psychometrika 12, 1947).
 
     Args:
-        first_alone: Number of images that the first model alone recognises.
-        second_alone: Number of images that the second one alone recognises.
+        first_alone: number of images that only the first model recognises.
+        second_alone: number of images that only the second one recognises.
 
     >>> mcnemar(0, 0), mcnemar(0, 6)
     (1.0, 0.03125)
     """
+    from scipy.stats import binomtest
+
     either = first_alone + second_alone
     if not either:
         return 1.0
-    return float(resolve_name("scipy.stats:binomtest")(first_alone, either, 0.5).pvalue)
+    return float(binomtest(first_alone, either, 0.5).pvalue)
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
-    """P-values corrected for their number, in their order (Holm 1979, Scandinavian Journal of Statistics 6).
+    """Return p-values corrected for their number, in their order (Holm 1979, Scandinavian Journal of Statistics 6).
 
     The k-th smallest of m is multiplied by m - k + 1, and none becomes smaller than one before it.
 
@@ -89,16 +109,16 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
 
 
 def p_text(p_value: float) -> str:
-    """A p-value as people write it; rounding does not carry it over the level of 0.05.
+    """Return a p-value as papers print it; rounding does not carry it across the level of 0.05.
 
     >>> [p_text(value) for value in (2e-5, 0.0123, 0.04996, 0.4135, 0.9973, 1.0)]
     ['p < 0.001', 'p = 0.012', 'p = 0.04996', 'p = 0.41', 'p > 0.99', 'p = 1']
     """
-    if p_value < 0.001:  # noqa: PLR2004  as journals have it
+    if p_value < 0.001:  # noqa: PLR2004  as journals print it
         return "p < 0.001"
     if p_value > 0.99:  # noqa: PLR2004  rounded it would read as certain
         return "p = 1" if p_value == 1 else "p > 0.99"
-    digits = 3 if p_value < 0.1 else 2  # noqa: PLR2004  two that count
+    digits = 3 if p_value < 0.1 else 2  # noqa: PLR2004  two significant digits
     while (round(p_value, digits) < LEVEL) != (p_value < LEVEL):
         digits += 1
     return f"p = {p_value:.{digits}f}"

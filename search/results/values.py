@@ -1,39 +1,15 @@
-"""What is known of a study after its search: the values that the verdict, the pictures and the report are made of."""
+"""What is known of a study after its search: the values that verdict, pictures and report are made of."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..stores.optuna_store import StoredFamily
+from ..stores.candidates import Candidate
+from ..stores.trials import StoredFamily
+from ..study.metric import EpochResult
 from ..study.study import Reference, Study
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """A configuration that a search found, and how its trial went.
-
-    Args:
-        family: name of the family.
-        trial: number of its trial.
-        architecture: a registered name.
-        params: the searched values.
-        settings: fixed and searched values together.
-        value: the study's metric in the best epoch.
-        epoch: the best epoch, from 1 on: how long the configuration is trained again.
-        epochs: all epochs of the trial: metrics by name, and the epoch's number.
-    """
-
-    family: str
-    trial: int
-    architecture: str
-    params: Mapping[str, Any]
-    settings: Mapping[str, Any]
-    value: float
-    epoch: int
-    epochs: tuple[Mapping[str, float], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -42,16 +18,16 @@ class TestResult:
 
     Args:
         classes: names of the classes.
-        labels: int64 [N], the right classes.
+        labels: int64 [N], the true classes.
         predictions: int64 [N], the most probable classes.
         confidences: float32 [N], the probability of the predicted class, in [0, 1].
         loss: mean cross-entropy.
         calibration_error: expected calibration error, in [0, 1].
-        openings: how often the test part was opened for this model.
+        openings: how often the test part has been opened for this model.
         digest: of the test part, in hexadecimal.
     """
 
-    __test__ = False  # pytest takes it for a test otherwise
+    __test__ = False  # else pytest collects it
 
     classes: tuple[str, ...]
     labels: NDArray[np.int64]
@@ -75,15 +51,15 @@ class TestResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RetrainedModel:
-    """A family's best configuration, trained anew on training and validation images.
+    """A family's best configuration, retrained on training and validation images.
 
     Args:
         run_id: of its MLflow run.
         number: which of the family's seeds, from 1 on; the first one is the champion that is registered.
-        seed: of initialisation, order of images and dropout.
+        seed: of initialization, image order and dropout.
         trial: whose configuration it is.
         seconds: wall-clock time of its epochs.
-        epochs: metrics of each epoch by name; there are none on validation images.
+        epochs: all its epochs, without validation.
         test: None before the test.
     """
 
@@ -92,13 +68,13 @@ class RetrainedModel:
     seed: int
     trial: int
     seconds: float
-    epochs: tuple[Mapping[str, float], ...]
+    epochs: tuple[EpochResult, ...]
     test: TestResult | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FamilyResult:
-    """Everything that is known of a family; what is not there yet is None or empty.
+    """Everything that is known of a family; None or empty for what does not exist yet.
 
     Args:
         stored: its trials.
@@ -129,12 +105,12 @@ class FamilyResult:
 
     @property
     def reference(self) -> Reference | None:
-        """What somebody else reported for this family."""
+        """What was reported elsewhere for this family."""
         return next((family.reference for family in self.stored.study.families if family.name == self.name), None)
 
     @property
     def champion(self) -> RetrainedModel | None:
-        """The model that is registered; the first seed's, as any choice among seeds by their test would be a leak."""
+        """The model that is registered: the first seed's, as choosing a seed by its test would be a leak."""
         return self.models[0] if self.models else None
 
     @property
@@ -150,11 +126,11 @@ class StudyResults:
     Args:
         study: as it was last run; it may name fewer families than are stored.
         families: all that are stored, in the order in which they were begun.
-        data: digest and split_digest of the images, and the layout that they were found in.
+        data: digest, split_digest and layout of the images.
         versions: packages and their versions.
-        git_commit: of the folder in which the study was run; None where that was none of git's.
+        git_commit: of the folder in which the study was run; None outside a git repository.
         tracking_uri: where MLflow's records are.
-        storage: URL of Optuna's storage, without password.
+        storage: URL of Optuna's storage, without its password.
     """
 
     study: Study

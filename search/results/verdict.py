@@ -1,17 +1,16 @@
-"""Which family is best, and how sure that is: families compared in pairs on the same test images."""
+"""Which family is best, and how certain that is: families compared in pairs on the same test images."""
 
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pkgutil import resolve_name
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import NothingStoredError, StudyError
-from .significance import LEVEL, RESAMPLES, holm, mcnemar, p_text, paired_interval
+from .significance import LEVEL, RESAMPLES, holm, mcnemar, p_text, paired_interval, wilson_interval
 from .values import TestResult
 
 
@@ -19,15 +18,15 @@ from .values import TestResult
 class FamilyScore:
     """A family on the test images.
 
-    Attributes:
-        name: Of the family.
-        accuracies: Of its retrained seeds, in [0, 1], the champion's first.
-        mean: Of the accuracies.
-        deviation: Standard deviation of the accuracies (n - 1); None for a single seed.
-        champion_interval: 95 % interval of the champion's accuracy for other test images of the kind (Wilson 1927).
-        mean_loss: Cross-entropy, over the seeds.
-        calibration_error: Expected calibration error in [0, 1], mean over the seeds.
-        openings: How often the test part was opened, for the seed for which that was most often.
+    Args:
+        name: of the family.
+        accuracies: of its retrained seeds, in [0, 1], the champion's first.
+        mean: of the accuracies.
+        deviation: standard deviation of the accuracies (n - 1); None for a single seed.
+        champion_interval: 95 % interval of the champion's accuracy on other test images of this kind (Wilson 1927).
+        mean_loss: cross-entropy, over the seeds.
+        calibration_error: expected calibration error in [0, 1], mean over the seeds.
+        openings: how often the test part was opened, for the seed for which that was most often.
     """
 
     name: str
@@ -55,7 +54,7 @@ class FamilyScore:
         return max(self.accuracies)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values; what is not a finite number is None."""
+        """Return plain values; None for what is not finite."""
         return {
             "family": self.name,
             "accuracies": list(self.accuracies),
@@ -75,17 +74,17 @@ class FamilyScore:
 class Comparison:
     """Two families on the same test images.
 
-    Attributes:
-        better: The family with the higher mean accuracy over its seeds.
-        worse: The other one.
-        difference: Of the mean accuracies, 0 or more.
-        interval: 95 % interval of the difference for other test images of the kind and the same seeds.
-        better_alone: Images that the better family's champion recognises and the other's does not.
-        worse_alone: Images that the worse family's champion recognises and the other's does not.
-        p_value: Of McNemar's exact test between the champions.
-        p_corrected: The same, corrected for the number of pairs.
-        overlap: Whether the worse family's best seed is as good as the better family's worst seed.
-        seeds: How many retrained seeds the family with fewer of them has.
+    Args:
+        better: the family with the higher mean accuracy over its seeds.
+        worse: the other one.
+        difference: of the mean accuracies, 0 or more.
+        interval: 95 % interval of the difference on other test images of this kind, for the same seeds.
+        better_alone: number of images that only the better family's champion recognises.
+        worse_alone: number of images that only the worse family's champion recognises.
+        p_value: of McNemar's exact test between the champions.
+        p_corrected: the same, corrected for the number of pairs.
+        overlap: whether the worse family's best seed is as good as the better family's worst seed.
+        seeds: how many retrained seeds the family with fewer of them has.
     """
 
     better: str
@@ -101,7 +100,7 @@ class Comparison:
 
     @property
     def contradicted(self) -> bool:
-        """Whether the champions stand the other way round than the means over the seeds."""
+        """Whether the champions are ordered the other way round than the means over the seeds."""
         return self.worse_alone > self.better_alone
 
     @property
@@ -133,30 +132,18 @@ class Comparison:
         return "; the champions differ, but not the means over their seeds"
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "better": self.better,
-            "worse": self.worse,
-            "difference": self.difference,
-            "interval": list(self.interval),
-            "better_alone": self.better_alone,
-            "worse_alone": self.worse_alone,
-            "p_value": self.p_value,
-            "p_corrected": self.p_corrected,
-            "overlap": self.overlap,
-            "seeds": self.seeds,
-            "shown": self.shown,
-            "sentence": self.sentence,
-        }
+        """Return plain values."""
+        values = {**asdict(self), "interval": list(self.interval)}
+        return {**values, "shown": self.shown, "sentence": self.sentence}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """All families of a study, compared.
 
-    Attributes:
-        scores: At least one, the best first.
-        comparisons: Of every two; those with the best family first.
+    Args:
+        scores: at least one, the best first.
+        comparisons: of every two; those with the best family first.
     """
 
     scores: tuple[FamilyScore, ...]
@@ -164,7 +151,7 @@ class Verdict:
 
     @property
     def winner(self) -> str:
-        """The family with the best mean accuracy; of equal ones that with the lower mean loss, then by the alphabet."""
+        """The family with the best mean accuracy; ties go to the lower mean loss, then to the alphabet."""
         return self.scores[0].name
 
     @property
@@ -201,7 +188,7 @@ class Verdict:
         return f"; against {_listed(overlapping)} another seed may turn it round" if overlapping else ""
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values, ready for `json.dumps`."""
+        """Return plain values, ready for `json.dumps`."""
         return {
             "winner": self.winner,
             "clear": self.clear,
@@ -212,20 +199,20 @@ class Verdict:
 
 
 def verdict(results: Mapping[str, Sequence[TestResult]], *, seed: int = 0, resamples: int = RESAMPLES) -> Verdict:
-    """Compares all families that were tested.
+    """Compare all families that were tested.
 
-    The p-values are the champions' alone: the models that one would deploy, and McNemar's test is one of two models.
-    Interval and means are over all seeds. A difference must pass both.
+    The p-values compare the champions, the models that would be deployed, as McNemar's test takes two models. Intervals
+    and means are over all seeds. A difference must pass both.
 
     Args:
-        results: The test results of each family's retrained seeds, the champion's first; families without any are
+        results: the test results of each family's retrained seeds, the champion's first; families without any are
             left out.
-        seed: Of the bootstrap samples; the same for each pair, so that no family changes what is said of two others.
-        resamples: Bootstrap samples for each pair.
+        seed: of the bootstrap samples; the same for each pair, so that no family changes what is said of two others.
+        resamples: bootstrap samples for each pair.
 
     Raises:
-        NothingStoredError: No family was tested.
-        StudyError: Two families, or two seeds of one, were not tested on the same images, or on none.
+        NothingStoredError: no family was tested.
+        StudyError: two families, or two seeds of one, were not tested on the same images, or on none.
     """
     tested = {name: tests for name, tests in results.items() if tests}
     if not tested:
@@ -276,14 +263,12 @@ def _score(name: str, tests: Sequence[TestResult]) -> FamilyScore:
     correct = _correct(tests)
     recognised = [int(count) for count in correct.sum(axis=1)]
     accuracies = [count / correct.shape[1] for count in recognised]
-    champion = resolve_name("scipy.stats:binomtest")(recognised[0], correct.shape[1])
-    interval = champion.proportion_ci(confidence_level=1 - LEVEL, method="wilson")
     return FamilyScore(
         name=name,
         accuracies=tuple(accuracies),
         mean=sum(recognised) / correct.size,  # of whole numbers: equal families have equal means to the last bit
         deviation=float(np.std(accuracies, ddof=1)) if len(tests) > 1 else None,
-        champion_interval=(float(interval.low), float(interval.high)),
+        champion_interval=wilson_interval(recognised[0], correct.shape[1]),
         mean_loss=float(np.mean([test.loss for test in tests])),
         calibration_error=float(np.mean([test.calibration_error for test in tests])),
         openings=max(test.openings for test in tests),
@@ -304,7 +289,7 @@ def _finite(value: float) -> float | None:
 
 
 def _points(difference: float, low: float, high: float) -> str:
-    """Differences in percentage points, with digits enough for what is not 0 not to read as 0."""
+    """Return differences in percentage points, with enough digits that a low end above 0 does not read as 0."""
     digits = 1
     while low > 0 and round(100 * low, digits) == 0:
         digits += 1

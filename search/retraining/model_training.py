@@ -11,8 +11,8 @@ from typing import Protocol
 
 from ..coordinator.coordinator import POLL_SECONDS
 from ..launchers import EpochEnded, Event, JobEnded, JobFailed, Launcher
-from ..results.values import Candidate
 from ..stores import mlflow_names as names
+from ..stores.candidates import Candidate
 from ..stores.model_runs import ModelRun, Stage
 from ..stores.tracking import State, Tracker
 from ..training import EpochResult, Job, best_epoch

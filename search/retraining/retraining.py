@@ -19,18 +19,17 @@ from ..errors import NothingStoredError
 from ..launchers import Launcher
 from ..launchers.machine import Machine, devices_of, launcher_of
 from ..pictures.champion import champion_pictures
-from ..results.values import Candidate
 from ..stores import mlflow_names as names
 from ..stores import optuna_store as stores
 from ..stores.addresses import make_state_folder, shown
-from ..stores.candidates import candidates, check_searched, picked
+from ..stores.candidates import Candidate, candidates, check_searched, picked
 from ..stores.comparable import check_comparable
 from ..stores.mlflow_store import MlflowRuns
 from ..stores.mlflow_tracker import MlflowTracker
 from ..stores.model_runs import ModelRun, Stage, race_values
-from ..stores.optuna_store import StoredFamily
 from ..stores.places import Places, check_places, prepared_data
 from ..stores.tracking import RunReader, Tracker
+from ..stores.trials import StoredFamily
 from ..study.study import Study
 from ..training import Job, split_settings
 from ..training.own_code import network_code
@@ -191,10 +190,11 @@ class Retraining:
         planned: list[ModelTraining] = []
         for stored in self._families:
             for candidate in candidates(stored, confirm):
-                attributes = stored.trials[candidate.trial].user_attrs
-                epochs, patience = attributes["planned_epochs"], attributes["patience"]
+                trial = stored.trials[candidate.trial]
+                epochs = trial.planned_epochs or self._study.budget.epochs
                 planned += [
-                    self._planned("confirm", candidate, number, epochs, patience) for number in range(1, seeds + 1)
+                    self._planned("confirm", candidate, number, epochs, trial.patience)
+                    for number in range(1, seeds + 1)
                 ]
         return planned
 

@@ -11,9 +11,10 @@ from ..results.verdict import Verdict, verdict
 from ..stores.candidates import check_searched
 from ..stores.mlflow_store import MlflowWriter
 from ..stores.model_runs import ModelRun
-from ..stores.optuna_store import StoredFamily, owned, whole_study
+from ..stores.optuna_store import owned, whole_study
 from ..stores.places import Places, check_places
 from ..stores.tracking import RunReader
+from ..stores.trials import StoredFamily
 from .sealed_test import evaluate_models
 
 

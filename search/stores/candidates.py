@@ -1,20 +1,53 @@
 """The best configurations that a search found, and trials that repeat a configuration."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from ..errors import NothingStoredError
-from ..results.values import Candidate
-from .optuna_store import StoredFamily
+from ..study.metric import EpochResult
+from .trials import StoredFamily, Trial
 
-REPLICATE_ATTRIBUTE = "replicate_of"
-"""A trial's user attribute: the number of an earlier one with the same configuration, under another seed."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A configuration that a search found, and how its trial went.
+
+    Args:
+        family: name of the family.
+        trial: number of its trial.
+        architecture: a registered name.
+        params: the searched values.
+        settings: fixed and searched values together.
+        value: the study's metric in the best epoch.
+        epoch: the best epoch, from 1 on: how long the configuration is trained again.
+        epochs: all epochs of the trial.
+    """
+
+    family: str
+    trial: int
+    architecture: str
+    params: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    value: float
+    epoch: int
+    epochs: tuple[EpochResult, ...]
+
+    @property
+    def best_epoch(self) -> EpochResult | None:
+        """The best epoch's metrics; None where these are not stored."""
+        return next((epoch for epoch in self.epochs if epoch.epoch == self.epoch), None)
+
+    @property
+    def val_accuracy(self) -> float | None:
+        """The accuracy on validation images in the best epoch, also where the study's metric is the loss."""
+        return self.best_epoch and self.best_epoch.val_accuracy
 
 
 def check_searched(families: Sequence[StoredFamily]) -> None:
-    """Whether each family has a finished trial.
+    """Check that each family has a finished trial.
 
     Raises:
         NothingStoredError: one has none.
@@ -22,33 +55,32 @@ def check_searched(families: Sequence[StoredFamily]) -> None:
     unfinished = [family.name for family in families if family.best is None]
     if unfinished:
         raise NothingStoredError(
-            f"family {unfinished[0]!r} has no finished trial yet: `optrack run {families[0].study.name}` goes on with "
+            f"family {unfinished[0]!r} has no finished trial yet: `optrack run {families[0].study.name}` continues "
             "its search"
         )
 
 
 def candidates(stored: StoredFamily, count: int) -> tuple[Candidate, ...]:
-    """The best configurations of a family, each once, the best first; fewer where there are fewer.
+    """Return the best configurations of a family, each once, the best first; fewer where there are fewer.
 
     Args:
         stored: a family with its trials.
         count: how many at most.
     """
-    chosen: list[FrozenTrial] = []
-    for trial in stored.study.objective.ranked(stored.in_state(TrialState.COMPLETE), lambda trial: trial.value):
+    chosen: list[Trial] = []
+    for trial in stored.ranked:
         if len(chosen) < count and replicated(trial.params, chosen) is None:
             chosen.append(trial)
     return tuple(_candidate(stored, trial) for trial in chosen)
 
 
 def picked(stored: StoredFamily, raced: Mapping[int, Sequence[float]]) -> Candidate | None:
-    """The configuration to be retrained: the winner of a race, or the search's best.
+    """Return the configuration to be retrained: the winner of a race, or the search's best.
 
     Args:
         stored: a family with its trials.
         raced: fresh values of the configurations that were raced, by trial number, seed by seed; compared over the
-            seeds that all of them have. A race without the search's best configuration is out of date and does not
-            count.
+            seeds that all of them have. A race without the search's best configuration is outdated and does not count.
 
     Returns:
         None while no trial is finished.
@@ -63,31 +95,28 @@ def picked(stored: StoredFamily, raced: Mapping[int, Sequence[float]]) -> Candid
 
 
 def candidate_of(stored: StoredFamily, number: int) -> Candidate | None:
-    """The configuration of a trial, also where another one repeats it with a better value; None for no finished trial.
+    """Return the configuration of a trial, even where a replicate has a better value; None for no finished trial.
 
     Args:
         stored: a family with its trials.
         number: of the trial.
     """
-    finished = (trial for trial in stored.in_state(TrialState.COMPLETE) if trial.number == number)
-    return next((_candidate(stored, trial) for trial in finished), None)
+    return next((_candidate(stored, trial) for trial in stored.ranked if trial.number == number), None)
 
 
-def replicated(params: Mapping[str, Any], trials: Iterable[FrozenTrial]) -> int | None:
-    """The first of some finished trials with the same configuration; None where it is new."""
-    finished = (trial for trial in trials if trial.state == TrialState.COMPLETE)
+def replicated(params: Mapping[str, Any], finished: Iterable[Trial | FrozenTrial]) -> int | None:
+    """Return the number of the first of some finished trials with the same configuration; None where it is new."""
     return next((trial.number for trial in finished if trial.params == params), None)
 
 
-def _candidate(stored: StoredFamily, trial: FrozenTrial) -> Candidate:
-    family = next(family for family in stored.study.families if family.name == stored.name)
+def _candidate(stored: StoredFamily, trial: Trial) -> Candidate:
     return Candidate(
         family=stored.name,
         trial=trial.number,
-        architecture=family.architecture,
+        architecture=stored.family.architecture,
         params=trial.params,
-        settings={**family.options, **trial.params},
-        value=float(trial.value or 0.0),
-        epoch=trial.user_attrs["best_epoch"],
-        epochs=tuple(trial.user_attrs["epochs"]),
+        settings={**stored.family.options, **trial.params},
+        value=trial.value or 0.0,
+        epoch=trial.best_epoch or trial.reported,
+        epochs=trial.epochs,
     )

@@ -1,4 +1,4 @@
-"""Whether a study can be gone on with: stored trials and new ones must be measured in the same way."""
+"""Whether a study can be continued: stored and new trials must be measured in the same way."""
 
 from collections.abc import Sequence
 
@@ -6,21 +6,22 @@ from ...datasets import Prepared
 from ..errors import StudyError
 from ..study.study import Family, Study
 from ..training.own_code import network_code
-from .optuna_store import DATA_ATTRIBUTE, SOURCE_ATTRIBUTE, StoredFamily
+from .optuna_store import DATA_ATTRIBUTE, SOURCE_ATTRIBUTE
+from .trials import StoredFamily
 
 
 def data_record(data: Prepared) -> dict[str, str]:
-    """What is stored of the images with each family."""
+    """Return what is stored of the images with each family."""
     return {"digest": data.digest, "split_digest": data.split_digest, "layout": data.layout}
 
 
 def check_comparable(study: Study, data: Prepared, stored: Sequence[StoredFamily]) -> None:
-    """Whether new trials of the study may stand beside the stored ones.
+    """Check that new trials of the study can be compared with the stored ones.
 
     Budget, sampler, pruner, seed and start configurations may change, and families may be added.
 
     Raises:
-        StudyError: something differs that makes results incomparable; the message names it.
+        StudyError: a difference makes results incomparable; the message names it.
     """
     families = {family.name: family for family in study.families}
     for old in stored:
@@ -35,25 +36,24 @@ def check_comparable(study: Study, data: Prepared, stored: Sequence[StoredFamily
 
 
 def _data_differences(study: Study, data: Prepared, old: StoredFamily) -> list[str]:
-    compared = {
+    before, now = old.study.data, study.data
+    compared: dict[str, tuple[object, object]] = {
         "metric": (old.study.metric, study.metric),
-        "data set": (old.study.data.name, study.data.name),
-        "image_size": (old.study.data.image_size, study.data.image_size),
-        "validation": (old.study.data.validation, study.data.validation),
-        "group_pattern": (old.study.data.group_pattern, study.data.group_pattern),
-        "split_seed": (old.study.data.split_seed, study.data.split_seed),
+        "data set": (before.name, now.name),
+        **{
+            name: (getattr(before, name), getattr(now, name))
+            for name in ("image_size", "validation", "group_pattern", "split_seed")
+        },
     }
     stored_data = old.optuna_study.user_attrs.get(DATA_ATTRIBUTE, {})
     for name, value in data_record(data).items():
         if name != "layout":
             compared[f"{name.replace('_', ' ')} of the images"] = (stored_data.get(name, value), value)
-    return [f"{name} was {before!r} and is {now!r}" for name, (before, now) in compared.items() if before != now]
+    return [f"{name} was {was!r} and is {value!r}" for name, (was, value) in compared.items() if was != value]
 
 
 def _family_differences(family: Family, old: StoredFamily) -> list[str]:
-    before = next((known for known in old.study.families if known.name == old.name), None)
-    if before is None:
-        return []
+    before = old.family
     pairs = {
         "architecture": (before.architecture, family.architecture),
         "options": (before.options, family.options),
@@ -69,7 +69,7 @@ def _family_differences(family: Family, old: StoredFamily) -> list[str]:
 
 
 def _sources(family: Family, old: StoredFamily) -> tuple[str | None, str | None]:
-    """The code of somebody's own network, then and now; who mends one whose trials all failed goes on."""
+    """Return the code of a user-defined network, then and now; it may be fixed while all of its trials have failed."""
     code = network_code(family)
     now = code and f"{code.file} with SHA-256 {code.digest[:12]}"
     recorded = old.optuna_study.user_attrs.get(SOURCE_ATTRIBUTE)

@@ -7,7 +7,7 @@ import sqlite3
 import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -16,18 +16,19 @@ import optuna
 import sqlalchemy.event
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, RDBStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import NothingStoredError, StorageError
 from ..study.study import Family, Study
 from .addresses import check_storage, first_line, has_records, make_state_folder, shown, sqlite_path
+from .trials import StoredFamily
 
 STUDY_ATTRIBUTE = "optrack.study"
 DATA_ATTRIBUTE = "optrack.data"
 SOURCE_ATTRIBUTE = "optrack.source"
 
-# How long a connection waits for another one that writes; a dashboard's read takes milliseconds.
+# How long a connection waits while another one writes; a dashboard's read takes milliseconds.
 BUSY_SECONDS = 60.0
 
 
@@ -40,7 +41,7 @@ def open_storage(url: str) -> RDBStorage:
     check_storage(url)
     if sqlite_path(url) is None:
         return _connect(url, create=True)
-    # Two processes that create a fresh database at once break each other.
+    # Two processes that create the same database at once break each other.
     with filelock.FileLock(make_state_folder(url) / "storage.lock"):
         return _connect(url, create=True)
 
@@ -66,7 +67,7 @@ def _connect(url: str, *, create: bool) -> RDBStorage:
     except (SQLAlchemyError, RuntimeError, ImportError, ValueError) as error:
         raise StorageError(f"storage {shown(url)} cannot be opened: {first_line(error)}") from None
     if on_sqlite and create:
-        # Seven times the speed of SQLite's defaults, and after a killed process nothing that was committed is lost.
+        # Seven times as fast as SQLite's defaults; nothing committed is lost when the process is killed.
         sqlalchemy.event.listen(storage.engine, "connect", _write_ahead)
         storage.engine.dispose()
     return storage
@@ -79,9 +80,9 @@ def _write_ahead(connection: sqlite3.Connection, _: object) -> None:
 
 @contextmanager
 def owned(url: str, study: str) -> Generator[None]:
-    """Own a study: one process at a time may add to it.
+    """Own a study: only one process at a time may add to it.
 
-    The lock is the operating system's, so that it falls with its process, however that ends.
+    The operating system holds the lock and releases it when the process ends, however it ends.
 
     Raises:
         StorageError: another process owns it.
@@ -99,7 +100,7 @@ def owned(url: str, study: str) -> Generator[None]:
 
 
 def open_family(storage: RDBStorage, study: Study, family: Family) -> optuna.Study:
-    """The Optuna study of a family, made when it is not there, with the start configurations enqueued."""
+    """Return the Optuna study of a family, created unless it exists, with the start configurations enqueued."""
     opened = optuna.create_study(
         study_name=f"{study.name}/{family.name}",
         storage=storage,
@@ -108,65 +109,39 @@ def open_family(storage: RDBStorage, study: Study, family: Family) -> optuna.Stu
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        opened.set_metric_names([study.metric])  # what optuna-dashboard writes at its axes
+        opened.set_metric_names([study.metric])  # the axes of optuna-dashboard
     for values in family.start:
         opened.enqueue_trial(dict(values), skip_if_exists=True)
     return opened
 
 
-def queue_again(storage: BaseStorage, trial: FrozenTrial | optuna.Trial) -> None:
-    """An interrupted trial waits for its turn under its number, with the configuration that it was given."""
-    # Storages know trials by a number that nothing public names.
-    trial_id = trial._trial_id  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+def requeue(storage: BaseStorage, study: optuna.Study, number: int) -> None:
+    """Requeue an interrupted trial under its number, with the configuration that it was given."""
+    study_id = storage.get_study_id_from_name(study.study_name)
+    trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, number)
     storage.set_trial_state_values(trial_id, TrialState.WAITING)
 
 
-@dataclass(frozen=True, slots=True)
-class StoredFamily:
-    """A family as it is stored: its name, Optuna's study, the study as it was last run, and all trials by number."""
-
-    name: str
-    optuna_study: optuna.Study
-    study: Study
-    trials: tuple[FrozenTrial, ...]
-
-    def in_state(self, *states: TrialState) -> list[FrozenTrial]:
-        """The trials in one of some states."""
-        return [trial for trial in self.trials if trial.state in states]
-
-    @property
-    def is_begun(self) -> bool:
-        """Whether there is anything to compare new trials with: one that ended, or was to go on."""
-        waiting = [trial for trial in self.in_state(TrialState.WAITING) if not trial.intermediate_values]
-        return len(self.in_state(TrialState.FAIL)) + len(waiting) < len(self.trials)
-
-    @property
-    def best(self) -> FrozenTrial | None:
-        """The finished trial with the best value; the first of equals."""
-        return self.study.objective.best_of(self.in_state(TrialState.COMPLETE), lambda trial: trial.value)
-
-
 def stored_names(storage: RDBStorage) -> list[str]:
-    """The names of all studies in a storage, in the order in which they were begun."""
+    """Return the names of all studies in a storage, in the order in which they were created."""
     names = (summary.split("/")[0] for summary in optuna.get_all_study_names(storage) if "/" in summary)
     return list(dict.fromkeys(names))
 
 
 def stored_families(storage: RDBStorage, study_name: str) -> list[StoredFamily]:
-    """All families of a study, in the order in which they were begun; an empty list for a study that is not stored."""
+    """Return all families of a study in the order in which they were created; none for a study that is not stored."""
     names = [name for name in optuna.get_all_study_names(storage) if name.startswith(f"{study_name}/")]
     return [_stored_family(storage, name) for name in names]
 
 
 def whole_study(families: Sequence[StoredFamily]) -> Study:
-    """A stored study with all its families, whichever of them the last run was about."""
-    defined = [family for stored in families for family in stored.study.families if family.name == stored.name]
+    """Return a stored study with all its families, even those that the last run left out."""
     latest = max(families, key=_last_change).study
-    return replace(latest, families=defined)
+    return replace(latest, families=[stored.family for stored in families])
 
 
 def _last_change(stored: StoredFamily) -> datetime:
-    starts = [trial.datetime_start for trial in stored.trials if trial.datetime_start is not None]
+    starts = [trial.started for trial in stored.trials if trial.started is not None]
     return max(starts, default=datetime.min)  # noqa: DTZ901 - Optuna's times have no zone
 
 
@@ -175,9 +150,4 @@ def _stored_family(storage: RDBStorage, name: str) -> StoredFamily:
     attributes: dict[str, Any] = loaded.user_attrs
     if STUDY_ATTRIBUTE not in attributes:
         raise StorageError(f"Optuna's study {name!r} was not made by optrack: it lacks the attribute {STUDY_ATTRIBUTE}")
-    return StoredFamily(
-        name=name.split("/", 1)[1],
-        optuna_study=loaded,
-        study=Study.from_json(attributes[STUDY_ATTRIBUTE]),
-        trials=tuple(loaded.get_trials(deepcopy=False)),
-    )
+    return StoredFamily.read(name.split("/", 1)[1], loaded, Study.from_json(attributes[STUDY_ATTRIBUTE]))

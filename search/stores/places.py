@@ -16,7 +16,7 @@ class Places:
     Args:
         storage: URL of Optuna's storage.
         tracking_uri: of MLflow.
-        data_dir: where data sets that are not embedded are looked for.
+        data_dir: where to look for data sets that are not built in.
         cache_dir: where decoded images are kept.
     """
 
@@ -27,7 +27,7 @@ class Places:
 
 
 def check_places(places: Places) -> None:
-    """Whether both stores can be opened or created; writes nothing.
+    """Check that both stores can be opened or created; write nothing.
 
     Raises:
         StorageError: something is wrong with the storage, or both are one: Optuna and MLflow keep the version of their
@@ -44,11 +44,11 @@ def check_places(places: Places) -> None:
 
 
 def prepared_data(study: Study, places: Places, progress: Progress | None) -> Prepared:
-    """The images of a study, decoded into the cache where they are not there yet.
+    """Return the images of a study, decoded into the cache unless they are there.
 
     Raises:
-        DataError: something is wrong with the data set.
-        SourceError: the code of a user-defined data set is not there, or does not run.
+        DataError: the data set cannot be prepared.
+        SourceError: the code of a user-defined data set is missing, or does not run.
     """
     return prepare(
         study.data.name,

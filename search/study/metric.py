@@ -1,7 +1,7 @@
-"""The metrics of an epoch: what each is called, and which of two values is better."""
+"""What an epoch measures, and which of two values of a metric is better."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -69,3 +69,42 @@ METRICS = {
 
 EPOCH_METRICS = (*METRICS, "lr", "seconds")
 """All that is recorded of an epoch, by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochResult:
+    """One finished epoch.
+
+    Args:
+        epoch: from 1 on.
+        train_loss: mean cross-entropy over the epoch's steps, label smoothing included, while the weights changed.
+        train_accuracy: share of correct predictions over the same steps, in [0, 1].
+        val_loss: mean cross-entropy on the validation images after the epoch, without smoothing; None where the
+            validation images are trained on.
+        val_accuracy: share of correct predictions there, in [0, 1]; likewise.
+        lr: learning rate of the epoch's last step.
+        seconds: wall-clock time of the epoch, validation included.
+    """
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
+    lr: float
+    seconds: float
+
+    def metrics(self) -> dict[str, float]:
+        """Return everything measured, by name; without what was not."""
+        values = {name: getattr(self, name) for name in EPOCH_METRICS}
+        return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def finite(self) -> bool:
+        """Whether the losses are finite; once they are not, they never will be again."""
+        return math.isfinite(self.train_loss) and (self.val_loss is None or math.isfinite(self.val_loss))
+
+
+def best_epoch(epochs: Sequence[EpochResult], metric: MetricName) -> EpochResult | None:
+    """Return the epoch with the best value of the metric, the first of equals; None where no value is finite."""
+    return METRICS[metric].best_of(epochs, lambda result: result.metrics().get(metric))

@@ -1,13 +1,12 @@
-"""What travels to a worker and what comes back: values without Optuna or MLflow, small enough for any pipe."""
+"""What travels to a worker: values without Optuna or MLflow, small enough for any pipe."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ...datasets import Prepared
-from ..study.metric import EPOCH_METRICS, METRICS, MetricName
+from ..study.metric import MetricName
 from .config import TrainingConfig
 
 
@@ -53,42 +52,3 @@ class Job:
     def key(self) -> tuple[str, int]:
         """Family and trial number, which tell the jobs of a study apart."""
         return (self.family, self.trial)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EpochResult:
-    """One finished epoch.
-
-    Args:
-        epoch: from 1 on.
-        train_loss: mean cross-entropy over the epoch's steps, label smoothing included, as the weights changed.
-        train_accuracy: share of right answers over the same steps, in [0, 1].
-        val_loss: mean cross-entropy on the validation images after the epoch, without smoothing; None where these are
-            trained on.
-        val_accuracy: share of right answers there, in [0, 1]; likewise.
-        lr: learning rate of the epoch's last step.
-        seconds: wall-clock time of the epoch, validation included.
-    """
-
-    epoch: int
-    train_loss: float
-    train_accuracy: float
-    val_loss: float | None
-    val_accuracy: float | None
-    lr: float
-    seconds: float
-
-    def metrics(self) -> dict[str, float]:
-        """All that there is but the epoch, by name."""
-        values = {name: getattr(self, name) for name in EPOCH_METRICS}
-        return {name: value for name, value in values.items() if value is not None}
-
-    @property
-    def finite(self) -> bool:
-        """Whether the losses are numbers; once they are not, they never will be again."""
-        return math.isfinite(self.train_loss) and (self.val_loss is None or math.isfinite(self.val_loss))
-
-
-def best_epoch(epochs: Sequence[EpochResult], metric: MetricName) -> EpochResult | None:
-    """Return the epoch with the best value of the metric, the first of equals; None where no value is finite."""
-    return METRICS[metric].best_of(epochs, lambda result: result.metrics().get(metric))

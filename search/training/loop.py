@@ -13,9 +13,10 @@ from ...architectures import architecture
 from ...architectures.transfer import Transferable
 from ...datasets import open_prepared
 from ...datasets.augmentation import preset
+from ..study.metric import EpochResult, best_epoch
 from .config import TrainingConfig
 from .images import Augment, ResidentImages, resident
-from .job import EpochResult, Job, best_epoch
+from .job import Job
 from .randomness import Randomness
 from .schedules import learning_rate
 

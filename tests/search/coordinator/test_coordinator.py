@@ -20,12 +20,12 @@ from optrack.search.stores.memory_store import MemoryStore
 from optrack.search.stores.optuna_store import (
     DATA_ATTRIBUTE,
     STUDY_ATTRIBUTE,
-    StoredFamily,
     open_storage,
     read_storage,
     stored_families,
 )
 from optrack.search.stores.tracking import State
+from optrack.search.stores.trials import StoredFamily
 from optrack.search.training import EpochResult, Job, TrainingConfig
 
 Curve = Callable[[Job, int], float | None]
@@ -191,8 +191,8 @@ class Stage:
     def families(self, study: str = "s") -> list[StoredFamily]:
         return stored_families(read_storage(self.url), study)
 
-    def trials(self) -> tuple[FrozenTrial, ...]:
-        return self.families()[0].trials
+    def trials(self) -> list[FrozenTrial]:
+        return self.families()[0].optuna_study.get_trials(deepcopy=False)
 
     def states(self) -> list[str]:
         return [trial.state.name for trial in self.trials()]
@@ -705,7 +705,7 @@ def test_a_replicate_that_goes_on_stays_one_of_the_same_trial(stage: Stage) -> N
 def test_the_same_configuration_in_another_family_is_no_replicate(stage: Stage) -> None:
     families = [replace(SAME, name=name) for name in ("f", "g")]
     stage.run(study_of(families=families, budget=Budget(trials=1, epochs=1)), rising)
-    assert ["replicate_of" in family.trials[0].user_attrs for family in stage.families()] == [False, False]
+    assert [family.trials[0].replicate_of for family in stage.families()] == [None, None]
 
 
 def test_a_watcher_hears_of_everything_in_its_order(stage: Stage) -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from optrack.search import Budget, Categorical, Data, Family, Float, Int, Pruner, Sampler, Study, StudyError
 from optrack.search.coordinator.family_search import FamilySearch
 from optrack.search.coordinator.strategies import PRUNERS, SAMPLERS, check_strategies, pruner, sampler, seed_of, suggest
-from optrack.search.stores.optuna_store import StoredFamily, open_family, open_storage
+from optrack.search.stores.optuna_store import open_family, open_storage
+from optrack.search.stores.trials import StoredFamily
 from optrack.search.study.space import applies, misfit
 
 # As few random trials as there can be, so that each sampler's own proposals are seen.
@@ -226,7 +227,7 @@ def asked(study: Study, url: str, trials: int) -> Any:
     """Proposals of a search that begins with what is stored, as a new process does."""
     family = study.families[0]
     opened = open_family(open_storage(url), study, family)
-    stored = StoredFamily(family.name, opened, study, tuple(opened.get_trials(deepcopy=False)))
+    stored = StoredFamily.read(family.name, opened, study)
     search = FamilySearch.of(stored, study, family, "run")
     for _ in range(trials):
         trial = search.ask()

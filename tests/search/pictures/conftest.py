@@ -12,8 +12,9 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState
 
 from optrack.search import Budget, Data, Family, Study
-from optrack.search.results.values import Candidate, FamilyResult, RetrainedModel, StudyResults, TestResult
-from optrack.search.stores.optuna_store import StoredFamily
+from optrack.search.results.values import FamilyResult, RetrainedModel, StudyResults, TestResult
+from optrack.search.stores.candidates import Candidate
+from optrack.search.stores.trials import StoredFamily, epoch_of, trial_of
 from optrack.search.study.metric import MetricName
 
 DISTRIBUTIONS: dict[str, BaseDistribution] = {
@@ -95,8 +96,9 @@ def a_family(
     )
     shown = states or ["COMPLETE"] * len(values)
     settings = params or [{"lr": 0.001 * (number + 1)} for number in range(len(values))]
-    trials = tuple(a_trial(number, *each) for number, each in enumerate(zip(shown, values, settings, strict=True)))
-    stored = StoredFamily(name, optuna.create_study(), study, trials)
+    made = enumerate(zip(shown, values, settings, strict=True))
+    trials = tuple(trial_of(a_trial(number, *each)) for number, each in made)
+    stored = StoredFamily(name=name, optuna_study=optuna.create_study(), study=study, trials=trials)
     best = stored.best
     candidate = best and Candidate(
         family=name,
@@ -106,7 +108,7 @@ def a_family(
         settings=best.params,
         value=best.value or 0.0,
         epoch=best_epoch,
-        epochs=tuple(epochs_of(5, best_epoch, best.value or 0.0)),
+        epochs=tuple(map(epoch_of, epochs_of(5, best_epoch, best.value or 0.0))),
     )
     models = tuple(
         RetrainedModel(
@@ -115,7 +117,7 @@ def a_family(
             seed=10 + number,
             trial=0,
             seconds=60.0,
-            epochs=tuple(epochs_of(best_epoch, best_epoch, 0.9)),
+            epochs=tuple(map(epoch_of, epochs_of(best_epoch, best_epoch, 0.9))),
             test=test,
         )
         for number in range(1, seeds + 1)

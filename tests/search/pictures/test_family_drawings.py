@@ -190,7 +190,7 @@ def test_confidences_that_are_no_numbers_leave_the_other_figures(family: Familie
 def test_epochs_without_a_finite_loss_are_gaps(family: Families) -> None:
     result = family()
     assert result.candidate is not None
-    epochs = [dict(epoch) | {"train_loss": float("nan"), "val_loss": float("inf")} for epoch in result.candidate.epochs]
+    epochs = [replace(epoch, train_loss=float("nan"), val_loss=float("inf")) for epoch in result.candidate.epochs]
     items = shown(replace(result, candidate=replace(result.candidate, epochs=tuple(epochs))))
     _, loss = items["Learning curves of the best trial"].plots
     assert all(value is None for trace in loss["data"] for value in trace["y"])

@@ -61,7 +61,8 @@ def test_a_line_steps_where_a_trial_beats_all_before_it(
 def test_time_is_counted_in_the_order_in_which_trials_ended(family: Families, results: Results) -> None:
     result = family(values=[0.9, 0.8])
     slow, quick = result.stored.trials
-    slow.datetime_complete, quick.datetime_complete = quick.datetime_complete, slow.datetime_complete
+    swapped = (replace(slow, ended=quick.ended), replace(quick, ended=slow.ended))
+    result = replace(result, stored=replace(result.stored, trials=swapped))
     _, seconds = shown(results(result))["Best so far"].plots
     assert seconds["data"][0]["y"] == [0.8, 0.9]
 

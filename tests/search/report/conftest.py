@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from optrack.search import Budget, Categorical, Data, Family, Float, Int, Reference, Study
 from optrack.search.results.values import FamilyResult, RetrainedModel, StudyResults, TestResult
 from optrack.search.stores.candidates import picked
-from optrack.search.stores.optuna_store import StoredFamily
+from optrack.search.stores.trials import StoredFamily, epoch_of
 
 SPACE: dict[str, Float | Int | Categorical] = {
     "lr": Float(1e-4, 1e-2, log=True),
@@ -80,7 +80,7 @@ def stored_of() -> Any:
         opened = optuna.create_study(direction="maximize" if study.objective.maximize else "minimize")
         for trial in trials:
             opened.add_trial(_trial(*trial))
-        return StoredFamily(name, opened, study, tuple(opened.get_trials(deepcopy=False)))
+        return StoredFamily.read(name, opened, study)
 
     return made
 
@@ -155,7 +155,9 @@ def results_of(study_of: Any, stored_of: Any, tested: Any) -> Any:
                 seed=1000 + number,
                 trial=0,
                 seconds=75.0,
-                epochs=({"epoch": 1, "train_loss": 0.5, "train_accuracy": 0.875, "lr": 0.1, "seconds": 75.0},),
+                epochs=(
+                    epoch_of({"epoch": 1, "train_loss": 0.5, "train_accuracy": 0.875, "lr": 0.1, "seconds": 75.0}),
+                ),
             )
             for number in (1, 2)
         ]

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optrack.search import Categorical, Float, Int
-from optrack.search.report.spaces import position, space_rows
-from optrack.search.report.trials import top_trials
+from optrack.search.report.spaces import position, space_rows, top_trials
 
 BEST = {"lr": 1e-3, "depth": 5, "optimizer": "adam"}
 

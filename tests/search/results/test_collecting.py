@@ -1,4 +1,3 @@
-import copy
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,7 +9,6 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 from mlflow.utils.git_utils import get_git_commit
-from optuna.trial import TrialState
 
 from optrack.search import TrackingError
 from optrack.search.cli.training_progress import TrainingProgress
@@ -20,8 +18,9 @@ from optrack.search.results.values import StudyResults
 from optrack.search.retraining.retraining import retrain_study
 from optrack.search.sealed.sealed_test import evaluate_models
 from optrack.search.stores.mlflow_store import MlflowRuns, MlflowWriter
-from optrack.search.stores.optuna_store import StoredFamily, read_storage, stored_families
+from optrack.search.stores.optuna_store import read_storage, stored_families
 from optrack.search.stores.places import Places
+from optrack.search.stores.trials import State, StoredFamily
 
 # MLflow 3.17 uses what SQLAlchemy 2.1 has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
@@ -63,17 +62,13 @@ def opened(places: Places) -> StudyResults:
     return collected(places)
 
 
-def ending(stored: StoredFamily, state: TrialState) -> StoredFamily:
-    trials = [copy.deepcopy(trial) for trial in stored.trials]
-    for trial in trials:
-        trial.state = state
-    return replace(stored, trials=tuple(trials))
+def ending(stored: StoredFamily, state: State) -> StoredFamily:
+    return replace(stored, trials=tuple(replace(trial, state=state, value=None) for trial in stored.trials))
 
 
 def with_replicate(stored: StoredFamily, number: int) -> StoredFamily:
     """A family in which one more trial repeats another one, and does better."""
-    repeated = copy.deepcopy(stored.trials[number])
-    repeated.number, repeated.value = len(stored.trials), 0.999
+    repeated = replace(stored.trials[number], number=len(stored.trials), value=0.999)
     return replace(stored, trials=(*stored.trials, repeated))
 
 
@@ -105,7 +100,7 @@ def test_where_it_came_from_is_known(searched: Places) -> None:
 
 
 def test_before_a_trial_has_finished_there_is_no_candidate(searched: Places) -> None:
-    results = collected(searched, [ending(family, TrialState.PRUNED) for family in families_of(searched)])
+    results = collected(searched, [ending(family, "pruned") for family in families_of(searched)])
     assert [family.candidate for family in results.families] == [None, None]
     assert [family.parameters for family in results.families] == [None, None]
 
@@ -137,9 +132,9 @@ def test_retrained_models_are_read_with_their_epochs_the_champion_first(retraine
         assert family.candidate is not None
         for model in family.models:
             assert model.trial == family.candidate.trial
-            assert [epoch["epoch"] for epoch in model.epochs] == [1, 2, 3]
-            assert model.epochs[0].keys() == {"epoch", "train_loss", "train_accuracy", "lr", "seconds"}
-            assert model.seconds == pytest.approx(sum(epoch["seconds"] for epoch in model.epochs))
+            assert [epoch.epoch for epoch in model.epochs] == [1, 2, 3]
+            assert model.epochs[0].metrics().keys() == {"train_loss", "train_accuracy", "lr", "seconds"}
+            assert model.seconds == pytest.approx(sum(epoch.seconds for epoch in model.epochs))
             assert model.test is None
         assert len({model.seed for model in family.models}) == 2
         assert (family.latency_ms, family.latency_device) == (None, None)
@@ -223,9 +218,8 @@ def test_a_replicate_that_is_picked_has_the_models_of_its_configuration(retraine
 
 def test_parameters_are_those_of_the_configuration_that_was_picked(searched: Places) -> None:
     linear, deep = families_of(searched)
-    trials = [copy.deepcopy(trial) for trial in deep.trials]
-    trials[1].params = {**trials[1].params, "width": 8}
-    changed: Any = replace(deep, trials=tuple(trials))
+    first, second = deep.trials
+    changed = replace(deep, trials=(first, replace(second, params={**second.params, "width": 8})))
     assert collected(searched, [linear, changed]).families[1].parameters == 64 * 8 + 8 + 8 * 8 + 8 + 8 * 10 + 10
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from optrack.datasets import Prepared
 from optrack.search import TrackingError
 from optrack.search.launchers import EpochEnded, Event, InlineLauncher
-from optrack.search.results.values import Candidate
 from optrack.search.retraining.model_training import ModelTrainer, ModelTraining
+from optrack.search.stores.candidates import Candidate
 from optrack.search.stores.memory_store import MemoryStore
 from optrack.search.stores.model_runs import ModelRun, Stage
 from optrack.search.training import EpochResult, Job, TrainingConfig

@@ -1,4 +1,3 @@
-import copy
 import json
 import math
 from collections import Counter
@@ -12,7 +11,6 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from optuna.trial import TrialState
 from safetensors.numpy import load_file  # pyright: ignore[reportUnknownVariableType]
 
 from optrack.search import NothingStoredError, load_champion
@@ -20,13 +18,14 @@ from optrack.search.champions.registry import registered
 from optrack.search.coordinator.strategies import seed_of
 from optrack.search.launchers import InlineLauncher, Launcher
 from optrack.search.launchers.machine import Machine
-from optrack.search.results.values import Candidate
 from optrack.search.retraining import retraining as module
 from optrack.search.retraining.model_training import ModelTrainer, ModelTraining
 from optrack.search.retraining.retraining import Retraining, RetrainingOutcome, retrain_study
+from optrack.search.stores.candidates import Candidate
 from optrack.search.stores.model_runs import Stage
-from optrack.search.stores.optuna_store import StoredFamily, read_storage, stored_families
+from optrack.search.stores.optuna_store import read_storage, stored_families
 from optrack.search.stores.places import Places, prepared_data
+from optrack.search.stores.trials import StoredFamily
 from optrack.search.training import EpochResult, Job, TrainingConfig, split_settings, train
 
 # MLflow 3.17 uses what SQLAlchemy 2.1 has deprecated.
@@ -134,19 +133,13 @@ def by_model(places: Places) -> dict[tuple[str, str], Run]:
 
 def changed(stored: StoredFamily, values: Mapping[int, float], **attributes: Any) -> StoredFamily:
     """A family whose trials had gone otherwise."""
-    trials = [copy.deepcopy(trial) for trial in stored.trials]
-    for number, value in values.items():
-        trials[number].value = value
-    for trial in trials:
-        trial.user_attrs = {**trial.user_attrs, **attributes}
+    trials = (replace(trial, value=values.get(trial.number, trial.value), **attributes) for trial in stored.trials)
     return replace(stored, trials=tuple(trials))
 
 
 def with_replicate(stored: StoredFamily, number: int) -> StoredFamily:
     """A family in which one more trial repeats another one, and does better."""
-    repeated = copy.deepcopy(stored.trials[number])
-    repeated.number = len(stored.trials)
-    repeated.value = 0.999
+    repeated = replace(stored.trials[number], number=len(stored.trials), value=0.999)
     return replace(stored, trials=(*stored.trials, repeated))
 
 
@@ -170,7 +163,7 @@ def test_models_are_trained_on_all_images_for_the_best_epochs_number_of_epochs_a
         *2 * [("linear", 1, 2)],
         *2 * [("deep", 1, 2)],
     ]
-    searched_under = {trial.user_attrs["seed"] for family in stored for trial in family.trials}
+    searched_under = {trial.user_attrs["seed"] for family in stored for trial in family.optuna_study.trials}
     seeds = {job.seed for job in watcher.jobs}
     assert len(seeds - searched_under) == 4
     data = prepared_data(families_of(searched)[0].study, searched, None)
@@ -205,7 +198,7 @@ def test_the_record_of_a_model_says_all_that_is_needed_to_use_it(retrained: Plac
     trial = stored.trials[1]
     assert (record["study"], record["family"], record["trial"]) == ("tiny", "deep", 1)
     assert record["trained_on"] == "train and validation"
-    assert (record["value"], record["epoch"]) == (trial.value, trial.user_attrs["best_epoch"])
+    assert (record["value"], record["epoch"]) == (trial.value, trial.best_epoch)
     assert record["model"] == {"width": 16}
     assert TrainingConfig(**record["training"]) == TrainingConfig(batch_size=256, lr=trial.params["lr"])
     assert record["seed"] == int(run.data.tags["optrack.seed"])
@@ -399,7 +392,7 @@ def test_a_race_gives_all_configurations_the_same_fresh_seeds_as_in_the_search(s
     assert Counter((job.trial, job.epochs) for job in races) == {(1, 3): 2, (0, 3): 2}
     seeds = {job.trial: [other.seed for other in races if other.trial == job.trial] for job in races}
     assert seeds[0] == seeds[1] == [seed_of(0, "linear/confirm", number) for number in (1, 2)]
-    known = {trial.user_attrs["seed"] for trial in stored[0].trials}
+    known = {trial.user_attrs["seed"] for trial in stored[0].optuna_study.trials}
     known |= {job.seed for job in watcher.jobs if not job.validates}
     assert not known & set(seeds[0])
     assert watcher.picked == {"linear": 1}
@@ -430,8 +423,7 @@ def test_the_winner_of_a_race_is_retrained_and_a_lucky_seed_is_not(
     assert (watcher.picked, watcher.jobs) == ({"linear": 0}, [])
     # A better configuration than those that were raced has not lost against them.
     [family] = stored
-    newer = copy.deepcopy(family.trials[0])
-    newer.number, newer.value, newer.params = 2, 0.999, {"lr": 0.05}
+    newer = replace(family.trials[0], number=2, value=0.999, params={"lr": 0.05})
     watcher = Watcher()
     retrain(searched, [replace(family, trials=(*family.trials, newer))], watcher=watcher)
     assert watcher.picked == {"linear": 2}
@@ -458,9 +450,7 @@ def test_no_weights_are_left_and_the_study_is_free_again(retrained: Places) -> N
 
 def test_a_family_without_a_finished_trial_is_refused_and_nothing_is_written(searched: Places) -> None:
     linear, deep = families_of(searched)
-    trials = [copy.deepcopy(trial) for trial in deep.trials]
-    for trial in trials:
-        trial.state = TrialState.PRUNED
+    trials = [replace(trial, state="pruned", value=None) for trial in deep.trials]
     with pytest.raises(NothingStoredError, match="family 'deep' has no finished trial yet: `optrack run tiny`"):
         retrain(searched, [linear, replace(deep, trials=tuple(trials))])
     assert runs_of(searched) == []

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import FloatDistribution
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import TrialState, create_trial
 
 from optrack.search import Data, Family, Float, Study
 from optrack.search.stores.candidates import candidates, picked, replicated
-from optrack.search.stores.optuna_store import StoredFamily
+from optrack.search.stores.trials import StoredFamily, Trial, trial_of
 
 METRICS = ("val_accuracy", "val_loss")
 
@@ -20,7 +20,7 @@ def study_of(metric: str = "val_accuracy") -> Study:
     return Study("s", data=Data("digits"), metric=cast("Any", metric), families=[family])
 
 
-def trial_of(number: int, lr: float, value: float, state: TrialState = TrialState.COMPLETE) -> FrozenTrial:
+def a_trial(number: int, lr: float, value: float, state: TrialState = TrialState.COMPLETE) -> Trial:
     made = create_trial(
         state=state,
         value=value if state == TrialState.COMPLETE else None,
@@ -29,12 +29,12 @@ def trial_of(number: int, lr: float, value: float, state: TrialState = TrialStat
         user_attrs={"best_epoch": number + 1, "epochs": [{"epoch": 1, "val_loss": value}]},
     )
     made.number = number
-    return made
+    return trial_of(made)
 
 
-def stored_of(trials: Sequence[FrozenTrial], metric: str = "val_accuracy") -> StoredFamily:
+def stored_of(trials: Sequence[Trial], metric: str = "val_accuracy") -> StoredFamily:
     # Optuna's study is not looked at.
-    return StoredFamily("f", cast("optuna.Study", None), study_of(metric), tuple(trials))
+    return StoredFamily(name="f", optuna_study=cast("optuna.Study", None), study=study_of(metric), trials=tuple(trials))
 
 
 @st.composite
@@ -42,7 +42,7 @@ def families(draw: st.DrawFn) -> StoredFamily:
     """A few configurations, tried once or several times, with values that are often equal."""
     states = st.sampled_from([TrialState.COMPLETE] * 3 + [TrialState.PRUNED, TrialState.FAIL])
     drawn = draw(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 6), states), max_size=10))
-    trials = [trial_of(number, lr, value / 4, state) for number, (lr, value, state) in enumerate(drawn)]
+    trials = [a_trial(number, lr, value / 4, state) for number, (lr, value, state) in enumerate(drawn)]
     return stored_of(trials, draw(st.sampled_from(METRICS)))
 
 
@@ -52,8 +52,8 @@ def races(draw: st.DrawFn, trials: Sequence[int], count: int) -> dict[int, list[
     return {trial: draw(values) for trial in trials}
 
 
-def finished(stored: StoredFamily) -> list[FrozenTrial]:
-    return stored.in_state(TrialState.COMPLETE)
+def finished(stored: StoredFamily) -> list[Trial]:
+    return [trial for trial in stored.trials if trial.state == "finished"]
 
 
 @given(stored=families(), count=st.integers(0, 12))
@@ -111,19 +111,19 @@ def test_a_race_without_the_best_of_the_search_does_not_count(data: st.DataObjec
 
 @pytest.mark.parametrize(("metric", "winner"), [("val_accuracy", 0), ("val_loss", 1)])
 def test_a_race_is_won_by_the_mean_over_its_seeds(metric: str, winner: int) -> None:
-    stored = stored_of([trial_of(0, 0.1, 0.5), trial_of(1, 0.2, 0.5)], metric)
+    stored = stored_of([a_trial(0, 0.1, 0.5), a_trial(1, 0.2, 0.5)], metric)
     chosen = picked(stored, {0: [0.9, 0.1, 0.8], 1: [0.5, 0.5, 0.5]})
     assert chosen is not None
     assert chosen.trial == winner
 
 
 def test_a_candidate_says_all_that_is_needed_to_train_it_again() -> None:
-    [found] = candidates(stored_of([trial_of(0, 0.5, 0.25)]), 1)
+    [found] = candidates(stored_of([a_trial(0, 0.5, 0.25)]), 1)
     assert (found.family, found.trial, found.architecture) == ("f", 0, "mlp")
     assert (found.value, found.epoch) == (0.25, 1)
     assert found.params == {"lr": 0.5}
     assert found.settings == {"width": 16, "lr": 0.5}
-    assert found.epochs == ({"epoch": 1, "val_loss": 0.25},)
+    assert [(epoch.epoch, epoch.val_loss) for epoch in found.epochs] == [(1, 0.25)]
 
 
 @pytest.mark.parametrize(
@@ -134,10 +134,10 @@ def test_a_replicate_repeats_the_first_finished_trial_with_its_configuration(
     params: Mapping[str, Any], number: int | None
 ) -> None:
     trials = [
-        trial_of(0, 0.5, 0.1, TrialState.FAIL),
-        trial_of(1, 0.25, 0.1, TrialState.PRUNED),
-        trial_of(2, 0.5, 0.1),
-        trial_of(3, 0.75, 0.1),
-        trial_of(4, 0.5, 0.9),
+        a_trial(0, 0.5, 0.1, TrialState.FAIL),
+        a_trial(1, 0.25, 0.1, TrialState.PRUNED),
+        a_trial(2, 0.5, 0.1),
+        a_trial(3, 0.75, 0.1),
+        a_trial(4, 0.5, 0.9),
     ]
-    assert replicated(params, trials) == number
+    assert replicated(params, finished(stored_of(trials))) == number

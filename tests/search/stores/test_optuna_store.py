@@ -22,8 +22,8 @@ from optrack.search.stores.optuna_store import (
     open_family,
     open_storage,
     owned,
-    queue_again,
     read_storage,
+    requeue,
     stored_families,
     stored_names,
     whole_study,
@@ -175,7 +175,7 @@ def test_a_trial_of_a_process_that_died_can_be_queued_again_with_its_number_and_
     [opened] = kept(storage, study)
     [running] = opened.get_trials()
     assert running.state == TrialState.RUNNING
-    queue_again(storage, running)
+    requeue(storage, opened, running.number)
     [waiting] = opened.get_trials()
     assert (waiting.number, waiting.state, waiting.params) == (0, TrialState.WAITING, {"lr": lr})
     trial = opened.ask()
@@ -191,7 +191,7 @@ def test_a_trial_is_queued_again_before_new_ones(url: str) -> None:
     values = suggest(first, SPACE, {})
     second = opened.ask()
     suggest(second, SPACE, {})
-    queue_again(storage, first)
+    requeue(storage, opened, first.number)
     again = opened.ask()
     assert again.number == first.number
     assert suggest(again, SPACE, {}) == values
@@ -244,7 +244,7 @@ def test_the_best_trial_is_the_first_finished_one_with_the_best_value(url: str, 
     [family] = stored_families(storage, "s")
     assert family.best is not None
     assert family.best.number == best
-    assert [trial.number for trial in family.in_state(TrialState.FAIL, TrialState.PRUNED)] == [4, 5]
+    assert [trial.number for trial in family.ended if trial.value is None] == [4, 5]
 
 
 def test_a_family_without_a_finished_trial_has_no_best_one(url: str) -> None:

@@ -20,7 +20,8 @@ from optrack.search.champions.mlflow_model import save_model
 from optrack.search.champions.recipe import Recipe, read_recipe
 from optrack.search.coordinator.checks import check_models, check_study
 from optrack.search.stores.comparable import check_comparable, data_record
-from optrack.search.stores.optuna_store import DATA_ATTRIBUTE, SOURCE_ATTRIBUTE, StoredFamily
+from optrack.search.stores.optuna_store import DATA_ATTRIBUTE, SOURCE_ATTRIBUTE
+from optrack.search.stores.trials import StoredFamily
 from optrack.search.training.own_code import data_code, network_code
 from optrack.sources import SourceError
 
@@ -197,7 +198,7 @@ def stored(data: Prepared, state: optuna.trial.TrialState | None) -> list[Stored
     if state is not None:
         value = 0.5 if state == optuna.trial.TrialState.COMPLETE else None
         opened.add_trial(optuna.create_trial(state=state, value=value))
-    return [StoredFamily("f", opened, study(), tuple(opened.trials))]
+    return [StoredFamily.read("f", opened, study())]
 
 
 def test_trials_of_changed_code_do_not_stand_beside_those_of_the_code_before(digits: Prepared) -> None:

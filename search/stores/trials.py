@@ -1,0 +1,216 @@
+"""What is stored of trials and of families, typed; the words for a trial's state; status and best configurations."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from ..study.metric import EpochResult
+from ..study.study import Family, Study
+
+End: TypeAlias = Literal["finished", "pruned", "failed"]
+State: TypeAlias = End | Literal["running", "waiting"]
+
+OPTUNA_STATES: dict[State, TrialState] = {
+    "finished": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+    "running": TrialState.RUNNING,
+    "waiting": TrialState.WAITING,
+}
+"""The words that users read for a trial's state, in the order in which they are listed. Start configurations and
+interrupted trials wait."""
+
+STATE_WORDS: dict[TrialState, State] = {state: word for word, state in OPTUNA_STATES.items()}
+
+REPLICATE_ATTRIBUTE = "replicate_of"
+"""A trial's user attribute: the number of an earlier one with the same configuration, under another seed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A trial as it is stored.
+
+    Args:
+        number: from 0 on.
+        state: how it ended, or where it stands.
+        value: the study's metric in the best epoch of a finished trial; None for all others, and where it is not
+            finite.
+        params: the searched values.
+        distributions: what these were drawn from.
+        reported: epochs whose metric is stored; those of an interrupted or running trial count.
+        epochs: all epochs of a trial that has ended; empty before.
+        best_epoch: number of the epoch with the best value; None before the end, and where no value is finite.
+        planned_epochs: how many it was to train at most; None before it starts.
+        patience: epochs without improvement after which it was to end; None for never.
+        replicate_of: number of an earlier trial with the same configuration, under another seed.
+        mlflow_run: ID of its run in MLflow; None before it starts.
+        reason: why it was pruned or failed; None for the others.
+        started: when; None while it waits for the first time.
+        ended: when; None while it has not.
+    """
+
+    number: int
+    state: State
+    value: float | None
+    params: Mapping[str, Any]
+    distributions: Mapping[str, BaseDistribution]
+    reported: int
+    epochs: tuple[EpochResult, ...]
+    best_epoch: int | None
+    planned_epochs: int | None
+    patience: int | None
+    replicate_of: int | None
+    mlflow_run: str | None
+    reason: str | None
+    started: datetime | None
+    ended: datetime | None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it finished, was pruned or failed."""
+        return self.state in ("finished", "pruned", "failed")
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time of its epochs; 0 before its end, when these are stored."""
+        return sum(epoch.seconds for epoch in self.epochs)
+
+
+def trial_of(stored: FrozenTrial) -> Trial:
+    """Return one of Optuna's trials as a typed record."""
+    attributes: Mapping[str, Any] = stored.user_attrs
+    is_valued = stored.state == TrialState.COMPLETE and stored.value is not None and math.isfinite(stored.value)
+    return Trial(
+        number=stored.number,
+        state=STATE_WORDS[stored.state],
+        value=stored.value if is_valued else None,
+        params=stored.params,
+        distributions=stored.distributions,
+        reported=len(stored.intermediate_values),
+        epochs=tuple(epoch_of(epoch) for epoch in attributes.get("epochs", ())),
+        best_epoch=attributes.get("best_epoch"),
+        planned_epochs=attributes.get("planned_epochs"),
+        patience=attributes.get("patience"),
+        replicate_of=attributes.get(REPLICATE_ATTRIBUTE),
+        mlflow_run=attributes.get("mlflow_run"),
+        reason=attributes.get("reason"),
+        started=stored.datetime_start,
+        ended=stored.datetime_complete,
+    )
+
+
+def stored_epoch(result: EpochResult) -> dict[str, float | None]:
+    """Return an epoch as JSON can hold it; `epoch_of` reads it."""
+    return asdict(result)
+
+
+def epoch_of(stored: Mapping[str, Any]) -> EpochResult:
+    """Return the epoch that `stored_epoch` wrote, or that MLflow's metrics hold; there is no validation in some."""
+    missing = {"val_loss": None, "val_accuracy": None}
+    return EpochResult(
+        **{field.name: stored.get(field.name, missing.get(field.name, math.nan)) for field in fields(EpochResult)}
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFamily:
+    """A family as it is stored.
+
+    Args:
+        name: of the family.
+        optuna_study: its study in Optuna's storage.
+        study: as it was last run with this family.
+        trials: all, by number.
+    """
+
+    name: str
+    optuna_study: optuna.Study
+    study: Study
+    trials: tuple[Trial, ...]
+
+    @classmethod
+    def read(cls, name: str, optuna_study: optuna.Study, study: Study) -> "StoredFamily":
+        """Return a family with the trials that Optuna's study has by now."""
+        trials = tuple(trial_of(trial) for trial in optuna_study.get_trials(deepcopy=False))
+        return cls(name=name, optuna_study=optuna_study, study=study, trials=trials)
+
+    @property
+    def family(self) -> Family:
+        """Its definition in the study."""
+        return next(family for family in self.study.families if family.name == self.name)
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether there is anything to compare new trials with: one that ended, or was to go on."""
+        return any(trial.state != "failed" and (trial.state != "waiting" or trial.reported) for trial in self.trials)
+
+    @property
+    def counts(self) -> dict[State, int]:
+        """How many trials are in each state."""
+        return {state: sum(trial.state == state for trial in self.trials) for state in OPTUNA_STATES}
+
+    @property
+    def ended(self) -> list[Trial]:
+        """The trials that finished, were pruned or failed."""
+        return [trial for trial in self.trials if trial.has_ended]
+
+    @property
+    def ranked(self) -> list[Trial]:
+        """The finished trials with a finite value, the best first; equals by number."""
+        return self.study.objective.ranked(self.trials, lambda trial: trial.value)
+
+    @property
+    def best(self) -> Trial | None:
+        """The finished trial with the best value, the first of equals; None where there is none."""
+        return next(iter(self.ranked), None)
+
+    @property
+    def epochs(self) -> int:
+        """The epochs of all trials."""
+        return sum(trial.reported for trial in self.trials)
+
+    @property
+    def seconds(self) -> float:
+        """The wall-clock time of all trials that have ended, added up over the workers."""
+        return sum(trial.seconds for trial in self.trials)
+
+
+def status(study: str, families: Sequence[StoredFamily]) -> dict[str, Any]:
+    """Return trials by state and the best one, family by family, as `optrack status --json` prints it.
+
+    Interrupted trials and start configurations that wait are counted beside the total, not in it.
+    """
+    return {"study": study, "families": [_family_status(family) for family in families]}
+
+
+def best(study: str, families: Sequence[StoredFamily]) -> dict[str, Any]:
+    """Return the best configuration of each family with a finished trial, as `optrack best --json` prints it."""
+    return {
+        "study": study,
+        "metric": families[0].study.metric,
+        "families": [
+            {"family": family.name, **_summary(trial), "mlflow_run": trial.mlflow_run}
+            for family in families
+            if (trial := family.best) is not None
+        ],
+    }
+
+
+def _family_status(family: StoredFamily) -> dict[str, Any]:
+    counts = family.counts
+    return {
+        "family": family.name,
+        "trials": {"total": len(family.trials) - counts["waiting"], **counts},
+        "epochs": family.epochs,
+        "best": None if family.best is None else _summary(family.best),
+    }
+
+
+def _summary(trial: Trial) -> dict[str, Any]:
+    return {"trial": trial.number, "value": trial.value, "epoch": trial.best_epoch, "params": trial.params}
