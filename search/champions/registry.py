@@ -15,9 +15,8 @@ from mlflow.exceptions import MlflowException
 from ..errors import NothingStoredError, TrackingError, unknown
 from ..stores import mlflow_names as names
 from ..stores.addresses import check_tracking, has_records, shown
-from ..stores.mlflow_address import answers_of
 from ..stores.mlflow_names import tagged
-from ..stores.mlflow_store import client
+from ..stores.mlflow_store import answers_of, client
 from .mlflow_model import USAGE
 from .recipe import CONFIGURATION_FILE, Recipe, read_recipe
 
