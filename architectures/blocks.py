@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -15,6 +16,35 @@ class FeatureNetwork(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Map normalised images, float32 [B, C, H, W], to logits [B, classes]."""
         return self.classifier(self.features(images))
+
+
+def paired_convolutions(
+    channels: int, filters: Sequence[int], *, batch_norm: bool, bn_momentum: float, dropout: float = 0.0
+) -> nn.Sequential:
+    """Build padded 3x3 convolutions, each with relu and batch norm behind it, and a 2x2 max-pool behind every second.
+
+    Args:
+        channels: of the images.
+        filters: of each convolution, an even number of them.
+        batch_norm: whether there are batch norms.
+        bn_momentum: of the batch norms, in (0, 1].
+        dropout: of whole channels, behind every second relu, in [0, 1); at 0 there is no dropout module.
+
+    Returns:
+        Modules named conv1, relu1, bn1, conv2, relu2, dropout1, bn2, pool1, conv3 and so on.
+    """
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    for number, (inputs, outputs) in enumerate(pairwise([channels, *filters]), start=1):
+        block, is_first = divmod(number, 2)
+        layers[f"conv{number}"] = nn.Conv2d(inputs, outputs, 3, padding=1)
+        layers[f"relu{number}"] = nn.ReLU()
+        if dropout > 0 and not is_first:
+            layers[f"dropout{block}"] = nn.Dropout2d(dropout)
+        if batch_norm:
+            layers[f"bn{number}"] = nn.BatchNorm2d(outputs, momentum=bn_momentum)
+        if not is_first:
+            layers[f"pool{block}"] = nn.MaxPool2d(2)
+    return nn.Sequential(layers)
 
 
 def check_image_size(architecture: str, input_shape: tuple[int, int, int], minimum: int, condition: str = "") -> None:

@@ -1,16 +1,12 @@
 """Three blocks of two padded convolutions, with batch norm behind the relu and dropout of whole channels."""
 
-from collections import OrderedDict
 from typing import ClassVar
 
-from torch import nn
-
-from .blocks import FeatureNetwork, check_image_size, classifier, hidden_widths
+from .blocks import FeatureNetwork, check_image_size, classifier, hidden_widths, paired_convolutions
 from .hyperparameters import BatchNormMomentum, Dropout, Filters, HeadDepth, Init, Width, WidthFactor
 from .initialisation import initialise
 
 BLOCKS = 3
-POOLING = 2  # side and stride of the max-pools, in pixels
 
 
 class ConvNetDeep(FeatureNetwork):
@@ -37,7 +33,7 @@ class ConvNetDeep(FeatureNetwork):
         ValueError: the image is smaller than 8 x 8 pixels.
     """
 
-    minimum_image_size: ClassVar[int] = POOLING**BLOCKS
+    minimum_image_size: ClassVar[int] = 2**BLOCKS
 
     def __init__(
         self,
@@ -56,23 +52,13 @@ class ConvNetDeep(FeatureNetwork):
         super().__init__()
         check_image_size("convnet_deep", input_shape, self.minimum_image_size)
         channels, height, width = input_shape
-        layers: OrderedDict[str, nn.Module] = OrderedDict()
-        for number in range(1, 2 * BLOCKS + 1):
-            ends_block = number % 2 == 0
-            layers[f"conv{number}"] = nn.Conv2d(channels, filters, 3, padding=1)
-            layers[f"relu{number}"] = nn.ReLU()
-            if ends_block and dropout > 0:
-                layers[f"dropout{number // 2}"] = nn.Dropout2d(dropout)
-            if batch_norm:
-                layers[f"bn{number}"] = nn.BatchNorm2d(filters, momentum=bn_momentum)
-            if ends_block:
-                layers[f"pool{number // 2}"] = nn.MaxPool2d(POOLING)
-            channels = filters
-            filters = 2 * filters if ends_block else filters
-        self.features = nn.Sequential(layers)  # to [B, 4 * filters, H / 8, W / 8], rounded down
+        widths = [filters * 2 ** (number // 2) for number in range(2 * BLOCKS)]
+        self.features = paired_convolutions(
+            channels, widths, batch_norm=batch_norm, bn_momentum=bn_momentum, dropout=dropout
+        )  # to [B, 4 * filters, H / 8, W / 8], rounded down
         positions = (height // self.minimum_image_size) * (width // self.minimum_image_size)
         self.classifier = classifier(
-            channels * positions,
+            widths[-1] * positions,
             classes,
             hidden_widths(head_depth, head_width, head_width_factor),
             batch_norm=batch_norm,

@@ -1,16 +1,12 @@
 """Two blocks of two padded convolutions whose filters double each time, with batch norm behind the relu."""
 
-from collections import OrderedDict
 from typing import ClassVar
 
-from torch import nn
-
-from .blocks import FeatureNetwork, check_image_size, classifier, hidden_widths
+from .blocks import FeatureNetwork, check_image_size, classifier, hidden_widths, paired_convolutions
 from .hyperparameters import BatchNormMomentum, Dropout, Filters, HeadDepth, Init, Width, WidthFactor
 from .initialisation import initialise
 
 BLOCKS = 2
-POOLING = 2  # side and stride of the max-pools, in pixels
 
 
 class ConvNetWide(FeatureNetwork):
@@ -37,7 +33,7 @@ class ConvNetWide(FeatureNetwork):
         ValueError: the image is smaller than 4 x 4 pixels.
     """
 
-    minimum_image_size: ClassVar[int] = POOLING**BLOCKS
+    minimum_image_size: ClassVar[int] = 2**BLOCKS
 
     def __init__(
         self,
@@ -56,18 +52,12 @@ class ConvNetWide(FeatureNetwork):
         super().__init__()
         check_image_size("convnet_wide", input_shape, self.minimum_image_size)
         channels, height, width = input_shape
-        layers: OrderedDict[str, nn.Module] = OrderedDict()
-        for number in range(1, 2 * BLOCKS + 1):
-            layers[f"conv{number}"] = nn.Conv2d(channels, filters, 3, padding=1)
-            layers[f"relu{number}"] = nn.ReLU()
-            if batch_norm:
-                layers[f"bn{number}"] = nn.BatchNorm2d(filters, momentum=bn_momentum)
-            if number % 2 == 0:
-                layers[f"pool{number // 2}"] = nn.MaxPool2d(POOLING)
-            channels, filters = filters, 2 * filters
-        self.features = nn.Sequential(layers)  # to [B, 8 * filters, H / 4, W / 4], rounded down
+        widths = [filters * 2**number for number in range(2 * BLOCKS)]
+        self.features = paired_convolutions(
+            channels, widths, batch_norm=batch_norm, bn_momentum=bn_momentum
+        )  # to [B, 8 * filters, H / 4, W / 4], rounded down
         positions = (height // self.minimum_image_size) * (width // self.minimum_image_size)
         self.classifier = classifier(
-            channels * positions, classes, hidden_widths(head_depth, head_width, head_width_factor), dropout=dropout
+            widths[-1] * positions, classes, hidden_widths(head_depth, head_width, head_width_factor), dropout=dropout
         )
         initialise(self, init)

@@ -1,6 +1,7 @@
 """LeNet-5 in its present-day forms, for images of at least 16 x 16 pixels."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -47,15 +48,21 @@ def check_lenet_size(architecture: str, input_shape: tuple[int, int, int], kerne
 
 
 def lenet_features(
-    channels: int, filters: tuple[int, int], kernel_sizes: tuple[int, int], *, batch_norm: bool, bn_momentum: float
+    channels: int,
+    filters: Sequence[int],
+    kernel_sizes: Sequence[int],
+    *,
+    batch_norm: bool,
+    bn_momentum: float,
+    padding: int = 0,
 ) -> nn.Sequential:
-    """Build the two convolutions: each with 2x2 max-pool, batch norm where wanted, and relu.
+    """Build the convolutions: each with 2x2 max-pool, batch norm where wanted, and relu.
 
     Pooling in front of the relu gives what pooling behind it gives, for a quarter of the relus.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for number, (outputs, kernel_size) in enumerate(zip(filters, kernel_sizes, strict=True), start=1):
-        layers[f"conv{number}"] = nn.Conv2d(channels, outputs, kernel_size)
+        layers[f"conv{number}"] = nn.Conv2d(channels, outputs, kernel_size, padding=padding)
         layers[f"pool{number}"] = nn.MaxPool2d(POOLING)
         if batch_norm:
             layers[f"bn{number}"] = nn.BatchNorm2d(outputs, momentum=bn_momentum)

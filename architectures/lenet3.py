@@ -1,15 +1,12 @@
 """LeNet with a third convolution, and filters that double."""
 
-from collections import OrderedDict
 from typing import ClassVar
-
-from torch import nn
 
 from .blocks import FeatureNetwork, check_image_size, classifier, hidden_widths
 from .hyperparameters import BatchNormMomentum, Dropout, Filters, HeadDepth, Init, KernelSize, Width, WidthFactor
 from .initialisation import initialise
+from .lenet import POOLING, lenet_features
 
-POOLING = 2  # side and stride of the max-pools, in pixels
 CONVOLUTIONS = 3
 
 
@@ -57,19 +54,15 @@ class LeNet3(FeatureNetwork):
         check_image_size("lenet3", input_shape, self.minimum_image_size)
         channels, height, width = input_shape
         padding = kernel_size // 2
-        layers: OrderedDict[str, nn.Module] = OrderedDict()
-        for number in range(1, CONVOLUTIONS + 1):
-            layers[f"conv{number}"] = nn.Conv2d(channels, filters, kernel_size, padding=padding)
-            layers[f"pool{number}"] = nn.MaxPool2d(POOLING)
-            if batch_norm:
-                layers[f"bn{number}"] = nn.BatchNorm2d(filters, momentum=bn_momentum)
-            layers[f"relu{number}"] = nn.ReLU()
-            # An odd kernel keeps the size, an even one adds a pixel.
+        widths = [filters * 2**number for number in range(CONVOLUTIONS)]
+        kernels = [kernel_size] * CONVOLUTIONS
+        self.features = lenet_features(
+            channels, widths, kernels, batch_norm=batch_norm, bn_momentum=bn_momentum, padding=padding
+        )  # to [B, 4 * filters, H / 8, W / 8], halves rounded down
+        for _ in range(CONVOLUTIONS):  # an odd kernel keeps the size, an even one adds a pixel
             height, width = ((side + 2 * padding - kernel_size + 1) // POOLING for side in (height, width))
-            channels, filters = filters, 2 * filters
-        self.features = nn.Sequential(layers)  # to [B, 4 * filters, H / 8, W / 8], halves rounded down
         self.classifier = classifier(
-            channels * height * width,
+            widths[-1] * height * width,
             classes,
             hidden_widths(head_depth, head_width, head_width_factor),
             batch_norm=batch_norm,

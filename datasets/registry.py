@@ -14,7 +14,7 @@ from .named.gtsrb import GTSRB
 from .named.mnist import MNIST
 from .named.stl10 import STL10
 from .own import OwnDataset
-from .store.contents import Dataset, Source
+from .store.contents import Dataset
 from .store.values import DatasetInfo
 
 DATASETS: dict[str, Dataset | type[ImageFolder]] = {
@@ -46,15 +46,6 @@ def locate(name: str, data_dir: Path) -> Path | None:
         DataError: there is no data set of this name.
     """
     return resolve(name).locate(data_dir)
-
-
-def find(name: str, data_dir: Path, group_pattern: str | None = None) -> Source:
-    """Find the files of a data set that a search may see, see `Dataset.find`.
-
-    Raises:
-        DataError: there is no data set of this name, or its files are not there.
-    """
-    return resolve(name).find(data_dir, group_pattern)
 
 
 def download(name: str, data_dir: Path) -> Path:

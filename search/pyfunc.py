@@ -1,4 +1,4 @@
-"""A champion as MLflow loads it for people who do not know optrack: `mlflow.pyfunc.load_model(...).predict(images)`.
+"""A champion as MLflow loads it, for use without optrack's own API: `mlflow.pyfunc.load_model(...).predict(images)`.
 
 MLflow calls `_load_pyfunc`; nothing is unpickled.
 """
@@ -23,32 +23,32 @@ from .champions.mlflow_model import RUN_SOURCE
 from .errors import StudyError
 
 RUN_SOURCE_VARIABLE = "OPTRACK_RUN_SOURCE"
-"""For `mlflow models serve`, which hands nothing else on: see `load_folder`."""
+"""For `mlflow models serve`, which passes nothing else on; see `run_source` of `load_folder`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChampionPredictor:
-    """What MLflow takes for a model.
+    """A model with MLflow's interface.
 
     Args:
-        champion: who answers.
+        champion: the model.
     """
 
     champion: Champion
 
     def predict(self, images: NDArray[Any]) -> pd.DataFrame:
-        """Recognise images of any size.
+        """Classify images of any size.
 
         Args:
             images: integers in 0 to 255, [N, H, W, C] or [N, H, W] for grey ones; one image [H, W, C]; or, where the
                 sizes differ, object [N] of arrays [H, W, C]. C is 1, 3 or 4, whatever the network was trained on. Or
-                image files in base64, text [N], which get the same answers as `optrack predict` gives to the files.
+                image files in base64, text [N], which get the same answers as the files get from `optrack predict`.
 
         Returns:
             One row per image: `label`, `confidence` in [0, 1], and `probabilities`, a list in the order of the classes.
 
         Raises:
-            StudyError: other shapes, types or values.
+            StudyError: wrong shapes, types or values.
         """
         champion = self.champion
         with pillow_warnings_settled():
@@ -64,13 +64,13 @@ class ChampionPredictor:
 
 
 def single_images(images: Any) -> list[AnyImage]:
-    """The images in what a caller or MLflow's server gave, one by one; see `ChampionPredictor.predict`."""
+    """Split the input of a caller or of MLflow's server into images; see `ChampionPredictor.predict`."""
     array: NDArray[Any] = np.asarray(images)
     texts: list[Any] = array.reshape(-1).tolist()
     if texts and all(isinstance(text, str) for text in texts):
         return [_opened(text, position) for position, text in enumerate(texts)]
     if array.dtype == object:
-        # MLflow's server makes objects of all numbers; lists of them say better what they are.
+        # MLflow's server turns all numbers into objects; NumPy finds their type again.
         array = _array(array.tolist())
     match array.shape:
         case () | (_, _) | (_, _, 1 | 3 | 4):
@@ -80,18 +80,18 @@ def single_images(images: Any) -> list[AnyImage]:
 
 
 def _opened(text: str, position: int) -> Image.Image:
-    """An image file in base64, opened, and decoded later: as small as will do."""
+    """Open an image file in base64; it is decoded later, at the smallest sufficient size."""
     try:
         return Image.open(io.BytesIO(base64.b64decode(text, validate=True)))
     except (binascii.Error, UnidentifiedImageError, OSError) as error:
-        what = "no base64" if isinstance(error, binascii.Error) else "not an image"
+        what = "not base64" if isinstance(error, binascii.Error) else "not an image"
         raise StudyError(
             f"image {position} cannot be read: a text must be an image file in base64, but is {what}"
         ) from None
 
 
 def _array(values: Any) -> NDArray[Any]:
-    """Nested lists as an array of numbers, or of objects where the sizes differ."""
+    """Convert nested lists to an array of numbers, or of objects where the sizes differ."""
     try:
         return np.asarray(values)
     except ValueError:
@@ -107,7 +107,7 @@ def _load_pyfunc(  # pyright: ignore[reportUnusedFunction] - MLflow calls it
 
     Args:
         path: the model's folder.
-        model_config: may name the recorded code that is to be run, as may the environment.
+        model_config: may name the recorded code to run, as may the environment.
     """
     named = (model_config or {}).get(RUN_SOURCE) or os.environ.get(RUN_SOURCE_VARIABLE)
     return ChampionPredictor(load_folder(Path(path), run_source=named or None))

@@ -5,8 +5,9 @@ gets depends neither on the batch that it stands in nor on how strong another op
 no image at all.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, Self, TypeAlias
 
 from ..errors import DataError
 
@@ -17,8 +18,23 @@ _MOST_HUE = 0.5
 _LEAST_SCALE = 0.1
 
 
+class _Scalable(ABC):
+    """What all operations have in common."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def scaled(self, strength: float) -> Self:
+        """Return it with ranges and probabilities times strength."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether no image is changed: strength 0 would make no difference."""
+        return self == self.scaled(0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Crop:
+class Crop(_Scalable):
     """Shift by whole pixels: a border of `padding` pixels all around, and out of that a window of the image's size.
 
     Args:
@@ -33,18 +49,13 @@ class Crop:
     def __post_init__(self) -> None:
         _check("padding", self.padding, 0)
 
-    @property
-    def idle(self) -> bool:
-        """Whether no image is changed."""
-        return self.padding == 0
-
-    def scaled(self, strength: float) -> "Crop":
+    def scaled(self, strength: float) -> Self:
         """Return it with padding times strength, in whole pixels."""
-        return Crop(padding=round(self.padding * strength), border=self.border)
+        return replace(self, padding=round(self.padding * strength))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Flip:
+class Flip(_Scalable):
     """Mirror left and right, top and bottom.
 
     Args:
@@ -60,21 +71,17 @@ class Flip:
         _check("horizontal", self.horizontal, 0, 1)
         _check("vertical", self.vertical, 0, 1)
 
-    @property
-    def idle(self) -> bool:
-        """Whether no image is changed."""
-        return self.horizontal == self.vertical == 0
-
-    def scaled(self, strength: float) -> "Flip":
+    def scaled(self, strength: float) -> Self:
         """Return it with probabilities times strength, up to one half: beyond that an image varies less, not more."""
-        return Flip(
+        return replace(
+            self,
             horizontal=min(self.horizontal * strength, max(self.horizontal, 0.5)),
             vertical=min(self.vertical * strength, max(self.vertical, 0.5)),
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Affine:
+class Affine(_Scalable):
     """Scale and turn about the centre, then shift; bilinear. Each value is drawn evenly from its range.
 
     Args:
@@ -95,21 +102,16 @@ class Affine:
         _check("translation", self.translation, 0, 1)
         _check_range("scale", self.scale, _LEAST_SCALE)
 
-    @property
-    def idle(self) -> bool:
-        """Whether no image is changed."""
-        return self.degrees == (0, 0) and self.translation == 0 and self.scale == (1, 1)
-
-    def scaled(self, strength: float) -> "Affine":
+    def scaled(self, strength: float) -> Self:
         """Return it with angles, shift and distances of the factors from 1 times strength, within their ranges."""
         low, high = (min(max(angle * strength, -180.0), 180.0) for angle in self.degrees)
         least, greatest = (max(1 + (factor - 1) * strength, _LEAST_SCALE) for factor in self.scale)
         translation = min(self.translation * strength, 1.0)
-        return Affine(degrees=(low, high), translation=translation, scale=(least, greatest), border=self.border)
+        return replace(self, degrees=(low, high), translation=translation, scale=(least, greatest))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ColourJitter:
+class ColourJitter(_Scalable):
     """Brightness, contrast, saturation and hue.
 
     The first three are factors drawn evenly from 1 - x to 1 + x, not below 0, with the meaning that they have in
@@ -134,14 +136,10 @@ class ColourJitter:
         _check("saturation", self.saturation, 0)
         _check("hue", self.hue, 0, _MOST_HUE)
 
-    @property
-    def idle(self) -> bool:
-        """Whether no image is changed."""
-        return self.brightness == self.contrast == self.saturation == self.hue == 0
-
-    def scaled(self, strength: float) -> "ColourJitter":
+    def scaled(self, strength: float) -> Self:
         """Return it with all four times strength, hue up to half a turn."""
-        return ColourJitter(
+        return replace(
+            self,
             brightness=self.brightness * strength,
             contrast=self.contrast * strength,
             saturation=self.saturation * strength,
@@ -150,7 +148,7 @@ class ColourJitter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Grayscale:
+class Grayscale(_Scalable):
     """Take the colour out of some images.
 
     Args:
@@ -163,18 +161,13 @@ class Grayscale:
     def __post_init__(self) -> None:
         _check("probability", self.probability, 0, 1)
 
-    @property
-    def idle(self) -> bool:
-        """Whether no image is changed."""
-        return self.probability == 0
-
-    def scaled(self, strength: float) -> "Grayscale":
+    def scaled(self, strength: float) -> Self:
         """Return it with probability times strength, up to 1."""
-        return Grayscale(probability=min(self.probability * strength, 1.0))
+        return replace(self, probability=min(self.probability * strength, 1.0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cutout:
+class Cutout(_Scalable):
     """Cover a square whose centre is any pixel, so that a part of it may lie outside (DeVries & Taylor 2017).
 
     Args:
@@ -190,14 +183,9 @@ class Cutout:
         _check("size", self.size, 0, 1)
         _check("fill", self.fill, 0, 255)
 
-    @property
-    def idle(self) -> bool:
-        """Whether no image is changed."""
-        return self.size == 0
-
-    def scaled(self, strength: float) -> "Cutout":
+    def scaled(self, strength: float) -> Self:
         """Return it with side times strength, up to the image's shorter side."""
-        return Cutout(size=min(self.size * strength, 1.0), fill=self.fill)
+        return replace(self, size=min(self.size * strength, 1.0))
 
 
 Operation: TypeAlias = Crop | Flip | Affine | ColourJitter | Grayscale | Cutout

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ..errors import DataError, listed
 from ..store.groups import renumbered
-from ..store.split import split_parts, withhold_test
+from ..store.split import class_counts, split_parts, withhold_test
 from .folder_files import FolderFiles, all_files
 from .test_list import divided, divided_by, groups_apart
 
@@ -57,8 +57,8 @@ def check_search(
 
 
 def _check_counts(files: FolderFiles) -> None:
-    counts = np.bincount(files.labels, minlength=len(files.classes)).tolist()
-    few = [f"{name!r} has {count}" for name, count in zip(files.classes, counts, strict=True) if count < _FEWEST]
+    counts = class_counts(files.labels, files.classes)
+    few = [f"{name!r} has {count}" for name, count in counts.items() if count < _FEWEST]
     if few:
         raise DataError(
             f"every class in {str(files.root)!r} must have at least {_FEWEST} images, to be trained, validated and "

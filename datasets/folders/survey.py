@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..errors import DataError, NoTestPartError, listed
 from ..store.cache import stamp_files
 from ..store.decoding import Header, Unreadable, all_cores, mapped, pillow_warnings_settled, read_header
+from ..store.split import class_counts
 from ..store.values import Progress
 from .folder_files import FolderFiles, all_files, has_parts, sealed_files
 from .image_files import undecodable
@@ -110,11 +111,11 @@ def survey_folder(folder: Path, progress: Progress | None = None) -> FolderSurve
     headers = _headers(files, looked_at, progress)
     sizes = np.array([header.size for header in headers], dtype=np.int64)
     start = files.validation_start
-    parts = {"train": _counted(files, 0, start)}
+    parts = {"train": class_counts(files.labels[:start], files.classes)}
     if start is not None:
-        parts["validation"] = _counted(files, start, None)
+        parts["validation"] = class_counts(files.labels[start:], files.classes)
     if test is not None:
-        parts["test"] = _counted(test, 0, None)
+        parts["test"] = class_counts(test.labels, test.classes)
     return FolderSurvey(
         folder=folder,
         has_parts=has_parts(folder),
@@ -128,11 +129,6 @@ def survey_folder(folder: Path, progress: Progress | None = None) -> FolderSurve
         grey=all(header.grey for header in headers),
         groups=suggest_groups(files.names),
     )
-
-
-def _counted(files: FolderFiles, start: int, end: int | None) -> dict[str, int]:
-    counts = np.bincount(files.labels[start:end], minlength=len(files.classes)).tolist()
-    return dict(zip(files.classes, counts, strict=True))
 
 
 def _sample(files: Sequence[Path]) -> list[Path]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..errors import DataError, listed
 from ..store.groups import check_apart, groups_of
+from ..store.split import class_counts
 from .folder_files import TEST_LIST, FolderFiles
 from .new_file import write_new
 
@@ -196,5 +197,4 @@ def _parts(files: FolderFiles) -> dict[str, NDArray[np.int64]]:
 
 
 def _missing(labels: NDArray[np.int64], classes: Sequence[str]) -> list[str]:
-    counts = np.bincount(labels, minlength=len(classes))
-    return [repr(name) for name, count in zip(classes, counts, strict=True) if not count]
+    return [repr(name) for name, count in class_counts(labels, classes).items() if not count]

@@ -1,13 +1,14 @@
 """Prepare a data set once, and open what was prepared."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from ..registry import find
-from ..store.cache import Meta, ensure_folder, folder_of, read_arrays, read_groups, read_meta, read_split, write_split
+from ..registry import resolve
+from ..store.cache import Meta, ensure_folder, read_arrays, read_groups, read_meta, read_split, write_split
 from ..store.contents import Contents
 from ..store.split import Split, channel_statistics, split_parts
 from ..store.values import Prepared, Progress, SearchData
@@ -52,13 +53,9 @@ def prepare(
     """
     check_image_size(image_size)
     _check_split(validation, split_seed)
-    source = find(name, data_dir, group_pattern)
-    folder = folder_of(source, image_size=image_size, cache_dir=cache_dir)
-    meta = read_meta(folder)
-    if meta is None:
-        contents = source.read()
-        _check_contents(contents, image_size, validation, split_seed)
-        meta = ensure_folder(folder, source, contents, image_size=image_size, progress=progress)
+    source = resolve(name).find(data_dir, group_pattern)
+    check = partial(_split, validation=validation, split_seed=split_seed)
+    folder, meta = ensure_folder(source, image_size=image_size, cache_dir=cache_dir, progress=progress, check=check)
     file = folder / _split_name(meta, validation, split_seed)
     split = read_split(file, meta)
     if split is None:
@@ -128,10 +125,9 @@ def _check_split(validation: float, split_seed: int) -> None:
         raise DataError(f"split_seed must lie in [0, 2**32), but got {split_seed}")
 
 
-def _check_contents(contents: Contents, image_size: int | None, validation: float, split_seed: int) -> None:
-    """Check before anything is written what could fail later, except decoding."""
-    contents.shape(image_size)
-    split_parts(
+def _split(contents: Contents, *, validation: float, split_seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split contents that are not in the cache yet, to find out whether they can be split."""
+    return split_parts(
         contents.labels,
         contents.classes,
         contents.validation_start,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..registry import resolve
-from ..store.cache import ensure_folder, folder_of, read_arrays, read_meta
+from ..store.cache import ensure_folder, read_arrays
 from ..store.values import Progress
 from .preparation import check_image_size
 
@@ -64,11 +64,6 @@ def open_test(
     """
     check_image_size(image_size)
     source = resolve(name).find_test(data_dir, group_pattern)
-    folder = folder_of(source, image_size=image_size, cache_dir=cache_dir)
-    meta = read_meta(folder)
-    if meta is None:
-        contents = source.read()
-        contents.shape(image_size)
-        meta = ensure_folder(folder, source, contents, image_size=image_size, progress=progress)
+    folder, meta = ensure_folder(source, image_size=image_size, cache_dir=cache_dir, progress=progress)
     images, labels, _ = read_arrays(folder, meta)
     return TestData(images=images, labels=labels, classes=meta.classes, digest=meta.digest)

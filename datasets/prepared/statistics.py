@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..errors import DataError, NoTestPartError
 from ..store.cache import read_meta
+from ..store.split import class_counts
 from ..store.values import Layout, Progress, SearchData
 from .preparation import open_prepared, prepare
 from .sealed import TestData, open_test
@@ -142,8 +143,7 @@ def dataset_statistics(
 
 
 def _counted(labels: NDArray[np.int64], classes: tuple[str, ...]) -> PartStatistics:
-    counts = np.bincount(labels, minlength=len(classes)).tolist()
-    return PartStatistics(images=len(labels), per_class=dict(zip(classes, counts, strict=True)))
+    return PartStatistics(images=len(labels), per_class=class_counts(labels, classes))
 
 
 def _group_statistics(data: SearchData) -> GroupStatistics | None:

@@ -18,7 +18,7 @@ import shutil
 import stat
 import zipfile
 import zlib
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -140,19 +140,39 @@ def read_groups(folder: Path) -> NDArray[np.int64]:
 
 
 def ensure_folder(
-    folder: Path, source: Source, contents: Contents, *, image_size: int | None, progress: Progress | None
-) -> Meta:
-    """Create a cache folder unless another process has created it meanwhile.
+    source: Source,
+    *,
+    image_size: int | None,
+    cache_dir: Path,
+    progress: Progress | None,
+    check: Callable[[Contents], object] | None = None,
+) -> tuple[Path, Meta]:
+    """Return the cache folder of a data set at a size, and what it holds; create it if it is missing or damaged.
+
+    Args:
+        source: of the images.
+        image_size: width and height in pixels to resize to; None for images as they come.
+        cache_dir: folder for decoded images.
+        progress: called with (decoded, total) image counts.
+        check: raises a DataError before anything is written for contents that cannot be used.
 
     Raises:
         DataError: images cannot be read, or the folder cannot be written. Nothing is left behind then.
     """
+    folder = folder_of(source, image_size=image_size, cache_dir=cache_dir)
+    meta = read_meta(folder)
+    if meta is not None:
+        return folder, meta
+    contents = source.read()
+    contents.shape(image_size)  # raises a DataError if they have none in common
+    if check is not None:
+        check(contents)
     try:
         with _locked(folder):
             meta = read_meta(folder)
             if meta is None:
                 meta = _make_folder(folder, source, contents, image_size, progress)
-            return meta
+            return folder, meta
     except OSError as error:
         raise DataError(f"the cache folder {str(folder)!r} cannot be written: {error}") from error
 

@@ -85,6 +85,15 @@ def split_off(
     return np.sort(parts[0]), np.sort(parts[1])
 
 
+def class_counts(labels: NDArray[np.int64], classes: Sequence[str]) -> dict[str, int]:
+    """Count the images of every class.
+
+    >>> class_counts(np.array([0, 2, 2]), ["ant", "bee", "wasp"])
+    {'ant': 1, 'bee': 0, 'wasp': 2}
+    """
+    return dict(zip(classes, np.bincount(labels, minlength=len(classes)).tolist(), strict=True))
+
+
 def withhold_test(
     labels: NDArray[np.int64], classes: Sequence[str], groups: NDArray[np.int64] | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

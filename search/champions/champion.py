@@ -1,4 +1,4 @@
-"""A champion: a family's best configuration, retrained, as a network that recognises images."""
+"""A champion: a family's best configuration, retrained, as a network that classifies images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from .recipe import CONFIGURATION_FILE, Recipe, read_recipe
 WEIGHTS_FILE = "weights.safetensors"
 
 AnyImage = Image.Image | NDArray[Any] | Path
-"""A picture: opened by Pillow, or integers in 0 to 255 [H, W] or [H, W, 1, 3 or 4], or an image file."""
+"""An image: opened by Pillow, or integers in 0 to 255 [H, W] or [H, W, 1, 3 or 4], or a file."""
 
 GREY_LEVELS = 256
 
@@ -75,11 +75,11 @@ class Champion:
 
     @torch.inference_mode()
     def logits(self, images: NDArray[np.uint8] | Tensor, *, batch: int = VALIDATION_BATCH) -> NDArray[np.float32]:
-        """What the network says of images: with the same number of threads the same bits in any process.
+        """Compute the logits of images; bit-identical in any process with the same number of threads.
 
         Args:
             images: uint8 [N, C, H, W], see `prepare_images`.
-            batch: how many at a time; another number may round otherwise.
+            batch: images at a time; another number may round differently.
 
         Returns:
             float32 [N, classes].
@@ -106,24 +106,23 @@ class Champion:
     def probabilities(
         self, images: NDArray[np.uint8] | Tensor, *, batch: int = VALIDATION_BATCH
     ) -> NDArray[np.float32]:
-        """The probability of each class, float32 [N, classes]; arguments and errors as for `logits`."""
+        """Return the probability of each class, float32 [N, classes]; arguments and errors as for `logits`."""
         return torch.from_numpy(self.logits(images, batch=batch)).softmax(dim=1).numpy()
 
     def prepare_images(self, images: Sequence[AnyImage] | NDArray[Any]) -> NDArray[np.uint8]:
-        """Images of any size and mode as the network takes them: converted as the training's images were.
+        """Convert images of any size and mode to what the network takes, as the training's images were converted.
 
-        The largest centred part of the right shape is resized, also where the study took its images as they come; what
-        has the right size already is left alone. A JPEG that Pillow has opened but not decoded is decoded at a smaller
-        size, as in training, and stays smaller.
+        The largest centred part of the right shape is resized, unless it has the right size already. A JPEG that Pillow
+        has opened but not decoded is decoded at a smaller size, as in training, and stays smaller.
 
         Args:
-            images: one after the other; they need not have the same size.
+            images: they need not have the same size.
 
         Returns:
             uint8 [N, C, H, W].
 
         Raises:
-            StudyError: what is given is no image, or holds values outside 0 to 255.
+            StudyError: something is not an image, or has values outside 0 to 255.
         """
         prepared = [self._prepared(image, position) for position, image in enumerate(images)]
         return np.stack(prepared) if prepared else np.empty((0, *self.input_shape), dtype=np.uint8)
@@ -150,13 +149,13 @@ class Champion:
 
 
 def picture(pixels: NDArray[Any]) -> Image.Image:
-    """An array as Pillow's image.
+    """Convert an array to a Pillow image.
 
     Args:
         pixels: integers in 0 to 255, [H, W] or [H, W, 1] for grey, [H, W, 3] for RGB, [H, W, 4] with transparency.
 
     Raises:
-        StudyError: another type or shape, or other values.
+        StudyError: wrong type, shape or values.
     """
     if not np.issubdtype(pixels.dtype, np.integer):
         raise StudyError(f"images must hold integers from 0 to 255, but got {pixels.dtype}")
@@ -168,10 +167,10 @@ def picture(pixels: NDArray[Any]) -> Image.Image:
 
 
 def save_folder(folder: Path, *, state: Mapping[str, Tensor], recipe: Recipe, code: bytes | None = None) -> None:
-    """Write what `load_folder` reads.
+    """Write a folder for `load_folder`.
 
     Args:
-        folder: made when it is not there.
+        folder: made if it does not exist.
         state: the network's state dict.
         recipe: of the training.
         code: the file with the user-defined network that the recipe names.
@@ -185,23 +184,23 @@ def save_folder(folder: Path, *, state: Mapping[str, Tensor], recipe: Recipe, co
 
 
 def load_folder(folder: Path, *, run_source: str | None = None) -> Champion:
-    """A champion from a folder with weights and configuration; pretrained weights are not looked for.
+    """Load a champion from a folder with weights and recipe; pretrained weights are not needed.
 
     Args:
         folder: what `save_folder` wrote.
-        run_source: the name of the recorded file with somebody's own network, which is then run. Without it such a
-            network is built where its own file is at hand, as it was recorded; code that came with weights never runs
-            unasked.
+        run_source: the name of the recorded file with the user-defined network, which is then run. Without it such a
+            network is built only if the user's own file is in place and unchanged: code that came with weights is never
+            run without being asked for.
 
     Raises:
-        NothingStoredError: one of the two files is not there.
-        OwnSourceError: the code of somebody's own network is not at hand, and was not asked for.
-        StudyError: one is broken, or they do not fit each other.
+        NothingStoredError: one of the two files does not exist.
+        OwnSourceError: the code of a user-defined network is not in place, and the recorded one was not asked for.
+        StudyError: a file is broken, or the two do not fit each other.
     """
     recipe = read_recipe(folder)
     channels, height, width = recipe.input
     try:
-        # Building a network draws random numbers, and those that are drawn belong to the caller.
+        # Building a network draws random numbers; the caller's state must not change.
         with torch.random.fork_rng(devices=[]):
             made = _network(folder, recipe, run_source)
             model = made((channels, height, width), len(recipe.classes), **recipe.model)
@@ -215,10 +214,10 @@ def load_folder(folder: Path, *, run_source: str | None = None) -> Champion:
 
 
 def _network(folder: Path, recipe: Recipe, run_source: str | None) -> type[nn.Module]:
-    """The class of a champion's network.
+    """Return the class of a champion's network.
 
     Raises:
-        OwnSourceError: it is somebody's own, and its code may not be run or cannot.
+        OwnSourceError: it is user-defined, and its code may not be run or cannot.
         ArchitectureError: there is no such architecture.
     """
     name, source = recipe.architecture, recipe.source
@@ -245,7 +244,7 @@ def _network(folder: Path, recipe: Recipe, run_source: str | None) -> type[nn.Mo
 
 
 def _weights(folder: Path, model: nn.Module) -> dict[str, Tensor]:
-    """The weights in a folder, which must be those of the network."""
+    """Read the weights in a folder, which must fit the network."""
     path = folder / WEIGHTS_FILE
     if not path.is_file():
         raise NothingStoredError(f"there is no champion in {folder}: {WEIGHTS_FILE} is missing")

@@ -1,4 +1,4 @@
-"""A champion as an ONNX file, from raw pixels to logits, checked against torch before it is left anywhere."""
+"""Export a champion to an ONNX file, from raw pixels to logits, and check it against torch before it is written."""
 
 import json
 import logging
@@ -18,22 +18,22 @@ from ..errors import StudyError
 from .champion import Champion
 
 TOLERANCE = 1e-4
-"""Largest difference to torch's logits, relative to the largest of them."""
+"""Largest difference from torch's logits, relative to the largest logit."""
 
-# One image, as a page sends it, and a number of images that the network was not traced with.
+# One image, and a number of images that the network was not traced with.
 CHECKED_BATCHES = (1, 5)
 TRACED_BATCH = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """A file that was written.
+    """A written file.
 
     Args:
         path: of the file.
         size_bytes: of the file.
-        difference: the largest one to torch's logits on random images, relative to the largest logit.
-        batches: how many images at a time were compared.
+        difference: the largest from torch's logits on random images, relative to the largest logit.
+        batches: the numbers of images that were compared at a time.
     """
 
     path: Path
@@ -49,10 +49,10 @@ def export(champion: Champion, path: Path) -> Exported:
 
     Args:
         champion: on the CPU.
-        path: of the file, replaced when it is there.
+        path: of the file, replaced if it exists.
 
     Raises:
-        StudyError: the folder is not there, or ONNX Runtime's logits are not torch's; nothing is written then.
+        StudyError: the folder does not exist, or ONNX Runtime's logits differ from torch's; nothing is written.
     """
     if not path.parent.is_dir():
         raise StudyError(f"{path} cannot be written: there is no folder {path.parent}")
@@ -67,7 +67,7 @@ def export(champion: Champion, path: Path) -> Exported:
         )
     try:
         with TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as scratch:
-            # Beside its place, so that whoever reads the file sees the old one or the whole new one.
+            # In the same folder, so that it can be moved into place as a whole.
             written = Path(scratch) / path.name
             written.write_bytes(content)
             written.replace(path)
@@ -81,7 +81,7 @@ def _onnx(champion: Champion) -> bytes:
     images = torch.zeros(TRACED_BATCH, channels, height, width, dtype=torch.uint8)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # torch's exporter calls what torch itself has deprecated
+        warnings.simplefilter("ignore")  # torch's exporter calls deprecated functions of torch
         program = torch.onnx.export(
             nn.Sequential(champion.normalisation(), champion.model).eval(),
             (images,),
@@ -91,7 +91,7 @@ def _onnx(champion: Champion) -> bytes:
             dynamic_shapes=({0: torch.export.Dim("batch")},),
             verbose=False,
         )
-    assert program is not None  # noqa: S101 - torch gives none where a file was named
+    assert program is not None  # noqa: S101 - it is None only if a file was given
     proto: Any = program.model_proto
     onnx.helper.set_model_props(
         proto,
@@ -106,7 +106,7 @@ def _onnx(champion: Champion) -> bytes:
 
 
 def _difference(champion: Champion, content: bytes, batch: int) -> float:
-    """The largest difference between the logits of random images, relative to the largest of torch's."""
+    """Return the largest difference between the logits of random images, relative to torch's largest."""
     images = np.random.default_rng(batch).integers(0, 256, (batch, *champion.input_shape), dtype=np.uint8)
     session: Any = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     (found,) = session.run(["logits"], {"images": images})

@@ -1,4 +1,4 @@
-"""What a champion makes of image files."""
+"""Classify image files with a champion."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ RANKS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """What a champion makes of one image.
+    """A champion's answer for one image.
 
     Args:
         file: where the image is.
@@ -43,13 +43,13 @@ class UnreadableImage:
 
 
 def image_files(paths: Sequence[Path]) -> list[Path]:
-    """All files that are named, and all images in folders that are named, at any depth; each once.
+    """Return all given files and all images in given folders, at any depth, each once.
 
     Args:
-        paths: files, whatever they are called, and folders, of which files with an image's suffix are taken.
+        paths: files with any name, and folders, of which files with an image suffix are taken.
 
     Raises:
-        StudyError: a path at which there is nothing, or a folder without an image.
+        StudyError: a path does not exist, or a folder has no image.
     """
     found: list[Path] = []
     for path in paths:
@@ -66,7 +66,7 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
 
 
 def predict(champion: Champion, files: Sequence[Path]) -> Iterator[Prediction | UnreadableImage]:
-    """The most probable classes of each image, in the order of the files, batch by batch.
+    """Yield the most probable classes of each image, in the order of the files, batch by batch.
 
     Args:
         champion: a model.
@@ -88,12 +88,12 @@ def predict(champion: Champion, files: Sequence[Path]) -> Iterator[Prediction | 
 
 
 def ranking_of(classes: Sequence[str], probabilities: NDArray[np.float32], count: int) -> tuple[tuple[str, float], ...]:
-    """The most probable classes with their probabilities, the best first; of equals the first one.
+    """Return the most probable classes with their probabilities, the best first; of equals the first one.
 
     Args:
         classes: their names.
         probabilities: float32 [classes].
-        count: how many at most.
+        count: at most.
     """
     best: list[int] = np.argsort(-probabilities, kind="stable")[:count].tolist()
     return tuple((classes[index], float(probabilities[index])) for index in best)

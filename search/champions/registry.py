@@ -15,9 +15,8 @@ from mlflow.exceptions import MlflowException
 from ..errors import NothingStoredError, TrackingError, unknown
 from ..stores import mlflow_names as names
 from ..stores.addresses import check_tracking, has_records, shown
-from ..stores.mlflow_address import answers_of
 from ..stores.mlflow_names import tagged
-from ..stores.mlflow_store import client
+from ..stores.mlflow_store import answers_of, client
 from .mlflow_model import USAGE
 from .recipe import CONFIGURATION_FILE, Recipe, read_recipe
 
@@ -78,7 +77,7 @@ def register(uri: str, study: str, family: str, run_id: str, *, figures: Mapping
 
     Raises:
         NothingStoredError: the run is not there, or has no model.
-        TrackingError: MLflow does not answer, or the name in the registry belongs to somebody else.
+        TrackingError: MLflow does not answer, or the name in the registry belongs to someone else.
     """
     calls = client(uri)
     with answers_of(uri):
@@ -255,7 +254,7 @@ def _opened_model(calls: MlflowClient, study: str, family: str | None) -> str:
     """Return the name of a registered model, made where it is not there.
 
     Raises:
-        TrackingError: it is somebody else's; family `c` of study `a.b` has the same name as family `b.c` of `a`.
+        TrackingError: it is someone else's; family `c` of study `a.b` has the same name as family `b.c` of `a`.
     """
     name, what = model_name(study, family), "study's winner" if family is None else "family's champion"
     tags = {names.STUDY_TAG: study} if family is None else {names.STUDY_TAG: study, names.FAMILY_TAG: family}
@@ -275,7 +274,7 @@ def _opened_model(calls: MlflowClient, study: str, family: str | None) -> str:
 
 def _whose(study: str | None, family: str | None) -> str:
     if study is None:
-        return "somebody else"
+        return "someone else"
     return f"study {study!r}" if family is None else f"family {family!r} of study {study!r}"
 
 

@@ -81,10 +81,10 @@ def _title(description: "Description") -> str:
 
 
 def _shape(text: str) -> tuple[int, int, int]:
-    """`3,32,32` as channels, height and width.
+    """Parse `3,32,32` as channels, height and width.
 
     Raises:
-        StudyError: no such form.
+        StudyError: the text has another form.
     """
     parts = text.split(",")
     if len(parts) != 3 or not all(part.isdecimal() and int(part) > 0 for part in parts):  # noqa: PLR2004 - C, H, W

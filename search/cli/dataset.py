@@ -52,17 +52,8 @@ def list_datasets(data_dir: DataDirOption = DEFAULT_DATA_DIR, as_json: JsonOptio
     if as_json:
         print_json(answer)
         return
-    rows = [
-        [
-            row["dataset"],
-            short(row["classes"]),
-            short(row["image_size"]),
-            short(row["channels"]),
-            short(row["found"]),
-            row["summary"],
-        ]
-        for row in answer
-    ]
+    shown = ("dataset", "classes", "image_size", "channels", "found", "summary")
+    rows = [[short(row[key]) for key in shown] for row in answer]
     print_table(["data set", "classes#", "pixels#", "channels#", "found in", "what"], rows)
 
 
@@ -149,7 +140,7 @@ def preview(
 
 @dataclass(frozen=True, slots=True)
 class _Choices:
-    """What several commands ask about images, in the order of their options."""
+    """Options about images that several commands take, in their order."""
 
     image_size: int | None
     validation: float
@@ -159,7 +150,7 @@ class _Choices:
     cache_dir: Path
 
     def arguments(self, name: str) -> dict[str, Any]:
-        """What `prepare` takes; images of different sizes are resized to what is usual for the data set."""
+        """Return what `prepare` takes; images of different sizes are resized to the data set's usual size."""
         from ...datasets import dataset_infos
 
         usual = {info.name: info.usual_size for info in dataset_infos()}.get(name)
@@ -183,7 +174,7 @@ def _print_statistics(statistics: "DatasetStatistics") -> None:
 
 
 def _facts(statistics: "DatasetStatistics") -> dict[str, str]:
-    """What there is to say beside the numbers of images, for people."""
+    """Return what there is to say besides the numbers of images."""
     sizes = {f"{height} x {width}" for height, width in statistics.original_sizes.values()}
     ranges = ", ".join(f"{name} {height} x {width}" for name, (height, width) in statistics.original_sizes.items())
     groups = statistics.groups

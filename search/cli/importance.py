@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .options import DEFAULT_STORAGE, JsonOption, StorageOption, StudyArgument
-from .output import console, output_file, print_json, print_table, writing
+from .output import console, output_file, print_json, print_table
 from .stored import stored_study
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ def importance(
     metric = families[0].study.metric
     found = {family.name: importances(family.optuna_study, evaluator=evaluator) for family in families}
     studies = {family.name: family.optuna_study for family in families}
-    with writing(page):
-        write_page(page, name, studies, metric=metric, found=found)
+    write_page(page, name, studies, metric=metric, found=found)
     if as_json:
         answer = [{"family": family, **_as_json(item)} for family, item in found.items()]
         print_json({"study": name, "metric": metric, "page": str(page), "families": answer})

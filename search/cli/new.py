@@ -1,4 +1,4 @@
-"""`optrack new`: look at a folder of images, and write a study on it."""
+"""`optrack new`: survey a folder of images, and write a study on it."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -60,12 +60,12 @@ def new(
 def _expanded(folder: Path) -> Path:
     try:
         return folder.expanduser()
-    except RuntimeError as error:  # ~somebody, whom nobody knows
+    except RuntimeError as error:  # an unknown user's home folder
         raise StudyError(f"{str(folder)!r} cannot be expanded: {error}") from None
 
 
 def _print(planned: "NewStudy", findings: "Findings", target: "Target") -> None:
-    """What was found, and what was written."""
+    """Print what was found, and what was written."""
     survey = findings.survey
     parts = [part for part in ("train", "validation", "test") if part in survey.parts]
     rows = [[name, *(f"{survey.parts[part][name]:,}" for part in parts)] for name in survey.classes[:CLASSES_SHOWN]]

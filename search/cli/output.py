@@ -2,8 +2,7 @@
 
 import json
 import sys
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,16 +53,3 @@ def output_file(output: Path | None, default: str) -> Path:
     if path.is_dir():
         raise StorageError(f"--output {path} is a folder; it must be a file")
     return path
-
-
-@contextmanager
-def writing(path: Path) -> Generator[None]:
-    """Write a file inside.
-
-    Raises:
-        StorageError: it cannot be written.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(f"--output {path} cannot be written: {error.strerror}") from None

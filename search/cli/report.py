@@ -8,7 +8,7 @@ import typer
 
 from ..errors import NothingStoredError
 from .options import DEFAULT_STORAGE, DEFAULT_TRACKING_URI, StorageOption, StudyArgument, TrackingOption
-from .output import console, output_file, writing
+from .output import console, output_file
 from .stored import stored_study
 
 
@@ -28,8 +28,7 @@ def report(
     from ..stores.mlflow_store import log_report
 
     results = collect(stored, storage=storage, tracking_uri=tracking_uri)
-    with writing(page):
-        write_report(page, results, reference=study)
+    write_report(page, results, reference=study)
     with suppress(NothingStoredError):  # a study that another MLflow recorded
         log_report(tracking_uri, name, page.read_bytes())
     console().print(str(page), markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""How long a search will take, from what an image costs each family; and how many trials fit into a while."""
+"""How long a search will take, from what an image costs each family; and how many trials fit into a given time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,8 +7,7 @@ REDUCTION = 2
 """Of the default pruner: at epochs 1, 2, 4, … about one in so many trials goes on."""
 
 LUCK = 1.35
-"""How much farther trials get than by chance: later ones learn from earlier ones, and equal values go on. Nine searches
-of 8 and 10 trials on few photographs trained 0.9 to 1.8 times the epochs that chance gives, 1.34 times in the mean."""
+"""How many times the epochs by chance trials train: later ones learn from earlier ones, and equal values go on."""
 
 START_SECONDS = 10.0  # workers that import torch, and the tables of both stores
 TRIAL_SECONDS = 0.7  # recording a trial, its weights included
@@ -52,7 +51,7 @@ class Workload:
     workers: int
 
     def run_seconds(self, trials: int) -> float:
-        """How long the search will take with so many trials of each family."""
+        """Return how long the search will take with this many trials of each family."""
         epoch = sum(
             speed.train_seconds * self.train_images + speed.validation_seconds * self.validation_images
             for speed in self.speeds
@@ -62,16 +61,16 @@ class Workload:
         return START_SECONDS + TRIAL_SECONDS * jobs + training / min(self.workers, jobs)
 
     def retrain_seconds(self, models: int) -> float:
-        """How long it takes at most to train the best configuration of each family again on all images, so many times.
+        """Return the longest time to retrain the best configuration of each family this many times on all images.
 
-        It takes less where a configuration was best before its last epoch.
+        It takes less if a configuration was best before its last epoch.
         """
         images = self.epochs * (self.train_images + self.validation_images)
         training = sum(models * images * speed.train_seconds for speed in self.speeds)
         return START_SECONDS + training / min(self.workers, models * len(self.speeds))
 
     def fitting_trials(self) -> int:
-        """How many trials of each family to propose: many if five minutes do, else enough for half an hour, or four."""
+        """Return the trials of each family to propose: many if five minutes do, else enough for half an hour, or 4."""
         for choices, limit in ((MANY_TRIALS, COMFORTABLE_SECONDS), (ENOUGH_TRIALS, LONGEST_SECONDS)):
             for trials in choices:
                 if self.run_seconds(trials) <= limit:
@@ -80,7 +79,7 @@ class Workload:
 
 
 def expected_epochs(trials: int, epochs: int) -> float:
-    """How many epochs all trials of a family train by chance under the default pruner, successive halving.
+    """Return the epochs that all trials of a family train by chance under the default pruner, successive halving.
 
     By Optuna's rule a trial goes on if it is in the better half of itself and those that came to the rung before it;
     the first one does in any case. Where every order of the values is as likely as any other, these events are
@@ -95,7 +94,7 @@ def expected_epochs(trials: int, epochs: int) -> float:
     >>> round(expected_epochs(10, 12), 1)
     33.4
     """
-    arriving = [0.0] * trials + [1.0]  # the chance that so many come to the rung
+    arriving = [0.0] * trials + [1.0]  # the chance that this many trials arrive at the rung
     total, trained, rung = 0.0, 0, 1
     while trained < epochs:
         until = min(rung, epochs)
@@ -106,8 +105,8 @@ def expected_epochs(trials: int, epochs: int) -> float:
 
 
 def _through(arriving: Sequence[float]) -> list[float]:
-    """The chances of how many get through a rung, from those of how many come to it."""
-    passing = [1.0]  # how many of the first so many get through
+    """Return the chances of how many trials pass a rung, from those of how many arrive at it."""
+    passing = [1.0]  # chances of how many of the first trials pass
     through = [0.0] * len(arriving)
     for count, chance in enumerate(arriving):
         if count:

@@ -22,7 +22,7 @@ MODELS = 3
 """Of each family, that `optrack retrain` trains unless told otherwise."""
 
 MOST_TRIALS = 1_000
-"""As good as any number of them for the question how many run at once."""
+"""More than run at once on any machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,24 +39,24 @@ class Target:
 
     @property
     def study(self) -> str:
-        """The study's name, from the file's; empty where nothing of that can stand in a name."""
+        """The study's name, from the file's; empty if nothing of that can be in a name."""
         return re.sub(r"[^A-Za-z0-9_.-]+", "_", self.file.stem).strip("_.-")[:64]
 
     @property
     def run_command(self) -> str:
-        """What is typed next."""
+        """The command that runs the study."""
         return f"optrack run {shlex.quote(str(self.file))}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """What is in the folder, and what is to be done about it.
+    """What is in the folder, and what the study does about it.
 
     Args:
-        survey: with the test images set aside that are to be listed.
+        survey: with the test images to be listed already set aside.
         group_pattern: which images belong together; None for no groups.
-        to_list: images that are to be listed as test images; None where they are set aside already.
-        doubts: what people should know, one sentence each.
+        to_list: images to be listed as test images; None if some are set aside already.
+        doubts: what the user should know, one sentence each.
     """
 
     survey: FolderSurvey
@@ -67,13 +67,13 @@ class Findings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewStudy:
-    """A study that is planned and not written yet.
+    """A planned study, not written yet.
 
     Args:
         text: of the file.
         study: what the text says.
         estimate: how long it will take.
-        missing: which pretrained weights are missing and where to put them; None where none are.
+        missing: which pretrained weights are missing and where to put them; None if none are.
     """
 
     text: str
@@ -86,7 +86,7 @@ def check_target(target: Target) -> None:
     """Check that a study can be written there.
 
     Raises:
-        StudyError: it cannot, or not under that name.
+        StudyError: it cannot be written, or not under that name.
     """
     file = target.file
     if file.suffix != ".py":
@@ -102,7 +102,7 @@ def check_target(target: Target) -> None:
 
 
 def look(images: Path, group_pattern: str | None) -> Findings:
-    """Look at a folder of images, and choose test images where it has none; nothing is written.
+    """Survey a folder of images, and choose test images if it has none; nothing is written.
 
     Args:
         images: the folder.
@@ -131,7 +131,7 @@ def plan_study(findings: Findings, target: Target) -> NewStudy:
     Raises:
         StudyError: no network can take the images.
     """
-    # Torch takes seconds to import, and what is wrong with a folder should be said before that.
+    # torch takes seconds to import, and what is wrong with a folder should be reported before that.
     from ..launchers.machine import Machine, devices_of
     from .estimate import Workload
     from .speed import measured_speeds
@@ -173,10 +173,10 @@ def plan_study(findings: Findings, target: Target) -> NewStudy:
 
 
 def write_study(new: NewStudy, findings: Findings, target: Target) -> None:
-    """Write the file, and the list of test images before it where there is to be one; both or none.
+    """Write the file, and before it the list of test images if there is one; both or neither.
 
     Raises:
-        DataError: one is there by now, or cannot be written.
+        DataError: one exists by now, or cannot be written.
     """
     listed = None if findings.to_list is None else write_test_list(findings.survey.folder, findings.to_list)
     try:
@@ -195,14 +195,14 @@ def _set_aside(survey: FolderSurvey, group_pattern: str | None, doubts: tuple[st
 
 
 def _blocks(name: str | None) -> int:
-    """How many feature blocks a transfer architecture has: what its signature says, all of which train by default."""
+    """Return how many feature blocks a transfer architecture has: the default in its signature, where all train."""
     from ..coordinator.checks import hyperparameters
 
     return 0 if name is None else int(str(hyperparameters(name)["trainable_blocks"].default))
 
 
 def _loaded(text: str, target: Target) -> Study:
-    """The study that a text says, as `optrack run` will read it."""
+    """Load the study in a text, as `optrack run` will read it."""
     from ..coordinator.checks import check_study
 
     with tempfile.TemporaryDirectory() as folder:

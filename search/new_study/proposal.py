@@ -1,4 +1,4 @@
-"""What a first study on a folder of images should look like, from what is in the folder. Pure: it looks at nothing."""
+"""Propose a first study on a folder of images from a survey of the folder; nothing is read."""
 
 import math
 import re
@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from ...datasets.folders.survey import FolderSurvey
 
-# What an epoch may cost decides: at most so many images to search with, and the side that they get. Pretrained networks
-# do best at the 224 pixels that they come from, also where images must be enlarged for it: MobileNetV2's features told
-# 396 photographs of 160 pixels apart in 84 % (128), 90 % (160), 93 % (192) and 94 % (224).
+# The cost of an epoch decides: the largest number of images to search with, and the side that they get. Pretrained
+# networks do best at the 224 pixels that they come from, even if images must be enlarged for it.
 TRANSFER_SIZES = {"cpu": ((1_000, 224), (2_500, 192), (6_000, 160), (20_000, 128)), "cuda": ((50_000, 224),)}
 SMALLEST_TRANSFER_SIZE = {"cpu": 96, "cuda": 160}
 PRETRAINED_SIZE = 224
@@ -64,13 +63,13 @@ class Proposal:
 
     Args:
         image_size: side in pixels.
-        validation: share of the training part to validate on; None where the folder brings a validation part.
+        validation: share of the training part to validate on; None if the folder has a validation part.
         batch_sizes: ascending.
         augmentation: a preset.
         mirrored: whether it changes left and right.
         small: the network from scratch.
         lenet: whether LeNet is searched beside it.
-        transfer: the pretrained network; None where there is none, or images are too small for one.
+        transfer: the pretrained network; None if there is none, or images are too small for one.
         epochs: of a trial that is not stopped.
         patience: epochs without improvement after which a trial ends.
     """
@@ -87,19 +86,19 @@ class Proposal:
     patience: int
 
     def split(self, survey: FolderSurvey) -> tuple[int, int]:
-        """How many images there will be to train and to validate on."""
+        """Return how many images there will be to train and to validate on."""
         searched = survey.images("train", "validation")
         validation = survey.images("validation") or math.ceil(searched * (self.validation or 0))
         return searched - validation, validation
 
 
 def wants_transfer(survey: FolderSurvey) -> bool:
-    """Whether a pretrained network is worth while: images have as many pixels as a photograph."""
+    """Whether a pretrained network is worthwhile: images have as many pixels as a photograph."""
     return survey.short_side >= PHOTOGRAPH
 
 
 def validation_share(survey: FolderSurvey) -> float:
-    """What share of the training part to validate on: more of few images, and of every class one at least.
+    """Return the share of the training part to validate on: more of few images, and at least one of every class.
 
     Args:
         survey: of the folder, test images set aside.
@@ -111,11 +110,11 @@ def validation_share(survey: FolderSurvey) -> float:
 
 
 def propose(survey: FolderSurvey, *, transfer: str | None, blocks: int, device: str) -> Proposal:
-    """A first study on a folder.
+    """Propose a first study on a folder.
 
     Args:
         survey: of the folder, test images set aside.
-        transfer: a pretrained architecture whose weights are there; None where there is none.
+        transfer: a pretrained architecture whose weights are available; None if there is none.
         blocks: how many feature blocks it has.
         device: the torch device that will train.
     """
@@ -162,12 +161,12 @@ def _batch_sizes(train: int, image_size: int, kind: str) -> tuple[int, ...]:
     largest = least
     while largest * 2 <= most:
         largest *= 2
-    # Smaller ones than 16 make batch norm's averages noisy, so they are for the smallest sets alone.
+    # Sizes below 16 make batch norm's averages noisy, so they are only for the smallest sets.
     return tuple(size for size in (largest // 4, largest // 2, largest) if size >= min(16, largest))
 
 
 def _small(image_size: int) -> Small:
-    """Blocks down to about 5 pixels; few filters where the image is large, because the first blocks cost most."""
+    """Size the small network: blocks down to about 5 pixels; few filters for large images, whose first blocks cost."""
     depth = max(1, round(math.log2(image_size / 5)))
     if image_size > 2 * SCRATCH_SIZES[1]:
         return Small(depth=depth, filters_1=8, filters_2=(16, 32, 64))
@@ -175,7 +174,7 @@ def _small(image_size: int) -> Small:
 
 
 def _most_blocks(train: int, blocks: int) -> int:
-    """The last third with few images: the first blocks cost most, and see edges and colours in any photograph."""
+    """Return the last third for few images: the first blocks cost most, and see edges and colours in any photograph."""
     share = 1 / 3 if train < 1_000 else 2 / 3 if train < 5_000 else 1.0  # noqa: PLR2004 - a table
     return max(1, math.floor(blocks * share))
 

@@ -1,4 +1,4 @@
-"""A short measurement: what an image costs each family of a study on this machine."""
+"""Measure what an image costs each family of a study on this machine."""
 
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -26,7 +26,7 @@ def measured_speeds(
     Pretrained weights are not loaded: with random ones a step takes as long.
 
     Args:
-        families: of a study that is known to be right.
+        families: of a valid study.
         input_shape: channels, height, width.
         classes: number of classes.
         device: a torch device; on the CPU one thread is used, as each of several workers uses.
@@ -55,7 +55,7 @@ def _measured(family: Family, input_shape: tuple[int, int, int], classes: int, d
 def _random_images(
     input_shape: tuple[int, int, int], classes: int, batch_size: int, device: torch.device
 ) -> ResidentImages:
-    """A batch to train on, and some images to validate on."""
+    """Make a batch to train on, and some images to validate on."""
     generator = torch.Generator().manual_seed(0)
     count = batch_size + VALIDATION_IMAGES
     positions = torch.arange(count, device=device)
@@ -70,7 +70,7 @@ def _random_images(
 
 
 def _seconds(step: Callable[[], object], device: torch.device) -> float:
-    """What a step takes, the first one left out: it allocates and chooses algorithms."""
+    """Time a step, leaving out the first one, which allocates and chooses algorithms."""
     step()
     started = _now(device)
     steps = 0

@@ -24,16 +24,16 @@ NETWORKS = {"mobilenet_v2": ("mobilenet", "MobileNetV2"), "resnet18": ("resnet18
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """What a study file says, but for how long it takes.
+    """What a study file says, except how long it takes.
 
     Args:
         study: its name.
-        images: the folder of images as it was typed.
-        run_command: what is typed next.
+        images: the folder of images as the user typed it.
+        run_command: runs the study.
         survey: of the folder, test images set aside.
         proposal: what to search.
         group_pattern: which images belong together.
-        missing: which pretrained weights are missing and where to put them; None where none are.
+        missing: which pretrained weights are missing and where to put them; None if none are.
     """
 
     study: str
@@ -63,11 +63,11 @@ class Estimate:
 
 
 def study_text(draft: Draft, estimate: Estimate | None) -> str:
-    """A study file.
+    """Return the text of a study file.
 
     Args:
         draft: what it says.
-        estimate: how long it takes; None while that is not known, for a text whose families alone count.
+        estimate: how long it takes; None while that is unknown, for a text of which only the families count.
     """
     environment = jinja2.Environment(  # noqa: S701 - it writes Python, and `literal` and `plain` say what may stand in it
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -97,7 +97,7 @@ def study_text(draft: Draft, estimate: Estimate | None) -> str:
 
 
 def literal(text: str) -> str:
-    r"""A text as Python code, in double quotes unless single ones need fewer escapes.
+    r"""Return a text as Python code, in double quotes unless single ones need fewer escapes.
 
     >>> print(literal("ants"), literal('a "b"'), literal("it's"), literal("a\\b"))
     "ants" 'a "b"' "it's" "a\\b"
@@ -107,7 +107,7 @@ def literal(text: str) -> str:
 
 
 def raw_literal(pattern: str) -> str:
-    r"""A regular expression as Python code, raw where that is easier to read.
+    r"""Return a regular expression as Python code, raw if that is easier to read.
 
     >>> print(raw_literal(r"^(.+)_\d+"))
     r"^(.+)_\d+"
@@ -117,7 +117,7 @@ def raw_literal(pattern: str) -> str:
 
 
 def plain(text: str) -> str:
-    """A text for comments and docstrings, where some characters cannot stand.
+    """Replace the characters of a text that comments and docstrings cannot hold.
 
     >>> print(plain('a "b"' + chr(10) + "c"))
     a 'b'?c
@@ -138,7 +138,7 @@ def rough_duration(seconds: float) -> str:
 
 
 def size_range(survey: FolderSurvey) -> str:
-    """Width by height of a folder's images, as people write it."""
+    """Return width by height of a folder's images, as people write it."""
     (low_height, low_width), (high_height, high_width) = survey.smallest, survey.largest
     smallest, largest = f"{low_width}x{low_height}", f"{high_width}x{high_height}"
     return smallest if smallest == largest else f"{smallest} to {largest}"
@@ -232,5 +232,5 @@ def _filled(text: str) -> str:
 
 
 def _commented(text: str) -> Sequence[str]:
-    """The lines of a comment inside the study, eight columns in."""
+    """Return the lines of a comment inside the study, indented by eight columns."""
     return textwrap.wrap(text, WIDTH - 8 - 2, break_long_words=False, break_on_hyphens=False)

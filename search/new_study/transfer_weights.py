@@ -1,4 +1,4 @@
-"""Which pretrained network a new study can start from: one whose weights are here, or can be fetched."""
+"""Find the pretrained network for a new study: one whose weights are cached or can be downloaded."""
 
 import socket
 from collections.abc import Generator
@@ -11,9 +11,9 @@ from ...architectures.transfer import Transferable
 from ...sources.torchvision_compat import models
 
 PREFERRED, OTHER = "mobilenet_v2", "resnet18"
-"""The first costs a fraction of the second on a CPU, and is taken unless the second one's weights alone are here."""
+"""The first costs a fraction of the second on a CPU, and is used unless only the second one's weights are cached."""
 
-PATIENCE_SECONDS = 10.0  # for a server that does not answer
+PATIENCE_SECONDS = 10.0  # for a server that does not respond
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,8 +21,8 @@ class TransferWeights:
     """What was found.
 
     Args:
-        architecture: whose weights are here now; None where none are.
-        missing: what is missing and where to put it, in one line; None where nothing is.
+        architecture: whose weights are in the cache now; None if none are.
+        missing: what is missing and where to put it, in one line; None if nothing is.
     """
 
     architecture: str | None
@@ -30,7 +30,7 @@ class TransferWeights:
 
 
 def transfer_weights() -> TransferWeights:
-    """Look for pretrained weights in torch's cache, and try to fetch those of the small network if there are none."""
+    """Look for pretrained weights in torch's cache, and try to download the small network's if there are none."""
     for name in (PREFERRED, OTHER):
         if _is_here(name) and _problem(name) is None:
             return TransferWeights(architecture=name, missing=None)
@@ -45,7 +45,7 @@ def _is_here(name: str) -> bool:
 
 
 def _problem(name: str) -> str | None:
-    """Load the weights as training will, which fetches what is not there; why that fails, or None."""
+    """Load the weights as training will, downloading them if needed; return why that fails, or None."""
     model = architecture(name)((3, 64, 64), 2, pretrained=True)
     assert isinstance(model, Transferable)  # noqa: S101 - both are
     try:
@@ -58,7 +58,7 @@ def _problem(name: str) -> str | None:
 
 @contextmanager
 def _short_patience() -> Generator[None]:
-    """Inside, a server that does not answer is given up; torch's download knows no time limit of its own."""
+    """Time out for servers that do not respond; torch's download has no time limit of its own."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(PATIENCE_SECONDS)
     try:

@@ -9,6 +9,7 @@ from typing import Any
 
 import jinja2
 
+from ..errors import StorageError
 from .look import TEMPLATE, Plot
 
 ROOM = Path(__file__).parent
@@ -52,12 +53,15 @@ def write(path: Path, page: str) -> None:
     """Write a page; the folder is made, and a page that is there is replaced in one step.
 
     Raises:
-        OSError: it cannot be written.
+        StorageError: it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        unfinished.write_text(page, encoding="utf-8")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            unfinished.write_text(page, encoding="utf-8")
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(f"--output {path} cannot be written: {error.strerror}") from None

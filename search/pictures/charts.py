@@ -1,4 +1,4 @@
-"""What the figures of a study have in common: axes and numbers in words."""
+"""What the figures of a study have in common: axes, colours and symbols."""
 
 import math
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from typing import Any
 
 from ..pages.look import TEMPLATE, Plot, escaped_text
 from ..study.metric import EpochResult, MetricName
+from ..study.study import Study
 from ..text import METRIC_NAMES, shortened
 
 HEIGHT = 320
@@ -14,28 +15,28 @@ _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
 
 
 def figure(traces: Sequence[Plot], x: Plot, y: Plot, *, height: int = HEIGHT, **layout: Any) -> Plot:
-    """A figure of one pair of axes; what else stands in its layout goes by name."""
+    """Return a figure with one pair of axes; the rest of its layout is given by name."""
     return {"data": list(traces), "layout": {"height": height, "xaxis": x, "yaxis": y, **layout}}
 
 
 def axis(title: str, **options: Any) -> Plot:
-    """An axis with a title, which is escaped."""
+    """Return an axis with a title, which is escaped."""
     return {"title": {"text": escaped_text(title)}, **options}
 
 
 def accuracy_axis(title: str = "accuracy", **options: Any) -> Plot:
-    """An axis of shares, in per cent with as many digits as the ticks need."""
+    """Return an axis of shares, in per cent with as many digits as the ticks need."""
     return axis(title, tickformat=".3~%", hoverformat=".2%", **options)
 
 
 def metric_axis(metric: MetricName) -> Plot:
-    """The axis of a study's metric."""
+    """Return the axis of a study's metric."""
     words = METRIC_NAMES[metric]
     return accuracy_axis(words) if metric.endswith("accuracy") else axis(words)
 
 
 def names_axis(names: Sequence[str], longest: int, **options: Any) -> Plot:
-    """An axis of names in their order, from the top down or from left to right; long names are cut at the ticks alone.
+    """Return an axis of names in their order; only the ticks shorten long names.
 
     Args:
         names: different ones, not escaped; the traces' places are the escaped names.
@@ -56,13 +57,13 @@ def names_axis(names: Sequence[str], longest: int, **options: Any) -> Plot:
 
 
 def family_look(index: int) -> tuple[str, str]:
-    """Colour and symbol of a family by its place in the study, so that it is the same in all figures."""
+    """Return the colour and symbol of a family by its place in the study, so that all figures agree."""
     colours = TEMPLATE["layout"]["colorway"]
     return colours[index % len(colours)], _SYMBOLS[index // len(colours) % len(_SYMBOLS)]
 
 
 def logarithmic_axis(title: str, values: Sequence[float], **options: Any) -> Plot:
-    """A logarithmic axis that spans some positive values, with no more ticks than can be read.
+    """Return a logarithmic axis that spans some positive values, with no more ticks than can be read.
 
     Plotly labels all of 2 to 9 on an axis of one or two powers of ten, on top of each other on a phone.
     """
@@ -78,7 +79,7 @@ def logarithmic_axis(title: str, values: Sequence[float], **options: Any) -> Plo
 
 
 def vertical_line(x: object, color: str) -> Plot:
-    """A dashed line over the whole height of a figure."""
+    """Return a dashed line over the whole height of a figure."""
     return {
         "type": "line",
         "x0": x,
@@ -94,3 +95,8 @@ def finite(epoch: EpochResult | None, name: str) -> float | None:
     """Return a metric of an epoch as JSON can hold it: None where there is none, and where it is not finite."""
     value = None if epoch is None else epoch.metrics().get(name)
     return None if value is None or not math.isfinite(value) else value
+
+
+def no_trial_finished(study: Study) -> str:
+    """Return why nothing can be drawn before a trial of a study is finished."""
+    return f"No trial is finished yet: `optrack run {study.name}` goes on with the search."

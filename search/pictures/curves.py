@@ -7,18 +7,17 @@ from ..pages.look import BLUE, GREY, ORANGE, Plot
 from ..results.values import FamilyResult, RetrainedModel
 from ..stores.candidates import Candidate
 from ..text import METRIC_NAMES, metric_text
-from .charts import accuracy_axis, axis, family_look, figure, finite, vertical_line
+from .charts import accuracy_axis, axis, family_look, figure, finite, no_trial_finished, vertical_line
 
 CURVES, WEIGHTS, RETRAINED = "Learning curves of the best trial", "Best against last weights", "Training of the models"
 
 
 def best_trial(result: FamilyResult) -> list[Drawing | Table]:
-    """Training and validation of the candidate epoch by epoch, and its best epoch beside its last one."""
+    """Draw training and validation of the candidate epoch by epoch, and list its best epoch beside its last one."""
     candidate = result.candidate
     if candidate is None or not candidate.epochs:
-        study = result.stored.study.name
         missing = (
-            f"No trial is finished yet: `optrack run {study}` goes on with the search."
+            no_trial_finished(result.stored.study)
             if candidate is None
             else f"The epochs of trial {candidate.trial} are not stored."
         )
@@ -33,7 +32,7 @@ def best_trial(result: FamilyResult) -> list[Drawing | Table]:
 
 
 def retrained(result: FamilyResult) -> Drawing:
-    """Training of the retrained models epoch by epoch, a line for each seed."""
+    """Draw the training of the retrained models epoch by epoch, a line for each seed."""
     models = [model for model in result.models if model.epochs]
     if not models:
         study = result.stored.study.name

@@ -5,10 +5,10 @@ from datetime import datetime
 
 from ..pages.drawing import Drawing
 from ..pages.look import BLUE, GREY, STATE_COLORS, Plot, escaped_text
-from ..results.values import FamilyResult, StudyResults
-from ..stores.trials import OPTUNA_STATES, State, Trial
+from ..results.values import StudyResults
+from ..stores.trials import OPTUNA_STATES, Trial
 from ..study.metric import Metric
-from .charts import axis, family_look, figure, metric_axis, names_axis
+from .charts import axis, family_look, figure, metric_axis, names_axis, no_trial_finished
 
 PROGRESS, BUDGET = "Best so far", "Budget spent"
 
@@ -16,20 +16,18 @@ _MINUTE, _HOUR = 60.0, 3600.0
 
 
 def best_so_far(results: StudyResults) -> Drawing:
-    """The best value that a family had reached against its trials, and against the time that these took."""
-    study, families = results.study, {family.name: family.stored.trials for family in results.families}
-    if not any(trial.value is not None for trials in families.values() for trial in trials):
-        missing = f"No trial is finished yet: `optrack run {study.name}` goes on with the search."
-        return Drawing(heading=PROGRESS, explanation=missing)
-    unit, divisor = _time_unit(max(sum(trial.seconds for trial in trials) for trials in families.values()))
+    """Draw the best value that a family had reached against its trials, and against the time that these took."""
+    study, families = results.study, results.families
+    if all(family.stored.best is None for family in families):
+        return Drawing(heading=PROGRESS, explanation=no_trial_finished(study))
+    unit, divisor = _time_unit(max(family.stored.seconds for family in families))
     against_trials: list[Plot] = []
     against_time: list[Plot] = []
-    for place, (name, trials) in enumerate(families.items()):
-        ended = sorted((trial for trial in trials if trial.has_ended), key=_end)
-        by_number = [(1.0, trial) for trial in trials if trial.has_ended]
-        against_trials.append(_steps(place, name, by_number, study.objective))
-        by_end = [(trial.seconds / divisor, trial) for trial in ended]
-        against_time.append(_steps(place, name, by_end, study.objective))
+    for place, family in enumerate(families):
+        by_number = [(1.0, trial) for trial in family.stored.ended]
+        against_trials.append(_steps(place, family.name, by_number, study.objective))
+        by_end = [(trial.seconds / divisor, trial) for trial in sorted(family.stored.ended, key=_end)]
+        against_time.append(_steps(place, family.name, by_end, study.objective))
     value = metric_axis(study.metric)
     plots = (
         figure(against_trials, axis("trials", rangemode="tozero"), value, showlegend=True),
@@ -43,21 +41,18 @@ def best_so_far(results: StudyResults) -> Drawing:
 
 
 def budget(results: StudyResults) -> Drawing:
-    """Trials by state, epochs and time of each family."""
-    families = {family.name: family.stored.trials for family in results.families}
-    if not any(families.values()):
+    """Draw trials by state, epochs and time of each family."""
+    stored = [family.stored for family in results.families]
+    if not any(family.trials for family in stored):
         missing = f"There is no trial yet: `optrack run {results.study.name}` starts the search."
         return Drawing(heading=BUDGET, explanation=missing)
-    spent = [sum(trial.seconds for trial in trials) for trials in families.values()]
-    retrained = [_retraining(family) for family in results.families]
+    spent = [family.seconds for family in stored]
+    retrained = [family.retraining_seconds for family in results.families]
     unit, divisor = _time_unit(max(search + again for search, again in zip(spent, retrained, strict=True)))
-    names = list(families)
-    by_state = [
-        _bars(names, state, STATE_COLORS[state], [_count(trials, state) for trials in families.values()])
-        for state in OPTUNA_STATES
-        if any(_count(trials, state) for trials in families.values())
-    ]
-    epochs = [sum(trial.reported for trial in trials) for trials in families.values()]
+    names = [family.name for family in stored]
+    numbers = {state: [family.counts[state] for family in stored] for state in OPTUNA_STATES}
+    by_state = [_bars(names, state, STATE_COLORS[state], found) for state, found in numbers.items() if any(found)]
+    epochs = [family.epochs for family in stored]
     times = [_bars(names, "search", BLUE, [seconds / divisor for seconds in spent])]
     beside = ", with that of retraining" if any(retrained) else ""
     if beside:
@@ -75,7 +70,7 @@ def budget(results: StudyResults) -> Drawing:
 
 
 def _steps(place: int, name: str, costs: Iterable[tuple[float, Trial]], metric: Metric) -> Plot:
-    """A line that steps where a trial was better than all before it, and ends where the last trial did."""
+    """Return a line that steps where a trial beat all before it, and ends where the last trial did."""
     color, symbol = family_look(place)
     spent, best, points = 0.0, None, list[tuple[float, float, str]]()
     for cost, trial in costs:
@@ -119,20 +114,12 @@ def _stacked(names: list[str], bars: list[Plot], title: str) -> Plot:
     return figure(bars, counts, rows, height=height, barmode="stack", showlegend=True, legend=legend)
 
 
-def _count(trials: Iterable[Trial], state: State) -> int:
-    return sum(trial.state == state for trial in trials)
-
-
-def _retraining(family: FamilyResult) -> float:
-    return sum(model.seconds for model in family.models)
-
-
 def _end(trial: Trial) -> tuple[datetime, int]:
     return trial.ended or datetime.max, trial.number  # noqa: DTZ901  Optuna's times are naive
 
 
 def _time_unit(seconds: float) -> tuple[str, float]:
-    """The unit in which a time is read, and its length in seconds.
+    """Return the unit in which a time is read, and its length in seconds.
 
     >>> _time_unit(100), _time_unit(5000), _time_unit(50000)
     (('seconds', 1.0), ('minutes', 60.0), ('hours', 3600.0))

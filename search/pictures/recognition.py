@@ -31,8 +31,7 @@ _WRONG = [[0, _FAINT], [1e-6, "rgba(213,94,0,0.12)"], [1, "rgba(213,94,0,0.8)"]]
 
 def recognition(result: FamilyResult) -> list[Drawing | Table]:
     """Draw the confusion matrix with its largest entries, accuracy per class and calibration of the champion."""
-    champion = result.champion
-    test = None if champion is None else champion.test
+    test = result.champion_test
     if test is None:
         missing = _missing(result)
         return [Drawing(heading=heading, explanation=missing) for heading in (CONFUSION, PER_CLASS, CALIBRATION)]
@@ -98,11 +97,7 @@ def _cells(
     """Return the cells of a mask as a heat map; the others are left empty for another one."""
     name, scale, most = look
     places = [escaped_text(text) for text in names]
-    numbered = len(names) <= _NUMBERED
-    shown_numbers = [
-        [str(count) if count and here else "" for count, here in zip(row, places_in_row, strict=True)]
-        for row, places_in_row in zip(counts.tolist(), mask.tolist(), strict=True)
-    ]
+    numbers = np.where(mask & (counts > 0), counts.astype(np.str_), "").tolist()
     return {
         "type": "heatmap",
         "name": name,
@@ -118,7 +113,7 @@ def _cells(
         "xgap": 1,
         "ygap": 1,
         "hovertemplate": "%{y}<br>taken for %{x}<br>%{customdata} images, %{z:.1%}<extra></extra>",
-        **({"text": shown_numbers, "texttemplate": "%{text}"} if numbered else {}),
+        **({"text": numbers, "texttemplate": "%{text}"} if len(names) <= _NUMBERED else {}),
     }
 
 

@@ -9,7 +9,7 @@ from ..results.values import FamilyResult
 from ..stores.trials import Trial
 from ..study.metric import MetricName
 from ..text import METRIC_NAMES, NOTHING, metric_text, value_text
-from .charts import axis, figure, logarithmic_axis, metric_axis
+from .charts import axis, figure, logarithmic_axis, metric_axis, no_trial_finished
 
 SETTINGS, TOP = "Learning rate and batch norm of the top trials", "Top trials"
 
@@ -21,12 +21,11 @@ _SWITCHES = {True: "with", False: "without"}
 
 
 def top_settings(result: FamilyResult) -> list[Drawing | Table]:
-    """The value against each of these settings that is searched, and a table of the best trials."""
+    """Draw the value against each of these settings that is searched, and list the best trials."""
     study = result.stored.study
     top = result.stored.ranked[:_TOP]
     if not top:
-        missing = f"No trial is finished yet: `optrack run {study.name}` goes on with the search."
-        return [Drawing(heading=heading, explanation=missing) for heading in (SETTINGS, TOP)]
+        return [Drawing(heading=heading, explanation=no_trial_finished(study)) for heading in (SETTINGS, TOP)]
     table = _table(top, study.metric)
     searched = [name for name in _SHOWN if any(name in trial.params for trial in top)]
     if not searched:
@@ -67,7 +66,7 @@ def _setting_axis(name: str, result: FamilyResult) -> Plot:
 
 
 def _searched(name: str, result: FamilyResult) -> list[float]:
-    """The values of a setting in all trials, and the ends of what could be drawn for them."""
+    """Return the values of a setting in all trials, and the ends of their ranges."""
     values = [trial.params[name] for trial in result.stored.trials if name in trial.params]
     distributions = [trial.distributions[name] for trial in result.stored.trials if name in trial.distributions]
     # A list of choices has no ends; its values are all that is known.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ..pages.drawing import Drawing
 from ..pages.look import GREY, Plot, error_bars, escaped_text
 from ..results.values import FamilyResult, StudyResults
-from .charts import accuracy_axis, family_look, figure, logarithmic_axis
+from .charts import accuracy_axis, family_look, figure, logarithmic_axis, no_trial_finished
 
 TRADE_OFFS = "Accuracy against size and speed"
 
@@ -88,7 +88,7 @@ def _trade_off(points: Sequence[_Point], costs: Plot) -> Plot:
 
 
 def _points(results: StudyResults, costs: Sequence[float | None]) -> list[_Point]:
-    """The families whose cost and accuracy are known.
+    """Return the families whose cost and accuracy are known.
 
     Accuracies on different images cannot be compared, so it is the test of all of them or of none.
     """
@@ -117,7 +117,7 @@ def _found(point: _Point) -> Plot:
 
 
 def _reference(point: _Point) -> float | None:
-    """The accuracy that was reported elsewhere on the same kind of images."""
+    """Return the accuracy that was reported elsewhere on the same kind of images."""
     reference = point.result.reference
     if reference is None:
         return None
@@ -143,12 +143,12 @@ def _marker(point: _Point, accuracy: float | None, color: str, symbol: str) -> P
 
 def _nothing(results: StudyResults) -> str:
     if all(family.candidate is None for family in results.families):
-        return f"No trial is finished yet: `optrack run {results.study.name}` goes on with the search."
+        return no_trial_finished(results.study)
     return "Neither size nor speed is known of a family whose accuracy is."
 
 
 def _device(results: StudyResults) -> str:
-    """Where latency was measured, for the axis; nothing where that differs, or is not known."""
+    """Return where latency was measured, for the axis; empty where that differs or is not known."""
     devices = {family.latency_device for family in results.families if family.latency_ms is not None}
     device = devices.pop() if len(devices) == 1 else None
     return f" ({device})" if device else ""

@@ -61,7 +61,7 @@ class FamilySection:
     at_edge: Sequence[str]
     drawings: Sequence[Drawing | Table]
     pictures: Sequence[Picture]
-    importance: Sequence[Drawing]
+    importance: Drawing
     optuna: Sequence[Drawing]
     replicates: Table | None
 
@@ -109,18 +109,18 @@ class Content:
         """The figures in the order in which the templates lay them out."""
         ordered = [*self.drawings]
         for family in self.families:
-            ordered += [*family.drawings, *family.importance, *family.optuna]
+            ordered += [*family.drawings, family.importance, *family.optuna]
         return [drawing for drawing in ordered if isinstance(drawing, Drawing)]
 
 
 def content(results: StudyResults, *, reference: str) -> Content:
-    """All that is known of a study, and what is not known yet.
+    """Return all that is known of a study, and what is not known yet.
 
     Args:
         results: of the study, at any moment.
         reference: how the user names it on the command line.
     """
-    # A page is passed on, and whatever it shows of an address with it.
+    # A page may be passed on: no password of an address is shown.
     results = replace(results, tracking_uri=shown(results.tracking_uri))
     typed, known = commands(results, reference), scores(results)
     ordered = [(family, f"family-{number}") for number, family in enumerate(best_first(results), start=1)]
@@ -168,7 +168,7 @@ def _section(result: FamilyResult, anchor: str, study: Study) -> FamilySection:
         at_edge=[row.name for row in space if row.edge],
         drawings=family_drawings(result),
         pictures=pictures(result),
-        importance=[importance],
+        importance=importance,
         optuna=others,
         replicates=None if repeated is None else replicate_table(repeated, stored.study),
     )
@@ -182,7 +182,7 @@ def _trials(result: FamilyResult) -> str:
 
 
 def _champion(result: FamilyResult) -> str:
-    """Whose configuration is trained again, and how it was chosen."""
+    """Say whose configuration is trained again, and how it was chosen."""
     candidate = result.candidate
     if candidate is None:
         return ""

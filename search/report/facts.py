@@ -27,7 +27,7 @@ STRATEGIES = {
 
 
 def facts(results: StudyResults) -> list[Fact]:
-    """What was searched: data, budget and families."""
+    """Return what was searched: data, budget and families."""
     study = results.study
     tests = [test for family in results.families for test in family.tests]
     best = "highest" if study.objective.maximize else "lowest"
@@ -46,7 +46,7 @@ def facts(results: StudyResults) -> list[Fact]:
 
 
 def provenance(results: StudyResults) -> list[Fact]:
-    """Where the figures come from, so that they can be had again."""
+    """Return where the figures come from, so that they can be reproduced."""
     seeds = [
         f"{family.name}: {', '.join(str(model.seed) for model in family.models)}"
         for family in results.families
@@ -68,7 +68,7 @@ def provenance(results: StudyResults) -> list[Fact]:
 
 
 def days(results: StudyResults) -> str:
-    """When the search was, in words; empty where no trial has begun."""
+    """Return when the search was, in words; empty where no trial has begun."""
     trials = [trial for family in results.families for trial in family.stored.trials]
     times = [time for trial in trials for time in (trial.started, trial.ended) if time is not None]
     if not times:

@@ -1,9 +1,10 @@
-"""What stands at the top of the page: where the study stands, who is best, and what that rests on."""
+"""The top of the page: where the study stands, which family is best, and what that rests on."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ..errors import StudyError
-from ..results.values import FamilyResult, RetrainedModel, StudyResults
+from ..results.values import FamilyResult, StudyResults
 from ..results.verdict import FamilyScore, Verdict, verdict
 from ..text import METRIC_NAMES, NOTHING, count, duration, listing, metric_text, percent, percent_range, plural
 from .commands import Commands
@@ -28,13 +29,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """Who is best.
+    """Which family is best.
 
     Args:
         sentence: the answer in one sentence.
         basis: what the answer rests on.
         comparisons: a sentence for each pair of families.
-        cautions: why less can be read out of it than it seems.
+        cautions: reasons to read less into it than it seems.
     """
 
     sentence: str
@@ -54,11 +55,11 @@ class Standing:
         test: mean accuracy of the seeds on the test images.
         spread: the lowest and the highest of these.
         champion: accuracy of the champion.
-        interval: of the champion, for other test images of the kind.
+        interval: of the champion's accuracy on other test images of this kind.
         validation: accuracy on validation images that the search found.
-        reference_validation: accuracy on validation images that somebody else reported.
+        reference_validation: reported accuracy on validation images.
         reference_test: the same on test images.
-        source: of these.
+        source: of the reported accuracies.
         above_reference: how far the mean test accuracy lies above the reference's, in points; empty without either.
         parameters: of the network.
         latency: for one image.
@@ -89,8 +90,8 @@ class Standing:
 
 
 def judgement(results: StudyResults, commands: Commands) -> Judgement:
-    """Who is best, by the test where there is one, else by the search."""
-    tested = {family.name: family.tests for family in results.families if _champion_is_tested(family)}
+    """Say which family is best: by the test where there is one, else by the search."""
+    tested = {family.name: family.tests for family in results.families if family.champion_test}
     if not tested:
         return _before_the_test(results, commands)
     try:
@@ -107,20 +108,17 @@ def judgement(results: StudyResults, commands: Commands) -> Judgement:
 
 
 def scores(results: StudyResults) -> dict[str, FamilyScore]:
-    """Each tested family's score; those whose seeds cannot be compared are left out."""
+    """Return each tested family's score; those whose seeds cannot be compared are left out."""
     found: dict[str, FamilyScore] = {}
     for family in results.families:
-        try:
-            found |= (
-                {score.name: score for score in verdict({family.name: family.tests}).scores} if family.tests else {}
-            )
-        except StudyError:
-            continue
+        with suppress(StudyError):
+            if family.tests:
+                found[family.name] = verdict({family.name: family.tests}).scores[0]
     return found
 
 
 def best_first(results: StudyResults) -> list[FamilyResult]:
-    """The families, by mean test accuracy where they were tested, the others behind them by what the search found."""
+    """Return the families by mean test accuracy, those not tested behind them by what the search found."""
     known = scores(results)
 
     def merit(family: FamilyResult) -> tuple[bool, float, bool, float]:
@@ -132,45 +130,33 @@ def best_first(results: StudyResults) -> list[FamilyResult]:
 
 
 def steps(results: StudyResults, commands: Commands) -> tuple[Step, ...]:
-    """Where the study stands."""
-    families = results.families
+    """Return how far each step of the study has got."""
+    families, budget = results.families, results.study.budget.trials
+    everything = plural(len(families), "family", "families")
     trials = sum(len(family.stored.ended) for family in families)
-    budget = results.study.budget.trials
     searched = [family for family in families if len(family.stored.ended) >= budget]
     retrained = [family for family in families if family.models]
-    tested = [family for family in families if family.models and len(family.tests) == len(family.models)]
-    everything = plural(len(families), "family", "families")
+    tested = [family for family in retrained if len(family.tests) == len(family.models)]
+
+    def step(name: str, state: str, done: list[FamilyResult], command: str) -> Step:
+        return Step(name=name, state=state, done=bool(families) and len(done) == len(families), command=command)
 
     def of_all(done: list[FamilyResult], word: str) -> str:
         return f"{len(done)} of {everything} {word}" if done else "not yet"
 
+    ended = f"{plural(trials, 'trial')} ended, of {count(budget)} for each of {everything}"
     return (
-        Step(
-            name="Search",
-            state=f"{plural(trials, 'trial')} ended, of {count(budget)} for each of {everything}",
-            done=bool(families) and len(searched) == len(families),
-            command=commands.run,
-        ),
-        Step(
-            name="Retraining",
-            state=of_all(retrained, "retrained"),
-            done=bool(families) and len(retrained) == len(families),
-            command=commands.retrain,
-        ),
-        Step(
-            name="Test",
-            state=of_all(tested, "tested"),
-            done=bool(families) and len(tested) == len(families),
-            command=commands.test,
-        ),
+        step("Search", ended, searched, commands.run),
+        step("Retraining", of_all(retrained, "retrained"), retrained, commands.retrain),
+        step("Test", of_all(tested, "tested"), tested, commands.test),
     )
 
 
 def standing(family: FamilyResult, score: FamilyScore | None, anchor: str) -> Standing:
-    """A family's row in the tables at the top."""
-    reference, champion = family.reference, family.champion
+    """Return a family's row in the tables at the top."""
+    reference = family.reference
     # Of the champion alone, and not of a seed that was tested in its stead.
-    own = score if _champion_is_tested(family) else None
+    own = score if family.champion_test else None
     above = None if score is None or reference is None or reference.test is None else score.mean - reference.test
     return Standing(
         name=family.name,
@@ -187,19 +173,11 @@ def standing(family: FamilyResult, score: FamilyScore | None, anchor: str) -> St
         above_reference="" if above is None else f"{100 * above:+.2f}",
         parameters=count(family.parameters),
         latency=NOTHING if family.latency_ms is None else f"{family.latency_ms:.3g} ms",
-        training=duration(_mean_seconds(family.models) if champion else None),
+        training=duration(family.retraining_seconds / len(family.models) if family.models else None),
         trials=count(len(family.stored.ended)),
         epochs=count(family.stored.epochs),
         search=duration(family.stored.seconds),
     )
-
-
-def _champion_is_tested(family: FamilyResult) -> bool:
-    return family.champion is not None and family.champion.test is not None
-
-
-def _mean_seconds(models: tuple[RetrainedModel, ...]) -> float:
-    return sum(model.seconds for model in models) / len(models)
 
 
 def _seeds(family: FamilyResult) -> str:
@@ -257,7 +235,7 @@ def _openings(results: StudyResults) -> tuple[str, ...]:
 
 
 def _untested(results: StudyResults, commands: Commands) -> tuple[str, ...]:
-    missing = [family for family in results.families if not _champion_is_tested(family)]
+    missing = [family for family in results.families if family.champion_test is None]
     if not missing:
         return ()
     to_retrain = [family.name for family in missing if not family.models]

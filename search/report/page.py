@@ -16,7 +16,7 @@ def write_report(path: Path, results: StudyResults, *, reference: str) -> None:
         reference: how the user names the study on the command line, for the commands that are shown.
 
     Raises:
-        OSError: it cannot be written.
+        StorageError: it cannot be written.
     """
     write(path, render_report(results, reference=reference))
 

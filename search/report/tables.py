@@ -11,7 +11,7 @@ from .replicates import Noise
 
 
 def race_table(result: FamilyResult) -> Table | None:
-    """The configurations that were raced over fresh seeds; None without a race."""
+    """Return the configurations that were raced over fresh seeds; None without a race."""
     if not result.raced:
         return None
     metric = result.stored.study.metric
@@ -37,7 +37,7 @@ def race_table(result: FamilyResult) -> Table | None:
 
 
 def model_table(result: FamilyResult) -> Table | None:
-    """The retrained models, one row for each seed; None while there are none."""
+    """Return the retrained models, one row for each seed; None while there are none."""
     if not result.models:
         return None
     return Table(
@@ -105,7 +105,7 @@ def replicate_table(noise: Noise, study: Study) -> Table:
 
 
 def cost_table(families: Sequence[FamilyResult]) -> Table | None:
-    """What each family cost, and all together; None without families."""
+    """Return what each family cost, and all together; None without families."""
     if not families:
         return None
     costs = [_costs(family) for family in families]
@@ -125,13 +125,13 @@ def cost_table(families: Sequence[FamilyResult]) -> Table | None:
 
 
 def _costs(family: FamilyResult) -> list[float]:
-    """Trials by state, epochs, and seconds of search and of retraining."""
+    """Return trials by state, epochs, and seconds of search and of retraining."""
     stored = family.stored
     return [
         *(stored.counts[word] for word in ("finished", "pruned", "failed")),
         stored.epochs,
         stored.seconds,
-        sum(model.seconds for model in family.models),
+        family.retraining_seconds,
     ]
 
 

@@ -114,6 +114,16 @@ class FamilyResult:
         return self.models[0] if self.models else None
 
     @property
+    def champion_test(self) -> TestResult | None:
+        """The champion on the test images; None before its test."""
+        return self.champion.test if self.champion else None
+
+    @property
+    def retraining_seconds(self) -> float:
+        """The wall-clock time of all retrained models."""
+        return sum(model.seconds for model in self.models)
+
+    @property
     def tests(self) -> tuple[TestResult, ...]:
         """The results of all models that were tested."""
         return tuple(model.test for model in self.models if model.test is not None)

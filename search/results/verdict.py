@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import NothingStoredError, StudyError
+from ..text import listing
 from .significance import LEVEL, RESAMPLES, holm, mcnemar, p_text, paired_interval, wilson_interval
 from .values import TestResult
 
@@ -170,8 +171,8 @@ class Verdict:
             return f"{first.name} wins: it is better than {rest}{self._caution}"
         equal = [score.name for score in others if score.mean == first.mean]
         if equal:
-            return f"{_listed([first.name, *equal])} are level; {first.name} counts as the winner"
-        return f"{first.name} is ahead, but not shown to be better than {_listed(self._doubtful)}"
+            return f"{listing([first.name, *equal])} are level; {first.name} counts as the winner"
+        return f"{first.name} is ahead, but not shown to be better than {listing(self._doubtful)}"
 
     @property
     def _winners(self) -> list[Comparison]:
@@ -185,7 +186,7 @@ class Verdict:
     @property
     def _caution(self) -> str:
         overlapping = [comparison.worse for comparison in self._winners if comparison.overlap]
-        return f"; against {_listed(overlapping)} another seed may turn it round" if overlapping else ""
+        return f"; against {listing(overlapping)} another seed may turn it round" if overlapping else ""
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values, ready for `json.dumps`."""
@@ -295,7 +296,3 @@ def _points(difference: float, low: float, high: float) -> str:
         digits += 1
     shown = [f"{100 * value:z.{digits}f}" for value in (difference, low, high)]
     return f"{shown[0]} points ({shown[1]} to {shown[2]})"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -10,13 +10,14 @@ from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 from typing_extensions import override
 
 from ..errors import NothingStoredError, TrackingError
 from ..study.metric import EPOCH_METRICS
 from . import mlflow_names as names
-from .addresses import check_tracking, has_records, shown
-from .mlflow_address import answers_of
+from .addresses import check_tracking, first_line, has_records, shown
 from .mlflow_names import tagged
 from .mlflow_views import MODELS_VIEW, TRIALS_VIEW
 from .model_runs import FamilyRun, ModelRun, Stage
@@ -27,6 +28,15 @@ def quiet_mlflow() -> None:
     """Silence MLflow's own lines, which would stand between ours; what goes wrong comes as an exception."""
     logging.getLogger("mlflow").setLevel(logging.CRITICAL)
     logging.getLogger("alembic").setLevel(logging.CRITICAL)
+
+
+@contextmanager
+def answers_of(uri: str) -> Generator[None]:
+    """Turn MLflow's errors in the block into ours."""
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise TrackingError(f"MLflow at {shown(uri)} does not answer: {first_line(error)}") from error
 
 
 def client(uri: str) -> MlflowClient:

@@ -17,9 +17,8 @@ from ...datasets import Prepared
 from ..errors import TrackingError
 from ..study.study import Family, Study
 from . import mlflow_names as names
-from .mlflow_address import answers_of
 from .mlflow_names import tagged
-from .mlflow_store import MlflowWriter
+from .mlflow_store import MlflowWriter, answers_of
 from .mlflow_views import experiment_tags, family_note
 from .tracking import Params, State, Tags, Tracker
 

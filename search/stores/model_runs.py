@@ -1,4 +1,4 @@
-"""The runs of families and of models that were trained outside of the search, as they are recorded."""
+"""The runs of families and of models that were trained outside the search, as they are recorded."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class FamilyRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRun:
-    """The run of a training outside of the search.
+    """The run of a training outside the search.
 
     Args:
         run_id: its ID.

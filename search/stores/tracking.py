@@ -168,7 +168,7 @@ class Tracker(RunWriter, Protocol):
         return self._open_run(f"{family.name} {trial}", known_run or left, params, own, tags)
 
     def open_model(self, parent: str, name: str, *, known_run: str | None, params: Params, tags: Tags) -> str:
-        """Return the ID of the run of a training outside of the search; an interrupted one goes on in its run.
+        """Return the ID of the run of a training outside the search; an interrupted one goes on in its run.
 
         Args:
             parent: run ID of the family.

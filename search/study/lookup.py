@@ -14,14 +14,14 @@ from .study import Study, first_problem
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundStudy:
-    """A study and where it stands."""
+    """A study and its file."""
 
     study: Study
     source: Path
 
 
 def shipped_studies() -> dict[str, Path]:
-    """The studies that come with optrack: name to file."""
+    """Return the studies that come with optrack: name to file."""
     import optrack.studies
 
     return {
@@ -32,10 +32,10 @@ def shipped_studies() -> dict[str, Path]:
 
 
 def load_study(reference: str) -> FoundStudy:
-    """The study of a name or of a file.
+    """Load a study by name or from a file.
 
     Args:
-        reference: name of a shipped study, or path of a Python file with `STUDY` in it.
+        reference: name of a shipped study, or path of a Python file that defines `STUDY`.
 
     Raises:
         StudyError: no such study, or a file without a valid `STUDY`.
@@ -48,12 +48,12 @@ def load_study(reference: str) -> FoundStudy:
         if path.suffix != ".py" and not exists:
             raise StudyError(f"{unknown('study', reference, shipped)}, or the path of a .py file")
         if not exists or not path.is_file():
-            raise StudyError(f"{path} is no file" if exists else f"there is no study file {reference}")
+            raise StudyError(f"{path} is not a file" if exists else f"there is no study file {reference}")
     return FoundStudy(study=_study_in(path), source=path)
 
 
 def _study_in(path: Path) -> Study:
-    """Run a study file and take its `STUDY`."""
+    """Run a study file and return its `STUDY`."""
     try:
         module = run_file(path, name=f"optrack_study_{path.stem}", kind="study file")
     except SourceError as error:
@@ -64,5 +64,5 @@ def _study_in(path: Path) -> Study:
     study = getattr(module, "STUDY", None)
     if not isinstance(study, Study):
         what = "has no STUDY" if study is None else f"has a STUDY that is a {type(study).__name__}"
-        raise StudyError(f"study file {path} {what}; it must hold STUDY = Study(...)")
+        raise StudyError(f"study file {path} {what}; it must define STUDY = Study(...)")
     return study

@@ -1,7 +1,7 @@
-"""Keyword-only parameters as a schema: training, architectures, samplers and pruners take what their signatures say.
+"""Keyword-only parameters as the schema of training, architectures, samplers and pruners.
 
-A signature such as `def __init__(self, *, dropout: Annotated[float, Ge(0), Lt(1)] = 0.0)` is the only place where a
-hyperparameter's name, type, range and default stand; spaces, options and the command line are checked against it.
+A signature such as `def __init__(self, *, dropout: Annotated[float, Ge(0), Lt(1)] = 0.0)` is the only definition of a
+hyperparameter's name, type, range and default; spaces, options and the command line are checked against it.
 """
 
 import inspect
@@ -17,25 +17,25 @@ from ..errors import StudyError, unknown
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """One keyword-only parameter: its annotation holds type and range."""
+    """One keyword-only parameter; its annotation holds type and range."""
 
     name: str
     annotation: Any
     default: Any
 
     def check(self, value: object) -> Any:
-        """The value as the parameter takes it (an int becomes a float where a float is asked for).
+        """Return the value in the parameter's type (an int becomes a float where a float is expected).
 
         Raises:
-            StudyError: wrong type or out of range; the message states the rule, then the value. Or the annotation is
-                nothing that a value could be checked against.
+            StudyError: wrong type or out of range; the message states the rule, then the value. Or values cannot be
+                checked against the annotation.
         """
         try:
             adapter = TypeAdapter[Any](self.annotation)
         except PydanticSchemaGenerationError:
             raise StudyError(
-                f"{self.name} cannot be fixed or searched: its annotation {self.allowed()} is none of bool, int, "
-                "float, str, None, Literal, or one of them Annotated with a range"
+                f"{self.name} cannot be fixed or searched: its annotation {self.allowed()} must be bool, int, "
+                "float, str, None, Literal, or one of these Annotated with a range"
             ) from None
         try:
             return adapter.validate_python(value, strict=True)
@@ -44,7 +44,7 @@ class Parameter:
             raise StudyError(f"{self.name} {rule}, but got {value!r}") from None
 
     def allowed(self) -> str:
-        """Type and range in words.
+        """Return type and range in words.
 
         >>> from annotated_types import Ge, Lt
         >>> Parameter(name="dropout", annotation=Annotated[float, Ge(0), Lt(1)], default=0.0).allowed()
@@ -74,7 +74,7 @@ def _in_words(annotation: Any) -> str:
 
 
 def keyword_parameters(function: Callable[..., Any]) -> dict[str, Parameter]:
-    """The keyword-only parameters of a function or of a class's constructor, by name, in their order.
+    """Return the keyword-only parameters of a function or of a class's constructor by name, in their order.
 
     >>> def schedule(*, warmup_epochs: float = 0.0): ...
     >>> keyword_parameters(schedule)["warmup_epochs"].default
@@ -90,15 +90,15 @@ def keyword_parameters(function: Callable[..., Any]) -> dict[str, Parameter]:
 
 
 def check_options(kind: str, function: Callable[..., Any], options: Mapping[str, object]) -> dict[str, Any]:
-    """The options as `function` takes them.
+    """Return the options in the types of `function`'s parameters.
 
     Args:
-        kind: what the options belong to, for the message, e.g. "sampler tpe".
-        function: its keyword-only parameters are the options that exist.
+        kind: what the options belong to, for messages, e.g. "sampler tpe".
+        function: its keyword-only parameters are the valid options.
         options: name to value.
 
     Raises:
-        StudyError: an option that does not exist, or a value that it does not take.
+        StudyError: an unknown option or an invalid value.
     """
     known = keyword_parameters(function)
     for name in options:

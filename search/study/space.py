@@ -1,6 +1,6 @@
-"""Search spaces: what a hyperparameter may be, and under which condition it exists at all."""
+"""Search spaces: the values of a hyperparameter, and the condition under which it exists."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -13,10 +13,10 @@ STRICT = ConfigDict(strict=True, extra="forbid")
 FROZEN = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 Choice = StrictBool | StrictInt | Annotated[FiniteFloat, Field(strict=True)] | StrictStr | None
-"""A value of a hyperparameter: whatever JSON, MLflow and Optuna all keep as it is."""
+"""A value of a hyperparameter: what JSON, MLflow and Optuna all store unchanged."""
 
 Condition = Mapping[str, Choice | Annotated[tuple[Choice, ...], Field(strict=False)]]
-"""Name of another hyperparameter to the value, or values, that it must have: `{"optimizer": "sgd"}`."""
+"""Maps another hyperparameter to the value or values that it must have: `{"optimizer": "sgd"}`."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -55,7 +55,7 @@ class Float:
         return 0 if self.step is None else round((self.high - self.low) / self.step)
 
     def contains(self, value: object) -> bool:
-        """Whether the value lies in the range, and on the grid where there is one."""
+        """Return whether the value lies in the range, and on the grid if there is one."""
         if isinstance(value, bool) or not isinstance(value, int | float) or not self.low <= value <= self.high:
             return False
         if self.step is None:
@@ -64,11 +64,11 @@ class Float:
         return abs(position - round(position)) < 1e-9  # noqa: PLR2004 - rounding of decimal steps
 
     def corners(self) -> tuple[float, ...]:
-        """The values that stand for all when types and ranges are checked."""
+        """Return the values that represent all others when types and ranges are checked."""
         return (self.low, self.high)
 
     def count(self) -> int | None:
-        """How many values there are; None for infinitely many."""
+        """Return the number of values; None for infinitely many."""
         if self.low == self.high:
             return 1
         return None if self.step is None else self.steps + 1
@@ -105,25 +105,25 @@ class Int:
         return self
 
     def contains(self, value: object) -> bool:
-        """Whether the value is a whole number of the range and of its grid."""
+        """Return whether the value is a whole number in the range and on its grid."""
         if isinstance(value, bool) or not isinstance(value, int):
             return False
         return self.low <= value <= self.high and (value - self.low) % self.step == 0
 
     def corners(self) -> tuple[int, ...]:
-        """The values that stand for all when types and ranges are checked."""
+        """Return the values that represent all others when types and ranges are checked."""
         return (self.low, self.high)
 
     def count(self) -> int:
-        """How many values there are."""
+        """Return the number of values."""
         return (self.high - self.low) // self.step + 1
 
 
 class Categorical(BaseModel):
-    """One of some values, without order: `Categorical("adam", "sgd")`.
+    """One of several unordered values: `Categorical("adam", "sgd")`.
 
     Args:
-        choices: at least one value, each a bool, int, float, str or None, none of them twice.
+        choices: at least one bool, int, float, str or None, all distinct.
         when: the values of other hyperparameters under which this one exists.
 
     >>> Categorical(64, 128).contains(128)
@@ -136,7 +136,7 @@ class Categorical(BaseModel):
     when: Condition = Field(default_factory=dict)
     type: Literal["categorical"] = "categorical"
 
-    # pydantic reads JSON through this signature too, where the choices come by name.
+    # pydantic reads JSON through this signature too, with the choices as a keyword.
     def __init__(
         self,
         /,
@@ -149,32 +149,36 @@ class Categorical(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> "Categorical":
-        # Optuna and MLflow tell 1, 1.0 and True apart by nothing, so one of them is enough.
+        # Optuna and MLflow do not distinguish 1, 1.0 and True.
         for position, choice in enumerate(self.choices):
             if choice in self.choices[:position]:
                 raise ValueError(f"choices must differ, but got {choice!r} twice")
         return self
 
     def contains(self, value: object) -> bool:
-        """Whether the value is one of the choices, of the same type."""
-        return any(type(value) is type(choice) and value == choice for choice in self.choices)
+        """Return whether the value is one of the choices, and of the same type."""
+        return _is_one_of(value, self.choices)
 
     def corners(self) -> tuple[Choice, ...]:
-        """The values that stand for all when types and ranges are checked."""
+        """Return the values that represent all others when types and ranges are checked."""
         return self.choices
 
     def count(self) -> int:
-        """How many values there are."""
+        """Return the number of values."""
         return len(self.choices)
 
 
 Distribution = Annotated[Float | Int | Categorical, Field(discriminator="type")]
 Space = Mapping[str, Distribution]
-"""Name of a hyperparameter to what it may be."""
+"""Maps the name of a hyperparameter to its distribution."""
+
+
+def _is_one_of(value: object, allowed: Iterable[Choice]) -> bool:
+    return any(type(value) is type(each) and value == each for each in allowed)
 
 
 def _on_grid(low: float, high: float, step: float) -> bool:
-    """Whether steps lead from low to high, counted in decimals as they are written, which is how Optuna counts."""
+    """Return whether steps lead from low to high, counted in decimals as they are written, as Optuna counts."""
     if not (high - low) / step < 2**53:  # more steps than a float can count
         return False
     return (Decimal(str(high)) - Decimal(str(low))) % Decimal(str(step)) == 0
@@ -190,27 +194,24 @@ def _check_range(low: float, high: float, *, log: bool, stepped: bool) -> None:
 
 
 def applies(condition: Condition, values: Mapping[str, object]) -> bool:
-    """Whether all that a condition asks for is among the values chosen so far.
+    """Return whether the values chosen so far meet a condition.
 
     >>> applies({"optimizer": ("sgd", "adamw")}, {"optimizer": "sgd"})
     True
     >>> applies({"optimizer": "sgd"}, {})
     False
     """
-    for name, wanted in condition.items():
-        allowed = wanted if isinstance(wanted, tuple) else (wanted,)
-        if name not in values or not any(
-            type(values[name]) is type(value) and values[name] == value for value in allowed
-        ):
-            return False
-    return True
+    return all(
+        name in values and _is_one_of(values[name], wanted if isinstance(wanted, tuple) else (wanted,))
+        for name, wanted in condition.items()
+    )
 
 
 def ordered(space: Mapping[str, Float | Int | Categorical]) -> list[str]:
-    """The names of a space, each after those that its condition looks at, else in their given order.
+    """Return the names of a space, each after those that its condition depends on, else in their given order.
 
     Raises:
-        ValueError: conditions that look at each other in a circle.
+        ValueError: conditions that depend on each other in a circle.
 
     >>> ordered({"momentum": Float(0, 0.9, when={"optimizer": "sgd"}), "optimizer": Categorical("adam", "sgd")})
     ['optimizer', 'momentum']
@@ -220,7 +221,7 @@ def ordered(space: Mapping[str, Float | Int | Categorical]) -> list[str]:
     while waiting:
         ready = [name for name in waiting if not any(parent in waiting for parent in space[name].when)]
         if not ready:
-            raise ValueError(f"the conditions of {', '.join(waiting)} look at each other in a circle")
+            raise ValueError(f"the conditions of {', '.join(waiting)} depend on each other in a circle")
         done += ready
         waiting = [name for name in waiting if name not in ready]
     return done
@@ -229,12 +230,12 @@ def ordered(space: Mapping[str, Float | Int | Categorical]) -> list[str]:
 def misfit(
     space: Mapping[str, Float | Int | Categorical], values: Mapping[str, object], fixed: Mapping[str, object]
 ) -> str | None:
-    """What keeps a configuration from lying in a space, or None when it does.
+    """Return why a configuration does not lie in a space; None if it does.
 
     Args:
-        space: what each hyperparameter may be.
-        values: a configuration; hyperparameters may be missing, to be drawn.
-        fixed: values outside the space that conditions may look at.
+        space: the distribution of each hyperparameter.
+        values: a configuration; missing hyperparameters will be drawn.
+        fixed: values outside the space that conditions may depend on.
 
     >>> misfit({"lr": Float(0.1, 1)}, {"lr": 2.0}, {})
     'lr must be a float from 0.1 to 1.0, but got 2.0'
@@ -252,7 +253,7 @@ def misfit(
 
 
 def describe(distribution: Float | Int | Categorical) -> str:
-    """A distribution in words, for messages and tables.
+    """Return a distribution in words, for messages and tables.
 
     >>> describe(Int(16, 256, log=True))
     'an int from 16 to 256, logarithmic'
@@ -270,11 +271,11 @@ def _condition_text(condition: Condition) -> str:
 
 
 def size(space: Mapping[str, Float | Int | Categorical], fixed: Mapping[str, object]) -> int | None:
-    """How many configurations a space holds; None for infinitely many.
+    """Return the number of configurations in a space; None for infinitely many.
 
     Args:
-        space: what each hyperparameter may be.
-        fixed: values outside the space that conditions may look at.
+        space: the distribution of each hyperparameter.
+        fixed: values outside the space that conditions may depend on.
 
     >>> momentum = Float(0, 0.9, step=0.3, when={"optimizer": "sgd"})
     >>> size({"optimizer": Categorical("adam", "sgd"), "momentum": momentum}, {})

@@ -1,4 +1,4 @@
-"""A study as data: what to search, on which images, for how long. Frozen, checked when made, JSON both ways."""
+"""A study as data: what to search, on which images, for how long. Frozen, checked when made, to and from JSON."""
 
 import re
 from collections import Counter
@@ -27,14 +27,14 @@ from .space import FROZEN, STRICT, Categorical, Choice, Space, misfit, ordered, 
 def _checked_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
         raise ValueError(
-            "the name must be of letters, digits, '_', '.' and '-', begin with a letter or digit, and have at most 64 "
-            f"of them, but got {name!r}"
+            "the name must consist of at most 64 letters, digits, '_', '.' and '-', and begin with a letter or digit, "
+            f"but got {name!r}"
         )
     return name
 
 
 Name = Annotated[str, AfterValidator(_checked_name)]
-"""It stands in folders, URLs and MLflow's model names."""
+"""Used in folders, URLs and MLflow's model names."""
 
 Values = Mapping[str, Choice]
 """A configuration, or part of one: name of a hyperparameter to its value."""
@@ -45,13 +45,13 @@ class Data:
     """The images of a study.
 
     Args:
-        name: a data set (`optrack dataset list`), `image_folder:PATH`, or one's own as `file.py:Class`.
-        image_size: side of the square images in pixels; they are resized once. None keeps the data set's own.
-        validation: share of the training part that is held out for validation, in (0, 1); a data set that brings a
-            validation part of its own uses that one instead.
-        group_pattern: regular expression on the relative file name of an `image_folder`; images for which its first
-            group, or else the whole match, is the same are near-duplicates and stay in one part.
-        split_seed: seed of the validation split; not the study's, so that another seed compares on the same images.
+        name: a data set (`optrack dataset list`), `image_folder:PATH`, or a user-defined `file.py:Class`.
+        image_size: side of the square images in pixels; they are resized once. None keeps the published size.
+        validation: share of the training part that is held out for validation, in (0, 1); ignored where the data set
+            has an official validation part.
+        group_pattern: regular expression on the relative file name of an `image_folder`; images with the same first
+            group, or else the same match, are near-duplicates and stay in one part.
+        split_seed: of the validation split; not the study's, so that studies with other seeds use the same images.
     """
 
     name: Annotated[str, StringConstraints(min_length=1)]
@@ -64,13 +64,13 @@ class Data:
 
 @dataclass(frozen=True, config=STRICT)
 class Budget:
-    """How much a family may spend, as totals that include what is stored; whichever limit comes first ends it.
+    """How much a family may spend, in total with what is stored; the first limit that is reached ends it.
 
     Args:
         trials: trials of each family.
-        epochs: epochs of a trial that is not stopped early.
+        epochs: of a trial that is not stopped early.
         patience: epochs without improvement after which a trial ends; None for never.
-        total_epochs: trained epochs of each family, all trials together; None for no limit.
+        total_epochs: trained epochs of each family over all trials; None for no limit.
         timeout_seconds: wall-clock seconds of one run of the study; None for no limit.
     """
 
@@ -83,7 +83,7 @@ class Budget:
 
 
 class _Strategy(BaseModel):
-    """A name and its options; which ones exist is known to `sampling`."""
+    """A name and its options; `optrack.search.coordinator.strategies` checks that they exist."""
 
     model_config = FROZEN
 
@@ -104,7 +104,7 @@ class Sampler(_Strategy):
 
 
 class Pruner(_Strategy):
-    """What stops hopeless trials: `Pruner("asha", reduction_factor=3)`.
+    """What stops unpromising trials: `Pruner("asha", reduction_factor=3)`.
 
     Args:
         name: asha (also called successive_halving), hyperband, median, wilcoxon or none.
@@ -117,7 +117,7 @@ class Pruner(_Strategy):
 
 @dataclass(frozen=True, config=STRICT)
 class Reference:
-    """What somebody else reported for a family, to stand beside what is found.
+    """A published result for a family, to compare with.
 
     Args:
         validation: accuracy on validation images, in [0, 1]; None where it was not reported.
@@ -133,15 +133,15 @@ class Reference:
 
 @dataclass(frozen=True, config=STRICT)
 class Family:
-    """One model family: an architecture with what is fixed about it, what is searched, and where the search begins.
+    """One model family: an architecture, its fixed values, its search space, and where the search begins.
 
     Args:
         name: unique in the study.
-        architecture: a registered name (`optrack architecture list`), or one's own network as `file.py:Class`.
+        architecture: a registered name (`optrack architecture list`), or a user-defined `file.py:Class`.
         options: fixed values of training and architecture.
-        space: what is searched; keys are what training and the architecture take.
-        start: configurations that are tried first; what they leave out is drawn.
-        reference: what was reported for this family elsewhere.
+        space: what is searched; keys are hyperparameters of training and of the architecture.
+        start: configurations that are tried first; values that they leave out are drawn.
+        reference: a published result of this family.
     """
 
     name: Name
@@ -156,7 +156,7 @@ class Family:
     def _check(self) -> "Family":
         both = [name for name in self.options if name in self.space]
         if both:
-            raise ValueError(f"{both[0]} stands in both options and space of family {self.name!r}")
+            raise ValueError(f"{both[0]} is in both options and space of family {self.name!r}")
         self._check_conditions()
         for values in self.start:
             if problem := misfit(self.space, values, self.options):
@@ -164,7 +164,7 @@ class Family:
         return self
 
     def _check_conditions(self) -> None:
-        """Conditions may look at fixed options and at categorical hyperparameters, at values that these can have."""
+        """Check that conditions depend on fixed options or categorical hyperparameters, and on possible values."""
         for name, distribution in self.space.items():
             for parent, wanted in distribution.when.items():
                 where = f"the condition of {name} in family {self.name!r}"
@@ -173,32 +173,32 @@ class Family:
                     continue
                 if not isinstance(parent_space, Categorical):
                     raise ValueError(  # noqa: TRY004 - a user's mistake in a value, not in a type
-                        f"{where} must look at a categorical hyperparameter or a fixed option, but names {parent!r}"
+                        f"{where} must depend on a categorical hyperparameter or a fixed option, but names {parent!r}"
                     )
                 for value in wanted if isinstance(wanted, tuple) else (wanted,):
                     if not parent_space.contains(value):
                         raise ValueError(
-                            f"{where} asks for {parent}={value!r}, which is none of {parent_space.choices}"
+                            f"{where} requires {parent}={value!r}, which is not one of {parent_space.choices}"
                         )
         ordered(self.space)
 
     def configurations(self) -> int | None:
-        """How many configurations the space holds; None for infinitely many."""
+        """Return how many configurations the space holds; None for infinitely many."""
         return size(self.space, self.options)
 
 
 @dataclass(frozen=True, config=STRICT)
 class Study:
-    """All that a search needs to know.
+    """A complete search: data, families, budget, metric, sampler and pruner.
 
     Args:
         name: names the MLflow experiment and Optuna's studies (`NAME/FAMILY`).
         data: the images.
-        families: at least one, with different names.
+        families: at least one, with distinct names.
         budget: how much each family may spend.
         metric: what is compared: the best epoch's validation accuracy (higher is better) or loss (lower is better).
         sampler: what proposes configurations.
-        pruner: what stops hopeless trials; the default found most per trained epoch in a pilot on real curves.
+        pruner: what stops unpromising trials; the default found most per trained epoch in a pilot on real curves.
         seed: seeds proposals and training, together with family and trial number.
     """
 
@@ -216,7 +216,7 @@ class Study:
     def _check(self) -> "Study":
         twice = [name for name, count in Counter(family.name for family in self.families).items() if count > 1]
         if twice:
-            raise ValueError(f"families must have different names, but {twice[0]!r} stands twice")
+            raise ValueError(f"families must have distinct names, but {twice[0]!r} is used twice")
         return self
 
     @property
@@ -225,29 +225,29 @@ class Study:
         return METRICS[self.metric]
 
     def to_json(self) -> str:
-        """The study as JSON, indented; `from_json` gives an equal study back."""
+        """Return the study as indented JSON; `from_json` returns an equal study."""
         return _STUDY.dump_json(self, indent=2).decode()
 
     @staticmethod
     def from_json(text: str | bytes) -> "Study":
-        """The study that `to_json` wrote.
+        """Return the study that `to_json` wrote.
 
         Raises:
-            StudyError: no JSON, or no study in it.
+            StudyError: not JSON, or not a study.
         """
         try:
             return _STUDY.validate_json(text)
         except ValidationError as error:
-            raise StudyError(f"no study: {first_problem(error)}") from None
+            raise StudyError(f"not a study: {first_problem(error)}") from None
         except TypeError as error:  # Sampler and Pruner read JSON through their signatures
-            raise StudyError(f"no study: {error}") from None
+            raise StudyError(f"not a study: {error}") from None
 
 
 _STUDY = TypeAdapter(Study)
 
 
 def first_problem(error: ValidationError) -> str:
-    """The first thing that pydantic found wrong, in one line: where, the rule, the value."""
+    """Return the first problem that pydantic found, in one line: where, the rule, the value."""
     problem = error.errors()[0]
     place = ".".join(str(part) for part in problem["loc"] if not isinstance(part, int) or part)
     rule = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")

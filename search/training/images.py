@@ -1,4 +1,4 @@
-"""Images as one resident uint8 tensor, batched on the device: no worker processes, no copies but the batch."""
+"""Images as one resident uint8 tensor, batched on the device without worker processes or copies."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from ...datasets import SearchData
 
 Augment = Callable[[Tensor], Tensor]
-"""From images uint8 [B, C, H, W] to images of the same shape, uint8 or float32 in 0 to 255."""
+"""Maps images uint8 [B, C, H, W] to images of the same shape, uint8 or float32 in 0 to 255."""
 
 
 class Normalisation(nn.Module):
-    """From grey levels to mean 0 and deviation 1 over the training images: the same in training, in use and in ONNX.
+    """Maps grey levels to mean 0 and deviation 1 over the training images: one for training, use and ONNX.
 
     Args:
         mean: per channel, in [0, 1].
-        std: per channel, in [0, 0.5]; less than one grey level counts as one, so that nothing is divided by 0.
+        std: per channel, in [0, 0.5]; at least one grey level is used, so that nothing is divided by 0.
     """
 
     mean: Tensor
@@ -42,7 +42,7 @@ class Normalisation(nn.Module):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResidentImages:
-    """All images that a trial may see, on its device.
+    """All images of a trial, on its device.
 
     Args:
         images: uint8 [N, C, H, W].
@@ -71,7 +71,7 @@ class ResidentImages:
 
         Args:
             positions: int64 [B].
-            augment: changes the images before they are normalised; None for validation.
+            augment: applied before the images are normalised; None for validation.
 
         Returns:
             Normalised images float32 [B, C, H, W], channels last in memory, and their labels int64 [B].
@@ -97,6 +97,6 @@ def resident(data: SearchData, device: torch.device) -> ResidentImages:
 
 def _tensor(array: NDArray[Any], device: torch.device) -> Tensor:
     with warnings.catch_warnings():
-        # The arrays are read-only so that no worker changes what all share; nothing here writes to a tensor of them.
+        # The arrays are read-only so that no worker changes what all share; nothing here writes to these tensors.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(array).to(device)

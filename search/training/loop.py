@@ -20,21 +20,21 @@ from .job import Job
 from .randomness import Randomness
 from .schedules import learning_rate
 
-# Larger validation batches lose on the CPU: 2,048 images ran at half the speed of 1,024.
+# Larger batches are slower on the CPU: 2,048 images ran at half the speed of 1,024.
 VALIDATION_BATCH = 1024
 
 
 def train(job: Job) -> Iterator[EpochResult]:
     """Train one trial and yield a result after each epoch.
 
-    On the CPU the same job gives the same numbers, bit for bit, whatever runs before, between or beside its epochs;
-    torch's global random state, thread count and determinism flag are the caller's again whenever a result is yielded.
-    Closing the generator ends the training without weights; when it ends by itself (all epochs, patience, or a loss
-    that is no number) the best epoch's weights are written to `job.weights`, or the last one's where nothing validates.
+    On the CPU a job is reproducible bit for bit, whatever runs before, between or beside its epochs; torch's global
+    random state, thread count and determinism flag are restored whenever a result is yielded. Closing the generator
+    stops the training without writing weights. When it ends by itself (all epochs, patience, or a loss that is not
+    finite) the best epoch's weights are written to `job.weights`, or the last epoch's without validation.
 
     Raises:
         DataError: the prepared images are gone.
-        ValueError: the architecture cannot take the images or its hyperparameters.
+        ValueError: the architecture does not accept the images or its hyperparameters.
     """
     device = torch.device(job.device)
     images = resident(open_prepared(job.data), device)
@@ -46,7 +46,7 @@ def train(job: Job) -> Iterator[EpochResult]:
 
     for epoch in range(1, job.epochs + 1):
         with randomness.active():
-            # Schedule plateau has nothing else to look at where the validation images are trained on.
+            # Schedule plateau has nothing else to go by where the validation images are trained on.
             val_losses = [before.train_loss if before.val_loss is None else before.val_loss for before in results]
             result = run_epoch(job, epoch, model, optimizer, images, randomness, val_losses)
             results.append(result)
@@ -65,7 +65,7 @@ def train(job: Job) -> Iterator[EpochResult]:
 
 
 def make_model(job: Job, images: ResidentImages) -> nn.Module:
-    """The network as it is before its first step, channels last in memory, on the CPU."""
+    """Return the network before its first step, channels last in memory, on the CPU."""
     build = architecture(job.architecture, source=job.source)
     model: nn.Module = build(images.input_shape, images.classes, **job.model)
     if isinstance(model, Transferable):
@@ -83,7 +83,7 @@ def run_epoch(
     randomness: Randomness,
     val_losses: list[float],
 ) -> EpochResult:
-    """One pass over the training images and one over the validation images, or one over all of them."""
+    """Train on all training images and evaluate on the validation images, or train on both."""
     started = time.perf_counter()
     positions = images.train if job.validates else torch.cat([images.train, images.validation])
     batches = shuffled_batches(positions, job.training.batch_size, randomness.order)
@@ -121,7 +121,7 @@ def train_step(
     images: Tensor,
     labels: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """One step of the optimizer.
+    """Take one optimizer step.
 
     Args:
         config: label smoothing and gradient clipping.
@@ -147,7 +147,7 @@ def train_step(
 
 
 def make_augment(config: TrainingConfig, generator: torch.Generator) -> Augment | None:
-    """The augmentation of a training, drawing from a generator on the CPU; None where there is none."""
+    """Return the training augmentation, which draws from a generator on the CPU; None without augmentation."""
     if config.augmentation == "none" or config.augmentation_strength == 0:
         return None
     augmentation = preset(config.augmentation, config.augmentation_strength)
@@ -155,7 +155,7 @@ def make_augment(config: TrainingConfig, generator: torch.Generator) -> Augment 
 
 
 def shuffled_batches(positions: Tensor, batch_size: int, order: torch.Generator) -> list[Tensor]:
-    """All positions in random order, cut into batches; a last batch of one image is left out.
+    """Return all positions in random order, split into batches; a last batch of one image is dropped.
 
     The order is drawn on the CPU, so that it is the same on every device.
     """
@@ -166,7 +166,7 @@ def shuffled_batches(positions: Tensor, batch_size: int, order: torch.Generator)
 
 @torch.inference_mode()
 def evaluate(model: nn.Module, images: ResidentImages) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy on the validation images, in evaluation mode."""
+    """Return mean cross-entropy and accuracy on the validation images, in evaluation mode."""
     model.eval()
     loss_sum = torch.zeros((), device=images.images.device)
     correct = torch.zeros((), dtype=torch.int64, device=images.images.device)
@@ -180,7 +180,7 @@ def evaluate(model: nn.Module, images: ResidentImages) -> tuple[float, float]:
 
 
 def make_optimizer(config: TrainingConfig, model: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer of all parameters that are trained; pretrained features have a learning rate of their own."""
+    """Return the optimizer of all trainable parameters; pretrained features have their own learning rate."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     features = model.feature_parameters() if isinstance(model, Transferable) else []
     of_features = {id(parameter) for parameter in features}

@@ -1,4 +1,4 @@
-"""The code of people's own networks and data sets, as it is recorded beside what came out of it."""
+"""The code of user-defined networks and data sets, which is recorded beside its results."""
 
 from dataclasses import dataclass
 from hashlib import sha256
@@ -10,12 +10,12 @@ from ...sources import read_source
 from ..study.study import Family, Study
 
 SOURCE_FOLDER = "source"
-"""Where code lies among artifacts, and in a champion's folder."""
+"""Folder for code among artifacts and in a champion's folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnCode:
-    """A file of somebody's own code.
+    """A file of user-defined code.
 
     Args:
         reference: how the study names what is in it, e.g. `my_net.py:MyNet`.
@@ -33,12 +33,12 @@ class OwnCode:
         return sha256(self.content).hexdigest()
 
     def as_json(self) -> dict[str, Any]:
-        """What is recorded of it."""
+        """Return what is recorded of it."""
         return {"file": self.file, "sha256": self.digest}
 
 
 def network_code(family: Family) -> OwnCode | None:
-    """The code of a family's own network; None for a registered architecture.
+    """Return the code of a family's user-defined network; None for a registered architecture.
 
     Raises:
         SourceError: its file is not there.
@@ -47,7 +47,7 @@ def network_code(family: Family) -> OwnCode | None:
 
 
 def data_code(study: Study) -> OwnCode | None:
-    """The code of a study's own data set; None for one that optrack knows.
+    """Return the code of a study's user-defined data set; None for one that comes with optrack.
 
     Raises:
         SourceError: its file is not there.

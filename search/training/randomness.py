@@ -1,4 +1,4 @@
-"""A trial's own random numbers and torch settings, kept apart from whatever runs beside it in the process."""
+"""A trial's own random numbers and torch settings, isolated from whatever else runs in the process."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ import torch
 
 
 class Randomness:
-    """The streams of one training: initialisation and dropout from torch's, order and augmentation from their own.
+    """The random streams of one training: torch's for initialisation and dropout, two more for order and augmentation.
 
     Args:
         seed: in [0, 2^63).
@@ -19,7 +19,7 @@ class Randomness:
         self._device = device
         self._threads = threads
         self.order = torch.Generator().manual_seed(seed)
-        # A stream of its own: another augmentation leaves the order of the images as it is.
+        # A separate stream, so that the augmentation does not change the order of the images.
         self.augmentation = torch.Generator().manual_seed(seed ^ 1)
         with self._callers_kept():
             torch.manual_seed(seed)
@@ -27,7 +27,7 @@ class Randomness:
 
     @contextmanager
     def active(self) -> Generator[None]:
-        """Inside, torch's global state is the trial's; outside, it is the caller's again."""
+        """Use the trial's global torch state in the block, and restore the caller's after it."""
         with self._callers_kept():
             torch.set_rng_state(self._states[0])
             if len(self._states) > 1:
@@ -47,7 +47,7 @@ class Randomness:
         warns = torch.is_deterministic_algorithms_warn_only_enabled()
         if threads != self._threads:
             torch.set_num_threads(self._threads)
-        # Some CUDA kernels have no deterministic form; a search must not die of it.
+        # Some CUDA kernels have no deterministic form; a search must not fail because of it.
         torch.use_deterministic_algorithms(True, warn_only=self._device.type != "cpu")
         try:
             with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):

@@ -1,6 +1,6 @@
 """Learning-rate schedules as functions from the step to a factor of the peak learning rate.
 
-Without state, so that a resumed trial needs no more than its step and its validation losses.
+They have no state: a resumed trial needs only its step and its validation losses.
 """
 
 import math
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from .config import TrainingConfig
 
-# What torch's OneCycleLR uses when nothing is said (div_factor, final_div_factor, pct_start).
+# The defaults of torch's OneCycleLR (div_factor, final_div_factor, pct_start).
 ONE_CYCLE_START = 1 / 25
 ONE_CYCLE_END = ONE_CYCLE_START / 1e4
 ONE_CYCLE_RISE = 0.3
@@ -17,14 +17,14 @@ ONE_CYCLE_RISE = 0.3
 def learning_rate(
     config: TrainingConfig, *, step: int, steps_per_epoch: int, epochs: int, val_losses: Sequence[float]
 ) -> float:
-    """The learning rate of one step.
+    """Return the learning rate of one step.
 
     Args:
         config: peak rate, schedule and its settings.
-        step: from 0 on, counted through all epochs.
+        step: from 0, counted over all epochs.
         steps_per_epoch: at least 1.
-        epochs: the schedule's length; a trial that stops early has not walked it to its end.
-        val_losses: of the epochs that are finished; schedule plateau looks at them.
+        epochs: the schedule's length; a trial that stops early does not reach its end.
+        val_losses: of the finished epochs, for schedule plateau.
     """
     total = steps_per_epoch * epochs
     warmup = min(round(config.warmup_epochs * steps_per_epoch), total)
@@ -45,7 +45,7 @@ def learning_rate(
 
 
 def cosine(step: int, steps: int) -> float:
-    """Half a cosine from 1 towards 0: (1 + cos(pi step / steps)) / 2 (Loshchilov & Hutter 2017, eq. 5, no restarts).
+    """Return half a cosine from 1 to 0: (1 + cos(pi step / steps)) / 2 (Loshchilov & Hutter 2017, eq. 5, no restarts).
 
     >>> [round(cosine(step, 4), 3) for step in range(5)]
     [1.0, 0.854, 0.5, 0.146, 0.0]
@@ -54,7 +54,7 @@ def cosine(step: int, steps: int) -> float:
 
 
 def one_cycle(step: int, steps: int, *, rise: int) -> float:
-    """A cosine from 1/25 up to 1 in `rise` steps, then one down to 4e-6 (Smith & Topin 2018, as torch's OneCycleLR).
+    """Rise by a cosine from 1/25 to 1 in `rise` steps, then fall to 4e-6 (Smith & Topin 2018, torch's OneCycleLR).
 
     >>> [round(one_cycle(step, 10, rise=3), 3) for step in range(10)]
     [0.04, 0.52, 1.0, 0.95, 0.812, 0.611, 0.389, 0.188, 0.05, 0.0]
@@ -66,7 +66,7 @@ def one_cycle(step: int, steps: int, *, rise: int) -> float:
 
 
 def plateaus(losses: Sequence[float], *, patience: int) -> int:
-    """How often the loss has gone more than `patience` epochs without a new minimum, counting anew after each time.
+    """Count how often the loss has gone more than `patience` epochs without a new minimum, starting over each time.
 
     The rule of torch's ReduceLROnPlateau, with a relative threshold of 1e-4.
 

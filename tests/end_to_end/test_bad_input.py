@@ -42,7 +42,7 @@ STUDY_FILES = [
     pytest.param(study(more=", seed=-1"), ["mine.py, line 2", "seed", "-1"], id="a negative seed"),
     pytest.param(study(more=', metric="accuracy"'), ["metric", "val_accuracy", "'accuracy'"], id="an unknown metric"),
     pytest.param(study(more=', sampler=Sampler("tpee")'), ["'tpee'", "did you mean 'tpe'"], id="an unknown sampler"),
-    pytest.param(study(f"{LINEAR}, {LINEAR}"), ["'linear' stands twice"], id="two families of one name"),
+    pytest.param(study(f"{LINEAR}, {LINEAR}"), ["'linear' is used twice"], id="two families of one name"),
     pytest.param(study(data='Data("digitz")'), ["'digitz'", "'digits'"], id="an unknown data set"),
     pytest.param(study(data='Data("fashion_mnist")'), ["'data'", "FashionMNIST/raw", "--download"], id="missing data"),
     pytest.param(study(data='Data("digits", validation=1.5)'), ["validation", "1.5"], id="a validation above 1"),

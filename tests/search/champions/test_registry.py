@@ -189,7 +189,7 @@ def test_the_winner_can_be_another_family_later(store: Store) -> None:
     ("other", "message"),
     [
         (("a.b", "c"), "'a.b.c' belongs to family 'b.c' of study 'a', and cannot belong to family 'c' of study 'a.b'"),
-        (("theirs", "c"), "'theirs.c' belongs to somebody else, and cannot belong to family 'c' of study 'theirs'"),
+        (("theirs", "c"), "'theirs.c' belongs to someone else, and cannot belong to family 'c' of study 'theirs'"),
     ],
 )
 def test_a_name_that_belongs_to_others_is_refused(other: tuple[str, str], message: str, store: Store) -> None:
@@ -291,3 +291,23 @@ def test_a_run_that_is_not_there_cannot_be_registered(store: Store) -> None:
     with pytest.raises(NothingStoredError, match="has no run 0123"):
         register(store.uri, "mine", "small", "0123")
     assert store.versions("mine.small") == {}
+
+
+def test_a_champion_is_asked_for_by_its_name_and_a_study_for_its_own_alone(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = store.retrained()
+    for study in ("mine", "theirs"):
+        register(store.uri, study, "small", run_id)
+    asked: list[str | None] = []
+    search: Any = MlflowClient.search_registered_models
+
+    def asking(client: MlflowClient, wanted: str | None = None, **options: Any) -> Any:
+        asked.append(wanted)
+        return search(client, wanted, **options)
+
+    monkeypatch.setattr(MlflowClient, "search_registered_models", asking)
+    load_champion("mine", "small", tracking_uri=store.uri)
+    assert asked == []
+    assert set(registered(store.uri, "mine")) == {"small"}
+    assert asked == ["tags.`optrack.study` = 'mine'"]

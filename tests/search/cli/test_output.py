@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from optrack.search import StorageError
-from optrack.search.cli.output import PIPE_WIDTH, output_file, print_json, print_table, writing
+from optrack.search.cli.output import PIPE_WIDTH, output_file, print_json, print_table
 
 
 def test_json_goes_to_stdout_indented(capsys: pytest.CaptureFixture[str]) -> None:
@@ -42,9 +42,3 @@ def test_a_page_goes_where_it_is_told_and_never_into_a_folder(tmp_path: Path) ->
     assert output_file(tmp_path / "page.html", "study-report.html") == tmp_path / "page.html"
     with pytest.raises(StorageError, match="is a folder; it must be a file"):
         output_file(tmp_path, "study-report.html")
-
-
-def test_a_page_that_cannot_be_written_is_said_in_one_line(tmp_path: Path) -> None:
-    path = tmp_path / "missing" / "page.html"
-    with pytest.raises(StorageError, match=r"page.html cannot be written: No such file or directory"), writing(path):
-        path.write_text("")

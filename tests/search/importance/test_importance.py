@@ -1,3 +1,4 @@
+import errno
 import random
 import re
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ from optuna.importance import (
     get_param_importances,
 )
 
-from optrack.search import StudyError
+from optrack.search import StorageError, StudyError
 from optrack.search.importance.importance import EVALUATORS, MINIMUM_TRIALS, Importances, importances
 from optrack.search.importance.page import write_page
 
@@ -276,10 +277,10 @@ def test_a_page_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
     before = path.read_bytes()
 
     def fail(_self: Path, _target: Path) -> None:
-        raise OSError("no space left on device")
+        raise OSError(errno.ENOSPC, "no space left on device")
 
     monkeypatch.setattr(Path, "replace", fail)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(StorageError, match=r"page.html cannot be written: no space"):
         page_of(path.parent, {"lenet": study_of(2)})
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]

@@ -1,3 +1,4 @@
+import errno
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from optrack.search import Data, Study
+from optrack.search import Data, StorageError, Study
 from optrack.search.report import render_report, write_report
 from optrack.search.results.verdict import verdict
 
@@ -176,10 +177,10 @@ def test_a_page_is_replaced_whole_or_not_at_all(
     assert before.startswith(b"<!DOCTYPE html>")
 
     def fail(_self: Path, _target: Path) -> None:
-        raise OSError("no space left on device")
+        raise OSError(errno.ENOSPC, "no space left on device")
 
     monkeypatch.setattr(Path, "replace", fail)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(StorageError, match=r"report.html cannot be written: no space"):
         write_report(path, results, reference="signs")
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]

@@ -255,3 +255,34 @@ def test_what_mlflow_refuses_is_our_error_in_one_line(tracker: MlflowTracker) ->
         tracker.log_epoch("0" * 32, 1, EPOCH)
     assert str(caught.value).startswith(f"MLflow at {tracker.uri} does not answer: ")
     assert "\n" not in str(caught.value)
+
+
+def test_a_trial_takes_three_calls_to_open_one_an_epoch_and_two_to_close(
+    tracker: MlflowTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = tracker.open_family(FAMILY)
+    called: list[str] = []
+
+    def counted(name: str) -> Any:
+        original: Any = getattr(MlflowClient, name)
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            called.append(name)
+            return original(*arguments, **options)
+
+        return call
+
+    for name in CALLS:
+        monkeypatch.setattr(MlflowClient, name, counted(name))
+    run_id = opened(tracker, parent)
+    assert called == ["create_run", "log_batch", "log_inputs"]
+    tracker.log_epoch(run_id, 1, EPOCH)
+    assert called[3:] == ["log_batch"]
+    tracker.close_run(run_id, "finished", metrics={**EPOCH, "epoch": 1})
+    assert called[4:] == ["log_batch", "set_terminated"]
+
+
+CALLS = (
+    *("create_run", "get_run", "update_run", "search_runs", "set_terminated", "get_metric_history"),
+    *("log_batch", "log_inputs", "log_param", "log_metric", "set_tag"),
+)

@@ -128,9 +128,9 @@ def test_names_without_conditions_keep_their_order() -> None:
 
 def test_conditions_in_a_circle_are_refused() -> None:
     circle: Space = {"a": Categorical(1, when={"b": 1}), "b": Categorical(1, when={"a": 1}), "c": Int(0, 1)}
-    with pytest.raises(ValueError, match="the conditions of a, b look at each other in a circle"):
+    with pytest.raises(ValueError, match="the conditions of a, b depend on each other in a circle"):
         ordered(circle)
-    with pytest.raises(ValueError, match="the conditions of a look at each other in a circle"):
+    with pytest.raises(ValueError, match="the conditions of a depend on each other in a circle"):
         ordered({"a": Categorical(1, when={"a": 1})})
 
 

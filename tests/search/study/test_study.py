@@ -64,7 +64,7 @@ def test_text_that_is_no_study_raises_a_study_error_alone(text: str | bytes) -> 
     with pytest.raises(StudyError) as raised:
         Study.from_json(text)
     assert len(str(raised.value).splitlines()) == 1
-    assert str(raised.value).startswith("no study: ")
+    assert str(raised.value).startswith("not a study: ")
 
 
 def keys_of(tree: Any) -> list[Any]:
@@ -105,7 +105,7 @@ def test_a_study_with_a_mutation_is_a_study_or_a_study_error(study: Study, data:
 CHANGES: list[tuple[Callable[[Any], object], str]] = [
     (lambda tree: tree.pop("data"), "data"),
     (lambda tree: tree.update(sampler={}), "name"),
-    (lambda tree: tree.update(sampler={"name": "tpe", "options": [1]}), "no study"),
+    (lambda tree: tree.update(sampler={"name": "tpe", "options": [1]}), "not a study"),
     (lambda tree: tree.update(metric="f1"), "'val_accuracy' or 'val_loss', but got 'f1'"),
     (lambda tree: tree["budget"].update(trials=0), "budget.trials should be greater than or equal to 1, but got 0"),
     (lambda tree: tree["budget"].update(epochs=1.5), "budget.epochs"),
@@ -169,7 +169,7 @@ def test_a_value_out_of_its_range_is_refused(make: Callable[[], object]) -> None
 
 
 def test_two_families_of_one_name_are_refused() -> None:
-    with pytest.raises(ValidationError, match="families must have different names, but 'f' stands twice"):
+    with pytest.raises(ValidationError, match="families must have distinct names, but 'f' is used twice"):
         smallest(families=2 * [Family("f", architecture="a")])
 
 
@@ -178,15 +178,15 @@ def test_two_families_of_one_name_are_refused() -> None:
     [
         (
             {"options": {"lr": 0.1}, "space": {"lr": Float(0.1, 1)}},
-            "lr stands in both options and space of family 'f'",
+            "lr is in both options and space of family 'f'",
         ),
         (
             {"space": {"a": Float(0, 1), "b": Float(0, 1, when={"a": 0.5})}},
-            "the condition of b in family 'f' must look at a categorical hyperparameter or a fixed option",
+            "the condition of b in family 'f' must depend on a categorical hyperparameter or a fixed option",
         ),
         ({"space": {"b": Float(0, 1, when={"a": 1})}}, "but names 'a'"),
-        ({"space": {"a": Categorical(1, 2), "b": Int(0, 1, when={"a": (2, 3)})}}, "asks for a=3, which is none of"),
-        ({"space": {"a": Categorical(1, 2), "b": Int(0, 1, when={"a": True})}}, "asks for a=True, which is none of"),
+        ({"space": {"a": Categorical(1, 2), "b": Int(0, 1, when={"a": (2, 3)})}}, "requires a=3, which is not one of"),
+        ({"space": {"a": Categorical(1, 2), "b": Int(0, 1, when={"a": True})}}, "requires a=True, which is not one of"),
         ({"space": {"a": Categorical(1, when={"a": 1})}}, "in a circle"),
         (
             {"space": {"lr": Float(0.1, 1)}, "start": [{"lr": 0.5}, {"lr": 2.0}]},
