@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 PROGRAM = """
 import torch
 def refuse(path):
@@ -14,6 +16,7 @@ print(classification_models()[0])
 """
 
 
+@pytest.mark.slow
 def test_torchvision_is_imported_where_its_operators_cannot_be_loaded_and_in_both_rooms() -> None:
     result = subprocess.run([sys.executable, "-W", "error", "-c", PROGRAM], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr

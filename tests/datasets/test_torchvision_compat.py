@@ -1,6 +1,8 @@
 import subprocess
 import sys
 
+import pytest
+
 HEAD = """
 import torch
 def refuse(path):
@@ -25,6 +27,7 @@ print(FashionMNIST.__name__)
     assert _run(code) == "FashionMNIST"
 
 
+@pytest.mark.slow
 def test_torchvision_is_imported_where_someone_else_declared_the_operators() -> None:
     code = """
 torch.ops.load_library = refuse
@@ -37,5 +40,6 @@ print(read_image_file.__name__)
     assert _run(code) == "read_image_file"
 
 
+@pytest.mark.slow
 def test_torchvision_is_imported_as_this_machine_has_it() -> None:
     assert _run("from optrack.datasets.torchvision_compat import read_label_file; print(read_label_file.__name__)")

@@ -66,6 +66,7 @@ def left(folder: Path) -> list[str]:
     return sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.suffix in {".py", ".txt", ".tmp"})
 
 
+@pytest.mark.slow
 def test_the_printed_commands_lead_from_a_folder_to_a_prediction(
     folder: Path, write: Write, optrack: Run, empty_mlflow: Path
 ) -> None:
