@@ -123,6 +123,7 @@ def test_weights_that_are_missing_are_named_and_the_study_goes_without(
     assert "mobilenet_v2-b0353104.pth" in (folder / "ants.py").read_text()
 
 
+@pytest.mark.slow
 def test_weights_that_are_there_give_transfer_families(folder: Path, write: Write, optrack: Run) -> None:
     file = weights_file(get_model_weights("mobilenet_v2").IMAGENET1K_V1.url)
     file.parent.mkdir()
