@@ -44,7 +44,8 @@ request = {{"arguments": sys.argv[1:], "folder": os.getcwd(), "environment": dic
 socket.send_fds(server, [json.dumps(request).encode()], [0, 1, 2])
 code = int(server.recv(100))
 if code < 0:
-    signal.signal(-code, signal.SIG_DFL)
+    if -code != signal.SIGKILL:
+        signal.signal(-code, signal.SIG_DFL)
     os.kill(os.getpid(), -code)
 sys.exit(code)
 """
