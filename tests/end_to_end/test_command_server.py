@@ -24,7 +24,7 @@ def started(forked_optrack: Path, folder: Path, slow: str) -> Iterator[subproces
 
 
 def until(happens: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 300
     while not happens():
         assert time.monotonic() < deadline
         time.sleep(0.1)
