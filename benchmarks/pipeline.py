@@ -14,8 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from optrack.search.stores.optuna_store import read_storage, stored_families
-from optrack.search.stores.trials import StoredFamily
+from optrack.search.stores import StoredFamily, read_storage, stored_families
 
 from .record import write_record
 

@@ -16,8 +16,8 @@ from typer.main import get_command
 
 from optrack.architectures import ARCHITECTURES, architecture
 from optrack.search.cli.app import app
-from optrack.search.coordinator.strategies import PRUNERS, SAMPLERS
-from optrack.search.study.signature import keyword_parameters
+from optrack.search.coordinator import PRUNERS, SAMPLERS
+from optrack.search.study import keyword_parameters
 
 HERE = Path(__file__).parent
 

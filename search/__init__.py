@@ -3,9 +3,9 @@
 if __name__ != "optrack.search":
     raise ImportError("import optrack.search, not search: a second copy of the package would be loaded")
 
-from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
+from ..sources import lazily
 from .errors import (
     NothingStoredError,
     OptrackError,
@@ -17,10 +17,8 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
-    from .champions.champion import Champion
-    from .champions.registry import load_champion
-    from .study.space import Categorical, Float, Int
-    from .study.study import Budget, Data, Family, Pruner, Reference, Sampler, Study
+    from .champions import Champion, load_champion
+    from .study import Budget, Categorical, Data, Family, Float, Int, Pruner, Reference, Sampler, Study
 
 __all__ = [
     "Budget",
@@ -44,18 +42,23 @@ __all__ = [
     "load_champion",
 ]
 
-# pydantic takes 0.15 s to import, and `optrack --help` needs none of it.
-_LAZY = {
-    "Champion": "champions.champion",
-    "load_champion": "champions.registry",
-    **dict.fromkeys(("Categorical", "Float", "Int"), "study.space"),
-    **dict.fromkeys(("Budget", "Data", "Family", "Pruner", "Reference", "Sampler", "Study"), "study.study"),
-}
-
 if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any misspelt name
-
-    def __getattr__(name: str) -> object:
-        """Import the parts of this face when they are first used."""
-        if name not in _LAZY:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return resolve_name(f"{__name__}.{_LAZY[name]}:{name}")
+    # pydantic takes 0.15 s to import, and `optrack --help` needs none of it.
+    __getattr__ = lazily(
+        __name__,
+        {
+            "champions": ["Champion", "load_champion"],
+            "study": [
+                "Budget",
+                "Categorical",
+                "Data",
+                "Family",
+                "Float",
+                "Int",
+                "Pruner",
+                "Reference",
+                "Sampler",
+                "Study",
+            ],
+        },
+    )

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from ..datasets.store.decoding import pillow_warnings_settled
-from .champions.champion import AnyImage, Champion, load_folder
-from .champions.mlflow_model import RUN_SOURCE
+from .champions import RUN_SOURCE, AnyImage, Champion, load_folder
 from .errors import StudyError
 
 RUN_SOURCE_VARIABLE = "OPTRACK_RUN_SOURCE"

@@ -18,9 +18,7 @@ from ...architectures.own import own_class
 from ...datasets.store.decoding import Unreadable, pixels_of, read_image
 from ...sources import SourceError
 from ..errors import NothingStoredError, OwnSourceError, StudyError
-from ..training.images import Normalisation
-from ..training.loop import VALIDATION_BATCH
-from ..training.own_code import SOURCE_FOLDER
+from ..training import SOURCE_FOLDER, VALIDATION_BATCH, Normalisation
 from .recipe import CONFIGURATION_FILE, Recipe, read_recipe
 
 WEIGHTS_FILE = "weights.safetensors"

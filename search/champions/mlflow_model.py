@@ -39,7 +39,7 @@ def save_model(folder: Path, champion_folder: Path, recipe: Recipe) -> None:
         champion_folder: written by `champion.save_folder`.
         recipe: the one in that folder.
     """
-    from ..stores.mlflow_store import quiet_mlflow
+    from ..stores import quiet_mlflow
 
     quiet_mlflow()
     described = {name: getattr(recipe, name) for name in ("study", "family", "classes", "input")}

@@ -12,9 +12,8 @@ from ..errors import NothingStoredError, StudyError
 
 if TYPE_CHECKING:  # commands that read recipes need no torch
     from ...datasets import Prepared
-    from ..study.study import Study
-    from ..training import Job
-    from ..training.own_code import OwnCode
+    from ..study import Study
+    from ..training import Job, OwnCode
 
 CONFIGURATION_FILE = "configuration.json"
 
@@ -101,7 +100,7 @@ class Recipe(BaseModel, strict=True, frozen=True):
             value: of the study's metric.
             epoch: after which the weights were taken.
         """
-        from ..stores.comparable import data_record
+        from ..stores import data_record
 
         return cls.model_validate(
             {

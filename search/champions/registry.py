@@ -13,10 +13,8 @@ from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 
 from ..errors import NothingStoredError, TrackingError, unknown
+from ..stores import answers_of, check_tracking, client, has_records, shown, tagged
 from ..stores import mlflow_names as names
-from ..stores.addresses import check_tracking, has_records, shown
-from ..stores.mlflow_names import tagged
-from ..stores.mlflow_store import answers_of, client
 from .mlflow_model import USAGE
 from .recipe import CONFIGURATION_FILE, Recipe, read_recipe
 
@@ -181,7 +179,7 @@ def load_champion(
         StudyError: its files are broken.
         TrackingError: MLflow does not answer.
     """
-    from ..training.own_code import SOURCE_FOLDER
+    from ..training import SOURCE_FOLDER
     from .champion import WEIGHTS_FILE, load_folder
 
     check_tracking(tracking_uri)

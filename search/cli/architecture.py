@@ -19,7 +19,7 @@ architecture_app = typer.Typer(help="List and show architectures.", no_args_is_h
 def list_architectures(as_json: JsonOption = False) -> None:  # noqa: FBT002 - typer's form
     """List the architectures with the hyperparameters that each takes."""
     from ...architectures import ARCHITECTURES, architecture
-    from ..study.signature import keyword_parameters
+    from ..study import keyword_parameters
 
     answer: list[dict[str, Any]] = [
         {
@@ -103,8 +103,8 @@ def _bare(name: str, shape: tuple[int, int, int], classes: int, **hyperparameter
 
 
 def _family(reference: str) -> "Description":
-    from ..coordinator.checks import check_study, known_shape
-    from ..study.lookup import load_study
+    from ..coordinator import check_study, known_shape
+    from ..study import load_study
     from ..training import split_settings
 
     study_name, family_name = reference.rsplit("/", 1)

@@ -11,7 +11,7 @@ from .stored import stored_study
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..stores.trials import StoredFamily
+    from ..stores import StoredFamily
 
 
 def best(study: StudyArgument, storage: StorageOption = DEFAULT_STORAGE, as_json: JsonOption = False) -> None:  # noqa: FBT002 - typer's form

@@ -22,8 +22,8 @@ def export(
 ) -> None:
     """Write a champion as an ONNX file, from pixels to logits, checked against torch."""
     with console(stderr=True).status("exporting"):  # torch takes seconds to import
-        from ..champions.export import export as write
-        from ..champions.registry import load_champion
+        from ..champions import export as write
+        from ..champions import load_champion
 
         champion = load_champion(study_name(study), family, tracking_uri=tracking_uri, run_source=run_source)
         exported = write(champion, output or Path(f"{champion.study}.{champion.family}.onnx"))

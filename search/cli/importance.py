@@ -10,7 +10,7 @@ from .output import console, output_file, print_json, print_table
 from .stored import stored_study
 
 if TYPE_CHECKING:
-    from ..importance.importance import Importances
+    from ..importance import Importances
 
 
 def importance(
@@ -26,9 +26,7 @@ def importance(
     name, families = stored_study(study, storage)
     page = output_file(output, f"{name}-importance.html")
 
-    from ..importance.importance import importances
-    from ..importance.page import write_page
-    from ..importance.resampling import CONFIDENCE
+    from ..importance import CONFIDENCE, importances, write_page
 
     metric = families[0].study.metric
     found = {family.name: importances(family.optuna_study, evaluator=evaluator) for family in families}

@@ -12,7 +12,7 @@ from .output import console, print_json, print_table
 from .process import print_next
 
 if TYPE_CHECKING:
-    from ..new_study.new_study import Findings, NewStudy, Target
+    from ..new_study import Findings, NewStudy, Target
 
 CLASSES_SHOWN = 20
 
@@ -40,7 +40,7 @@ def new(
     """
     say = console(stderr=True)
     with say.status("looking at the images"):
-        from ..new_study.new_study import Target, check_target, look, plan_study, write_study
+        from ..new_study import Target, check_target, look, plan_study, write_study
 
         target = Target(file=file, images=images)
         check_target(target)
@@ -84,7 +84,7 @@ def _print(planned: "NewStudy", findings: "Findings", target: "Target") -> None:
 
 def _facts(findings: "Findings", target: "Target") -> dict[str, str]:
     from ...datasets.folders.folder_files import TEST_LIST
-    from ..new_study.study_text import size_range
+    from ..new_study import size_range
 
     survey, groups = findings.survey, findings.survey.groups
     searched = survey.images("train", "validation")
@@ -113,7 +113,7 @@ def _plan(planned: "NewStudy") -> dict[str, str]:
 
 
 def _minutes(seconds: float) -> str:
-    from ..new_study.study_text import rough_duration
+    from ..new_study import rough_duration
 
     return rough_duration(seconds)
 

@@ -15,7 +15,7 @@ from .process import FAILED
 from .stored import study_name
 
 if TYPE_CHECKING:
-    from ..champions.predict import Prediction, UnreadableImage
+    from ..champions import Prediction, UnreadableImage
 
 COLUMNS = ("file", "label", "confidence", "second", "second_confidence", "third", "third_confidence")
 
@@ -41,8 +41,7 @@ def predict(
         raise StudyError("--csv and --json cannot both be given")
     named = [Path(line) for path in paths for line in (_listed() if path == "-" else [path])]
     with console(stderr=True).status("loading"):  # torch takes seconds to import
-        from ..champions.predict import UnreadableImage, image_files, predict
-        from ..champions.registry import load_champion
+        from ..champions import UnreadableImage, image_files, load_champion, predict
         from .progress import counted
 
         files = image_files(named)
@@ -78,7 +77,7 @@ def _cells(answer: "Prediction") -> list[str]:
 
 
 def _as_json(answer: "Prediction | UnreadableImage") -> dict[str, Any]:
-    from ..champions.predict import UnreadableImage
+    from ..champions import UnreadableImage
 
     if isinstance(answer, UnreadableImage):
         return {"file": str(answer.file), "error": answer.reason}
@@ -92,7 +91,7 @@ def _as_json(answer: "Prediction | UnreadableImage") -> dict[str, Any]:
 
 
 def _print_csv(answers: "Sequence[Prediction | UnreadableImage]") -> None:
-    from ..champions.predict import UnreadableImage
+    from ..champions import UnreadableImage
 
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(COLUMNS)

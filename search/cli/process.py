@@ -11,9 +11,8 @@ from .options import DEFAULT_CACHE_DIR, DEFAULT_DATA_DIR, DEFAULT_STORAGE, DEFAU
 from .output import console
 
 if TYPE_CHECKING:
-    from ..launchers.machine import Machine
-    from ..launchers.pool import Outcome
-    from ..stores.places import Places
+    from ..launchers import Machine, Outcome
+    from ..stores import Places
 
 FAILED = 1
 INTERRUPTED = 130
@@ -28,7 +27,7 @@ def machine_of(*, launcher: str, device: str, workers: int | None, threads: int 
     if launcher not in ("processes", "inline"):
         raise StudyError(unknown("launcher", launcher, ("processes", "inline")))
     with console(stderr=True).status("starting"):  # torch takes seconds to import
-        from ..launchers.machine import Machine
+        from ..launchers import Machine
 
     return Machine(launcher=launcher, device=device, workers=workers, threads=threads)
 
@@ -54,7 +53,7 @@ def place_options(places: "Places", *, storage: bool = True, tracking: bool = Tr
         tracking: whether it takes MLflow's address.
         data: whether it takes the folders of images.
     """
-    from ..stores.addresses import shown
+    from ..stores import shown
 
     text = option("--storage", shown(places.storage), DEFAULT_STORAGE) if storage else ""
     text += option("--tracking-uri", shown(places.tracking_uri), DEFAULT_TRACKING_URI) if tracking else ""

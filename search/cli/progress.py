@@ -15,12 +15,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ..coordinator.family_search import FamilySearch
-from ..coordinator.observer import Observer
-from ..launchers.pool import Work
-from ..stores.tracking import State
+from ..coordinator import FamilySearch, Observer
+from ..launchers import Work
+from ..stores import State
 from ..text import configuration, duration, short
-from ..training.job import JobKey
+from ..training import JobKey
 from .output import console
 
 STARTING = "starting workers and opening the stores"

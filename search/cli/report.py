@@ -24,8 +24,8 @@ def report(
     page = output_file(output, f"{name}-report.html")
 
     from ..report import write_report
-    from ..results.collecting import collect
-    from ..stores.mlflow_store import log_report
+    from ..results import collect
+    from ..stores import log_report
 
     results = collect(stored, storage=storage, tracking_uri=tracking_uri)
     write_report(page, results, reference=study)

@@ -10,8 +10,8 @@ from .process import machine_of, place_options, print_next, print_outcome, stop_
 from .stored import chosen_families, stored_study
 
 if TYPE_CHECKING:
-    from ..launchers.pool import Outcome
-    from ..stores.places import Places
+    from ..launchers import Outcome
+    from ..stores import Places
 
 
 def retrain(
@@ -45,8 +45,8 @@ def retrain(
     chosen = chosen_families(stored, family)
     machine = machine_of(launcher=launcher, device=device, workers=workers, threads=threads)
 
-    from ..retraining.retraining import retrain_study
-    from ..stores.places import Places
+    from ..retraining import retrain_study
+    from ..stores import Places
     from .training_progress import TrainingProgress
 
     places = Places(storage=storage, tracking_uri=tracking_uri, data_dir=data_dir, cache_dir=cache_dir)

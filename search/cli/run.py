@@ -16,11 +16,9 @@ from .process import INTERRUPTED, machine_of, place_options, print_next, print_o
 from .stored import quiet_optuna, stored_study
 
 if TYPE_CHECKING:
-    from ..launchers.machine import Machine
-    from ..launchers.pool import Outcome
-    from ..stores.places import Places
-    from ..study.space import Choice
-    from ..study.study import Family, Pruner, Sampler, Study
+    from ..launchers import Machine, Outcome
+    from ..stores import Places
+    from ..study import Choice, Family, Pruner, Sampler, Study
 
 
 def run(
@@ -63,8 +61,7 @@ def run(
     """
     from pydantic import ValidationError
 
-    from ..study.lookup import load_study
-    from ..study.study import Pruner, Sampler, first_problem
+    from ..study import Pruner, Sampler, first_problem, load_study
 
     found = load_study(study).study
     limits = {
@@ -88,14 +85,14 @@ def run(
     except ValidationError as error:
         raise StudyError(first_problem(error)) from None
     machine = machine_of(launcher=launcher, device=device, workers=workers, threads=threads)
-    from ..stores.places import Places
+    from ..stores import Places
 
     places = Places(storage=storage, tracking_uri=tracking_uri, data_dir=data_dir, cache_dir=cache_dir)
     return _search(study, changed, places, machine)
 
 
 def _search(reference: str, study: "Study", places: "Places", machine: "Machine") -> int:
-    from ..coordinator.running import run_study
+    from ..coordinator import run_study
     from .progress import LineProgress, LiveProgress
 
     quiet_optuna()

@@ -12,9 +12,9 @@ from .output import console
 from .stored import quiet_optuna, study_name
 
 if TYPE_CHECKING:
-    from ..champions.champion import Champion
-    from ..servers.drop_page import Served
-    from ..study.study import Family
+    from ..champions import Champion
+    from ..servers import Served
+    from ..study import Family
 
 DEFAULT_PORT = 8600
 
@@ -41,7 +41,7 @@ def serve(
     Predictions are shown side by side, and test accuracies beside reported ones where Optuna's storage has them. Only
     this machine can open the page. Ctrl-C ends it.
     """
-    from ..servers.listening import listener, serve_until_stopped
+    from ..servers import listener, serve_until_stopped
 
     name = study_name(study)
     say = console(stderr=True)
@@ -51,7 +51,7 @@ def serve(
 
     with listener(port, option="--port") as opened:
         with say.status("loading"):  # torch takes seconds to import
-            from ..servers.drop_page import page_app
+            from ..servers import page_app
 
             searched = _searched(name, storage)
             served = _served(name, family, searched, tracking_uri, run_source or ())
@@ -63,7 +63,7 @@ def serve(
 
 def _searched(study: str, storage: str) -> "tuple[Family, ...]":
     """Return the stored families of a study; none where it was searched on another machine."""
-    from ..stores.optuna_store import read_storage, stored_families, whole_study
+    from ..stores import read_storage, stored_families, whole_study
 
     quiet_optuna()
     try:
@@ -86,8 +86,8 @@ def _served(
         NothingStoredError: there is no champion, or none of a family that was named.
         OwnSourceError: one is a user-defined network whose code is not at hand and was not asked for.
     """
-    from ..champions.registry import registered
-    from ..servers.drop_page import Served
+    from ..champions import registered
+    from ..servers import Served
 
     found = registered(tracking_uri, study)
     references = {family.name: family.reference for family in searched}
@@ -109,7 +109,7 @@ def _served(
 
 def _loaded(study: str, family: str | None, tracking_uri: str, run_source: Sequence[str]) -> "Champion":
     """Load a champion; the code of a user-defined network is looked for in its place, then under the given names."""
-    from ..champions.registry import load_champion
+    from ..champions import load_champion
 
     *others, last = (None, *run_source)
     for source in others:

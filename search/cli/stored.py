@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from ..errors import NothingStoredError, StudyError, unknown
 
 if TYPE_CHECKING:
-    from ..stores.trials import StoredFamily
+    from ..stores import StoredFamily
 
 
 def stored_study(reference: str, storage_url: str) -> "tuple[str, list[StoredFamily]]":
@@ -20,9 +20,8 @@ def stored_study(reference: str, storage_url: str) -> "tuple[str, list[StoredFam
         StudyError: there is no such study.
         NothingStoredError: it has not been run.
     """
-    from ..stores.addresses import shown
-    from ..stores.optuna_store import read_storage, stored_families, stored_names
-    from ..study.lookup import shipped_studies
+    from ..stores import read_storage, shown, stored_families, stored_names
+    from ..study import shipped_studies
 
     shipped = shipped_studies()
     is_file = _is_file(reference)
@@ -51,13 +50,13 @@ def study_name(reference: str) -> str:
     Raises:
         StudyError: the file holds no study.
     """
-    from ..study.lookup import load_study
+    from ..study import load_study
 
     return load_study(reference).study.name if _is_file(reference) else reference
 
 
 def _is_file(reference: str) -> bool:
-    from ..study.lookup import shipped_studies
+    from ..study import shipped_studies
 
     return reference not in shipped_studies() and (reference.endswith(".py") or Path(reference).is_file())
 

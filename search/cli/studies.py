@@ -6,7 +6,7 @@ from .output import print_json, print_table
 
 def studies(as_json: JsonOption = False) -> None:  # noqa: FBT002 - typer's form
     """List the shipped studies."""
-    from ..study.lookup import load_study, shipped_studies
+    from ..study import load_study, shipped_studies
 
     found = [load_study(name) for name in shipped_studies()]
     answer = [

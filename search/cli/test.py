@@ -24,10 +24,8 @@ from .process import place_options, print_next
 from .stored import chosen_families, stored_study
 
 if TYPE_CHECKING:
-    from ..results.values import StudyResults, TestResult
-    from ..results.verdict import Verdict
-    from ..stores.model_runs import ModelRun
-    from ..stores.places import Places
+    from ..results import StudyResults, TestResult, Verdict
+    from ..stores import ModelRun, Places
 
 EXAMPLES = 10
 """How many images the next command names, of those that no search has seen."""
@@ -53,8 +51,8 @@ def run_test(
     name, stored = stored_study(study, storage)
     only = [each.name for each in chosen_families(stored, family)] if family else None
 
-    from ..sealed.judge import judge_study
-    from ..stores.places import Places
+    from ..sealed import judge_study
+    from ..stores import Places
     from .progress import decoding
 
     places = Places(storage=storage, tracking_uri=tracking_uri, data_dir=data_dir, cache_dir=cache_dir)

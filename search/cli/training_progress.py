@@ -5,10 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from ..launchers.pool import Work
-from ..stores.candidates import Candidate
-from ..stores.model_runs import Stage
-from ..stores.tracking import State
+from ..launchers import Work
+from ..stores import Candidate, Stage, State
 from ..text import configuration, duration, short
 from ..training import Job
 from .output import console

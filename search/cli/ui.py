@@ -16,13 +16,12 @@ def ui(
     dashboard_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of optuna-dashboard.")] = 8080,
 ) -> None:
     """Start MLflow's UI and optuna-dashboard on this machine; Ctrl-C ends both."""
-    from ..servers.children import serve
-    from ..stores.optuna_store import read_storage
+    from ..servers import serve
+    from ..stores import read_storage
 
     quiet_optuna()
     read_storage(storage)  # a dashboard of a missing storage would leave an empty file behind
-    from ..stores.addresses import check_tracking
-    from ..stores.mlflow_store import study_links
+    from ..stores import check_tracking, study_links
 
     check_tracking(tracking_uri)
     say = console(stderr=True)

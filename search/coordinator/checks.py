@@ -7,10 +7,8 @@ from ...architectures import architecture, is_own_architecture
 from ...architectures.transfer import Transferable
 from ...datasets import dataset_infos, is_own_dataset
 from ..errors import StudyError, unknown
-from ..study.signature import Parameter, keyword_parameters
-from ..study.study import Data, Family, Study
-from ..training import split_settings
-from ..training.config import training_parameters
+from ..study import Data, Family, Parameter, Study, keyword_parameters
+from ..training import split_settings, training_parameters
 from .strategies import check_strategies
 
 

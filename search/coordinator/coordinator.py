@@ -10,25 +10,24 @@ import optuna
 from optuna.trial import TrialState
 
 from ...datasets import Prepared
-from ..champions.recipe import Recipe
-from ..launchers import EpochEnded, Event, JobEnded, JobFailed, Launcher
-from ..launchers.pool import Outcome, Pool
-from ..stores import mlflow_names as names
-from ..stores.candidates import replicated
-from ..stores.comparable import data_record
-from ..stores.optuna_store import (
+from ..champions import Recipe
+from ..launchers import EpochEnded, Event, JobEnded, JobFailed, Launcher, Outcome, Pool
+from ..stores import (
     DATA_ATTRIBUTE,
+    REPLICATE_ATTRIBUTE,
     SOURCE_ATTRIBUTE,
     STUDY_ATTRIBUTE,
+    End,
+    StoredFamily,
+    Tracker,
+    data_record,
     open_family,
+    replicated,
     requeue,
 )
-from ..stores.tracking import Tracker
-from ..stores.trials import REPLICATE_ATTRIBUTE, End, StoredFamily
-from ..study.study import Family, Study
-from ..training import EpochResult, Job
-from ..training.jobs import Jobs
-from ..training.own_code import SOURCE_FOLDER, data_code
+from ..stores import mlflow_names as names
+from ..study import EpochResult, Family, Study
+from ..training import SOURCE_FOLDER, Job, Jobs, data_code
 from .family_search import FamilySearch, RunningTrial
 from .observer import Observer
 from .strategies import pruner, seed_of

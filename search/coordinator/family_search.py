@@ -8,10 +8,9 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from ..launchers.pool import Work
-from ..stores.trials import OPTUNA_STATES, End, StoredFamily, stored_epoch
-from ..study.study import Family, Study
-from ..training import EpochResult
+from ..launchers import Work
+from ..stores import OPTUNA_STATES, End, StoredFamily, stored_epoch
+from ..study import EpochResult, Family, Study
 from .strategies import sampler, suggest
 
 ENDS: tuple[End, ...] = ("finished", "pruned", "failed")

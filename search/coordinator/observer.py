@@ -2,10 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from ..launchers.pool import Work
-from ..stores.candidates import Candidate
-from ..stores.model_runs import Stage
-from ..stores.tracking import State
+from ..launchers import Work
+from ..stores import Candidate, Stage, State
 from ..training import Job
 from .family_search import FamilySearch
 

@@ -4,14 +4,10 @@ from collections.abc import Callable
 
 from ...datasets import Prepared
 from ..errors import NothingStoredError
-from ..launchers.machine import Machine, devices_of, launcher_of
-from ..launchers.pool import Outcome
+from ..launchers import Machine, Outcome, devices_of, launcher_of
+from ..stores import MlflowTracker, Places, check_comparable, check_places, make_state_folder, prepared_data
 from ..stores import optuna_store as stores
-from ..stores.addresses import make_state_folder
-from ..stores.comparable import check_comparable
-from ..stores.mlflow_tracker import MlflowTracker
-from ..stores.places import Places, check_places, prepared_data
-from ..study.study import Study
+from ..study import Study
 from .checks import check_models, check_study, fetch_weights
 from .coordinator import Coordinator
 from .observer import Observer

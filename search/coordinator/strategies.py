@@ -13,9 +13,21 @@ from annotated_types import Ge, Gt, Lt
 from optuna.exceptions import ExperimentalWarning
 
 from ..errors import StudyError, unknown
-from ..study.signature import check_options
-from ..study.space import Categorical, Choice, Float, Int, Space, applies, ordered
-from ..study.study import Budget, Family, Pruner, Sampler, Study
+from ..study import (
+    Budget,
+    Categorical,
+    Choice,
+    Family,
+    Float,
+    Int,
+    Pruner,
+    Sampler,
+    Space,
+    Study,
+    applies,
+    check_options,
+    ordered,
+)
 
 Made = TypeVar("Made")
 

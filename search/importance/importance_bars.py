@@ -1,6 +1,6 @@
 """The figure of the importances: a bar for each parameter's share, with its interval."""
 
-from ..pages.look import BLUE, GREY, YELLOW, Plot, error_bars, escaped_text
+from ..pages import BLUE, GREY, YELLOW, Plot, error_bars, escaped_text
 from .importance import Importances
 from .resampling import CONFIDENCE
 from .subject import Drawn, Subject

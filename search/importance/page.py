@@ -7,11 +7,10 @@ from pathlib import Path
 
 import optuna
 
-from ..pages.drawing import Drawing
-from ..pages.html import render, write
-from ..stores.trials import STATE_WORDS
+from ..pages import Drawing, render, write
+from ..stores import STATE_WORDS
 from ..text import setting_texts
-from .figures import figures
+from .drawings import figures
 from .importance import Importances
 from .trials import best_trial
 

@@ -8,7 +8,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial
 
-from ..pages.look import FILL, POOR_TO_GOOD, Plot, escaped_text
+from ..pages import FILL, POOR_TO_GOOD, Plot, escaped_text
 from ..text import shortened
 from .subject import HEIGHT, NONE_FINISHED, PANEL_HEIGHT, Drawn, Subject, plain
 from .trials import finite_trials, value_of

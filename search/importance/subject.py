@@ -12,7 +12,7 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-from ..pages.look import Plot, escaped_text
+from ..pages import Plot, escaped_text
 from .importance import Importances
 from .trials import escaped_study, finite_trials, study_of, value_of
 

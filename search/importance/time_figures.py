@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from optuna.trial import FrozenTrial, TrialState
 
-from ..pages.look import BLUE, GREEN, GREY, ORANGE, STATE_COLORS
-from ..stores.trials import STATE_WORDS
+from ..pages import BLUE, GREEN, GREY, ORANGE, STATE_COLORS
+from ..stores import STATE_WORDS
 from ..text import setting_texts
 from .subject import HEIGHT, NONE_FINISHED, Drawn, Subject, plain
 from .trials import best_trial, study_of

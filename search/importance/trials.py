@@ -11,8 +11,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from ..pages.look import escaped_text
-from ..study.metric import Metric
+from ..pages import escaped_text
+from ..study import Metric
 
 
 @contextmanager

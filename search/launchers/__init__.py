@@ -2,6 +2,22 @@
 
 from .base import EpochEnded, Event, JobEnded, JobFailed, Launcher
 from .inline import InlineLauncher
+from .machine import Machine, devices_of, launcher_of
+from .pool import Outcome, Pool, Work
 from .processes import ProcessLauncher
 
-__all__ = ["EpochEnded", "Event", "InlineLauncher", "JobEnded", "JobFailed", "Launcher", "ProcessLauncher"]
+__all__ = [
+    "EpochEnded",
+    "Event",
+    "InlineLauncher",
+    "JobEnded",
+    "JobFailed",
+    "Launcher",
+    "Machine",
+    "Outcome",
+    "Pool",
+    "ProcessLauncher",
+    "Work",
+    "devices_of",
+    "launcher_of",
+]

@@ -4,8 +4,8 @@ import traceback
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..training import EpochResult, Job
-from ..training.job import JobKey
+from ..study import EpochResult
+from ..training import Job, JobKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

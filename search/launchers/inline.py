@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from ..training import EpochResult, Job, train
-from ..training.job import JobKey
+from ..study import EpochResult
+from ..training import Job, JobKey, train
 from .base import EpochEnded, Event, JobEnded, failure
 
 

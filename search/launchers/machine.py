@@ -10,7 +10,9 @@ from typing import Literal
 from joblib import cpu_count  # pyright: ignore[reportMissingTypeStubs]
 
 from ..errors import StudyError
-from . import InlineLauncher, Launcher, ProcessLauncher
+from .base import Launcher
+from .inline import InlineLauncher
+from .processes import ProcessLauncher
 
 LauncherName = Literal["processes", "inline"]
 

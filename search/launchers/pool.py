@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from ..training import EpochResult, Job, best_epoch
-from ..training.job import JobKey
+from ..study import EpochResult, best_epoch
+from ..training import Job, JobKey
 from .base import Event, Launcher
 
 POLL_SECONDS = 0.2

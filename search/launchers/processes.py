@@ -10,8 +10,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from ..training import Job, train
-from ..training.job import JobKey
+from ..training import Job, JobKey, train
 from .base import EpochEnded, Event, JobEnded, JobFailed, failure
 
 GRACE_SECONDS = 2.0
@@ -48,7 +47,7 @@ class ProcessLauncher:
         self._context: Any = multiprocessing.get_context("forkserver" if forks else "spawn")
         if forks:
             # The first optimizer imports torch._dynamo, which takes a second.
-            self._context.set_forkserver_preload(["optrack.search.training", "torch._dynamo"])
+            self._context.set_forkserver_preload(["optrack.search.training.loop", "torch._dynamo"])
         self._workers = [self._start(device) for device in devices]
 
     def submit(self, job: Job) -> None:

@@ -13,8 +13,7 @@ from ...datasets.folders.sealing import check_search, split_off_test
 from ...datasets.folders.survey import FolderSurvey, survey_folder
 from ...datasets.folders.test_list import write_test_list
 from ..errors import StudyError
-from ..study.lookup import load_study, shipped_studies
-from ..study.study import Study
+from ..study import Study, load_study, shipped_studies
 from .proposal import propose, validation_share, wants_transfer
 from .study_text import Draft, Estimate, study_text
 
@@ -132,7 +131,7 @@ def plan_study(findings: Findings, target: Target) -> NewStudy:
         StudyError: no network can take the images.
     """
     # torch takes seconds to import, and what is wrong with a folder should be reported before that.
-    from ..launchers.machine import Machine, devices_of
+    from ..launchers import Machine, devices_of
     from .estimate import Workload
     from .speed import measured_speeds
     from .transfer_weights import TransferWeights, transfer_weights
@@ -196,14 +195,14 @@ def _set_aside(survey: FolderSurvey, group_pattern: str | None, doubts: tuple[st
 
 def _blocks(name: str | None) -> int:
     """Return how many feature blocks a transfer architecture has: the default in its signature, where all train."""
-    from ..coordinator.checks import hyperparameters
+    from ..coordinator import hyperparameters
 
     return 0 if name is None else int(str(hyperparameters(name)["trainable_blocks"].default))
 
 
 def _loaded(text: str, target: Target) -> Study:
     """Load the study in a text, as `optrack run` will read it."""
-    from ..coordinator.checks import check_study
+    from ..coordinator import check_study
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"{target.study}.py"

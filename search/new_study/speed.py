@@ -7,10 +7,8 @@ from contextlib import contextmanager
 import torch
 
 from ...architectures import architecture
-from ..study.study import Family
-from ..training import split_settings
-from ..training.images import Normalisation, ResidentImages
-from ..training.loop import evaluate, make_augment, make_optimizer, train_step
+from ..study import Family
+from ..training import Normalisation, ResidentImages, evaluate, make_augment, make_optimizer, split_settings, train_step
 from .estimate import FamilySpeed
 
 SECONDS = 1.0  # of steps, for each family and again for validation

@@ -4,6 +4,8 @@ Importing this package does not import torch; `images.py`, whose pictures are ma
 does where it needs it.
 """
 
+from .champion import champion_pictures
 from .drawings import family_drawings, study_drawings
+from .images import misclassified, png
 
-__all__ = ["family_drawings", "study_drawings"]
+__all__ = ["champion_pictures", "family_drawings", "misclassified", "png", "study_drawings"]

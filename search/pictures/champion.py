@@ -3,11 +3,8 @@
 import torch
 
 from ...datasets import open_prepared
-from ..champions.champion import Champion
-from ..training import Job
-from ..training.images import resident
-from ..training.loop import make_model
-from ..training.randomness import Randomness
+from ..champions import Champion
+from ..training import Job, Randomness, make_model, resident
 from .images import feature_maps, filters, png
 from .layers import first_weights
 

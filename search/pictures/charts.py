@@ -4,9 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..pages.look import TEMPLATE, Plot, escaped_text
-from ..study.metric import EpochResult, MetricName
-from ..study.study import Study
+from ..pages import TEMPLATE, Plot, escaped_text
+from ..study import EpochResult, MetricName, Study
 from ..text import METRIC_NAMES, shortened
 
 HEIGHT = 320

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from ..pages.drawing import Drawing, Table
-from ..pages.look import BLUE, GREY, ORANGE, Plot
-from ..results.values import FamilyResult, RetrainedModel
-from ..stores.candidates import Candidate
+from ..pages import BLUE, GREY, ORANGE, Drawing, Plot, Table
+from ..results import FamilyResult, RetrainedModel
+from ..stores import Candidate
 from ..text import METRIC_NAMES, metric_text
 from .charts import accuracy_axis, axis, family_look, figure, finite, no_trial_finished, vertical_line
 

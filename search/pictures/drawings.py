@@ -1,7 +1,7 @@
 """All figures and tables of a study and of each of its families, in the order in which they are read."""
 
-from ..pages.drawing import Drawing, Table
-from ..results.values import FamilyResult, StudyResults
+from ..pages import Drawing, Table
+from ..results import FamilyResult, StudyResults
 from . import curves
 from .effort import best_so_far, budget
 from .recognition import recognition

@@ -3,11 +3,10 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from ..pages.drawing import Drawing
-from ..pages.look import BLUE, GREY, STATE_COLORS, Plot, escaped_text
-from ..results.values import StudyResults
-from ..stores.trials import OPTUNA_STATES, Trial
-from ..study.metric import Metric
+from ..pages import BLUE, GREY, STATE_COLORS, Drawing, Plot, escaped_text
+from ..results import StudyResults
+from ..stores import OPTUNA_STATES, Trial
+from ..study import Metric
 from .charts import axis, family_look, figure, metric_axis, names_axis, no_trial_finished
 
 PROGRESS, BUDGET = "Best so far", "Budget spent"

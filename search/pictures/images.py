@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from ..results.values import TestResult
+from ..results import TestResult
 from .canvas import BLACK, GAP, RED, SOFT, column, framed, grid, lines_of_text, picture_of, row, sized, titled
 from .layers import Normalise, convolution_outputs
 

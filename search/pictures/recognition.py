@@ -8,10 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import StudyError
-from ..pages.drawing import Drawing, Table
-from ..pages.look import BLUE, GREY, ORANGE, Plot, error_bars, escaped_text
-from ..results.scores import confusion, per_class_accuracy, reliability
-from ..results.values import FamilyResult, TestResult
+from ..pages import BLUE, GREY, ORANGE, Drawing, Plot, Table, error_bars, escaped_text
+from ..results import FamilyResult, TestResult, confusion, per_class_accuracy, reliability
 from ..text import percent
 from .charts import accuracy_axis, axis, figure, names_axis, vertical_line
 

@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..pages.drawing import Drawing, Table
-from ..pages.look import BLUE, ORANGE, Plot, escaped_text
-from ..results.values import FamilyResult
-from ..stores.trials import Trial
-from ..study.metric import MetricName
+from ..pages import BLUE, ORANGE, Drawing, Plot, Table, escaped_text
+from ..results import FamilyResult
+from ..stores import Trial
+from ..study import MetricName
 from ..text import METRIC_NAMES, NOTHING, metric_text, value_text
 from .charts import axis, figure, logarithmic_axis, metric_axis, no_trial_finished
 

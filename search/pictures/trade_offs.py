@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..pages.drawing import Drawing
-from ..pages.look import GREY, Plot, error_bars, escaped_text
-from ..results.values import FamilyResult, StudyResults
+from ..pages import GREY, Drawing, Plot, error_bars, escaped_text
+from ..results import FamilyResult, StudyResults
 from .charts import accuracy_axis, family_look, figure, logarithmic_axis, no_trial_finished
 
 TRADE_OFFS = "Accuracy against size and speed"

@@ -4,8 +4,8 @@ import json
 import shlex
 from dataclasses import dataclass
 
-from ..results.values import StudyResults
-from ..study.study import Pruner, Sampler, Study
+from ..results import StudyResults
+from ..study import Pruner, Sampler, Study
 from ..text import option
 
 STORAGE, TRACKING_URI = "sqlite:///optuna.db", "sqlite:///mlflow.db"

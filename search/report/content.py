@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from ..importance.figures import figures
-from ..importance.importance import importances
-from ..pages.drawing import Drawing, Table
+from ..importance import figures, importances
+from ..pages import Drawing, Table
 from ..pictures import family_drawings, study_drawings
-from ..results.values import FamilyResult, StudyResults
-from ..stores.addresses import shown
-from ..study.study import Study
+from ..results import FamilyResult, StudyResults
+from ..stores import shown
+from ..study import Study
 from ..text import METRIC_NAMES, metric_text, plural, setting_texts
 from .commands import Commands, commands
 from .facts import days, facts, provenance

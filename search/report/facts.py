@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from ..results.values import StudyResults
-from ..study.study import Budget, Data, Pruner, Sampler
+from ..results import StudyResults
+from ..study import Budget, Data, Pruner, Sampler
 from ..text import METRIC_NAMES, count, duration, listing, plural, setting_texts
 
 Fact = tuple[str, str]

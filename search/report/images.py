@@ -4,7 +4,7 @@ import base64
 import struct
 from dataclasses import dataclass
 
-from ..results.values import FamilyResult
+from ..results import FamilyResult
 
 WORDS = {
     "misclassified": (

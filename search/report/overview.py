@@ -4,8 +4,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from ..errors import StudyError
-from ..results.values import FamilyResult, StudyResults
-from ..results.verdict import FamilyScore, Verdict, verdict
+from ..results import FamilyResult, FamilyScore, StudyResults, Verdict, verdict
 from ..text import METRIC_NAMES, NOTHING, count, duration, listing, metric_text, percent, percent_range, plural
 from .commands import Commands
 

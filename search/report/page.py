@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from ..pages.html import render, write
-from ..results.values import StudyResults
+from ..pages import render, write
+from ..results import StudyResults
 from .content import content
 
 

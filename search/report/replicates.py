@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
-from ..stores.trials import StoredFamily, Trial
+from ..stores import StoredFamily, Trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..stores.trials import StoredFamily, Trial
-from ..study.space import Categorical, Condition, Float, Int
-from ..study.study import Family
+from ..stores import StoredFamily, Trial
+from ..study import Categorical, Condition, Family, Float, Int
 from ..text import listing, value_text
 
 TOP_SHARE, TOP_AT_LEAST = 0.2, 3

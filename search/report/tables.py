@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from statistics import fmean
 
-from ..pages.drawing import Table
-from ..results.values import FamilyResult, RetrainedModel
-from ..study.study import Study
+from ..pages import Table
+from ..results import FamilyResult, RetrainedModel
+from ..study import Study
 from ..text import METRIC_NAMES, NOTHING, count, duration, metric_difference, metric_text, percent, plural
 from .replicates import Noise
 

@@ -4,17 +4,25 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..champions.registry import registered
+from ..champions import registered
 from ..errors import NothingStoredError
+from ..stores import (
+    DATA_ATTRIBUTE,
+    Candidate,
+    FamilyRun,
+    MlflowRuns,
+    ModelRun,
+    RunReader,
+    StoredFamily,
+    candidate_of,
+    epoch_of,
+    picked,
+    race_values,
+    shown,
+    whole_study,
+)
 from ..stores import mlflow_names as names
-from ..stores.addresses import shown
-from ..stores.candidates import Candidate, candidate_of, picked
-from ..stores.mlflow_store import MlflowRuns
-from ..stores.model_runs import FamilyRun, ModelRun, race_values
-from ..stores.optuna_store import DATA_ATTRIBUTE, whole_study
-from ..stores.tracking import RunReader
-from ..stores.trials import StoredFamily, epoch_of
-from ..study.metric import MetricName
+from ..study import MetricName
 from .predictions import PREDICTIONS_FILE, RESULT_FILE, decoded
 from .values import FamilyResult, RetrainedModel, StudyResults, TestResult
 

@@ -6,10 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ..stores.candidates import Candidate
-from ..stores.trials import StoredFamily
-from ..study.metric import EpochResult
-from ..study.study import Reference, Study
+from ..stores import Candidate, StoredFamily
+from ..study import EpochResult, Reference, Study
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -1,1 +1,5 @@
 """The best configurations trained again, on all images."""
+
+from .retraining import retrain_study
+
+__all__ = ["retrain_study"]

@@ -8,14 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from ..coordinator.observer import Observer
-from ..launchers import EpochEnded, Event, JobEnded, JobFailed, Launcher
-from ..launchers.pool import Outcome, Pool, Work
+from ..coordinator import Observer
+from ..launchers import EpochEnded, Event, JobEnded, JobFailed, Launcher, Outcome, Pool, Work
+from ..stores import Candidate, ModelRun, Stage, State, Tracker
 from ..stores import mlflow_names as names
-from ..stores.candidates import Candidate
-from ..stores.model_runs import ModelRun, Stage
-from ..stores.tracking import State, Tracker
-from ..training import EpochResult, Job
+from ..study import EpochResult
+from ..training import Job
 
 UNFINISHED = {"running", "interrupted"}
 """States of runs that are resumed; the owner of the study knows that none of them is alive."""

@@ -8,31 +8,35 @@ from pathlib import Path
 from safetensors.torch import load_file  # pyright: ignore[reportUnknownVariableType]
 
 from ...datasets import Prepared
-from ..champions.champion import load_folder, save_folder
-from ..champions.mlflow_model import save_model
-from ..champions.recipe import Recipe
-from ..champions.registry import register, registered, set_best
-from ..coordinator.checks import fetch_weights
-from ..coordinator.observer import Observer
-from ..coordinator.strategies import seed_of
+from ..champions import Recipe, load_folder, register, registered, save_folder, save_model, set_best
+from ..coordinator import Observer, fetch_weights, seed_of
 from ..errors import NothingStoredError
-from ..launchers import Launcher
-from ..launchers.machine import Machine, devices_of, launcher_of
-from ..launchers.pool import Outcome
-from ..pictures.champion import champion_pictures
+from ..launchers import Launcher, Machine, Outcome, devices_of, launcher_of
+from ..pictures import champion_pictures
+from ..stores import (
+    Candidate,
+    MlflowRuns,
+    MlflowTracker,
+    ModelRun,
+    Places,
+    RunReader,
+    Stage,
+    StoredFamily,
+    Tracker,
+    candidates,
+    check_comparable,
+    check_places,
+    check_searched,
+    make_state_folder,
+    picked,
+    prepared_data,
+    race_values,
+    shown,
+)
 from ..stores import mlflow_names as names
 from ..stores import optuna_store as stores
-from ..stores.addresses import make_state_folder, shown
-from ..stores.candidates import Candidate, candidates, check_searched, picked
-from ..stores.comparable import check_comparable
-from ..stores.mlflow_store import MlflowRuns
-from ..stores.mlflow_tracker import MlflowTracker
-from ..stores.model_runs import ModelRun, Stage, race_values
-from ..stores.places import Places, check_places, prepared_data
-from ..stores.tracking import RunReader, Tracker
-from ..stores.trials import StoredFamily
-from ..study.study import Study
-from ..training.jobs import Jobs
+from ..study import Study
+from ..training import Jobs
 from .model_training import ModelTrainer, ModelTraining, RunningTraining
 
 

@@ -3,18 +3,20 @@
 from collections.abc import Callable, Sequence
 
 from ...datasets import Progress
-from ..champions.registry import set_best
+from ..champions import set_best
 from ..errors import NothingStoredError
-from ..results.collecting import collect, recorded_runs, retrained_models
-from ..results.values import StudyResults, TestResult
-from ..results.verdict import Verdict, verdict
-from ..stores.candidates import check_searched
-from ..stores.mlflow_store import MlflowWriter
-from ..stores.model_runs import ModelRun
-from ..stores.optuna_store import owned, whole_study
-from ..stores.places import Places, check_places
-from ..stores.tracking import RunReader
-from ..stores.trials import StoredFamily
+from ..results import StudyResults, TestResult, Verdict, collect, recorded_runs, retrained_models, verdict
+from ..stores import (
+    MlflowWriter,
+    ModelRun,
+    Places,
+    RunReader,
+    StoredFamily,
+    check_places,
+    check_searched,
+    owned,
+    whole_study,
+)
 from .sealed_test import evaluate_models
 
 

@@ -12,18 +12,13 @@ import torch
 
 from ...datasets import Progress
 from ...datasets.prepared.sealed import TestData, open_test
-from ..champions.champion import Champion, load_folder
-from ..champions.registry import registered, update_figures
+from ..champions import Champion, load_folder, registered, update_figures
 from ..errors import NothingStoredError, OwnSourceError, StudyError, TrackingError
-from ..pictures.images import misclassified, png
-from ..results.predictions import encoded
-from ..results.scores import expected_calibration_error
-from ..results.values import TestResult
+from ..pictures import misclassified, png
+from ..results import TestResult, encoded, expected_calibration_error
+from ..stores import ModelRun, Places, RunReader, RunWriter
 from ..stores import mlflow_names as names
-from ..stores.model_runs import ModelRun
-from ..stores.places import Places
-from ..stores.tracking import RunReader, RunWriter
-from ..study.study import Study
+from ..study import Study
 
 LATENCY_DEVICE = "one CPU thread"
 LATENCY_RUNS = 50

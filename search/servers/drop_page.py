@@ -21,11 +21,10 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from ...datasets.store.decoding import pillow_warnings_settled
-from ..champions.champion import Champion
-from ..champions.predict import ranking_of
+from ..champions import Champion, ranking_of
 from ..errors import StudyError
-from ..pages.html import render
-from ..study.study import Reference
+from ..pages import render
+from ..study import Reference
 
 RANKS = 5
 MIB = 2**20

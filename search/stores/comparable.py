@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from ...datasets import Prepared
 from ..errors import StudyError
-from ..study.study import Family, Study
-from ..training.own_code import network_code
+from ..study import Family, Study
+from ..training import network_code
 from .optuna_store import DATA_ATTRIBUTE, SOURCE_ATTRIBUTE
 from .trials import StoredFamily
 

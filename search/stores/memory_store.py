@@ -9,7 +9,7 @@ from pathlib import Path
 from typing_extensions import override
 
 from ..errors import TrackingError
-from ..study.metric import EPOCH_METRICS
+from ..study import EPOCH_METRICS
 from . import mlflow_names as names
 from .model_runs import FamilyRun, ModelRun, Stage
 from .tracking import NONE, Metrics, Params, RunReader, State, Tags, Tracker

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from typing_extensions import override
 
 from ..errors import NothingStoredError, TrackingError
-from ..study.metric import EPOCH_METRICS
+from ..study import EPOCH_METRICS
 from . import mlflow_names as names
 from .addresses import check_tracking, first_line, has_records, shown
 from .mlflow_names import tagged

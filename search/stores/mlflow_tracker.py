@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from ...datasets import Prepared
 from ..errors import TrackingError
-from ..study.study import Family, Study
+from ..study import Family, Study
 from . import mlflow_names as names
 from .mlflow_names import tagged
 from .mlflow_store import MlflowWriter, answers_of

@@ -7,8 +7,7 @@ import json
 from collections.abc import Mapping
 
 from ...datasets import Prepared
-from ..study.metric import METRICS
-from ..study.study import Family, Study
+from ..study import METRICS, Family, Study
 from . import mlflow_names as names
 from .mlflow_names import tagged
 

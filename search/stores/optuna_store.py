@@ -20,7 +20,7 @@ from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import NothingStoredError, StorageError
-from ..study.study import Family, Study
+from ..study import Family, Study
 from .addresses import check_storage, first_line, has_records, make_state_folder, shown, sqlite_path
 from .trials import StoredFamily
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ...datasets import Prepared, Progress, prepare
 from ..errors import StorageError
-from ..study.study import Study
+from ..study import Study
 from .addresses import check_storage, check_tracking, shown, sqlite_path
 
 

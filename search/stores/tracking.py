@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
-from ..study.study import Family
+from ..study import Family
 from . import mlflow_names as names
 from .model_runs import FamilyRun, ModelRun, Stage
 

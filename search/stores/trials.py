@@ -10,8 +10,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from ..study.metric import EpochResult
-from ..study.study import Family, Study
+from ..study import EpochResult, Family, Study
 
 End: TypeAlias = Literal["finished", "pruned", "failed"]
 State: TypeAlias = End | Literal["running", "waiting"]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from ..study.signature import Parameter, keyword_parameters
+from ..study import Parameter, keyword_parameters
 
 Preset = Literal["none", "crop_flip", "crop_flip_cutout", "rotation_jitter", "stl10", "cifar10_convnet", "cinic10"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ...datasets import Prepared
-from ..study.metric import MetricName
+from ..study import MetricName
 from .config import TrainingConfig
 
 JobKey = tuple[str, int, int]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...datasets import Prepared
-from ..study.study import Study
+from ..study import Study
 from .config import split_settings
 from .job import Job
 from .own_code import network_code

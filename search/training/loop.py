@@ -13,7 +13,7 @@ from ...architectures import architecture
 from ...architectures.transfer import Transferable
 from ...datasets import open_prepared
 from ...datasets.augmentation import preset
-from ..study.metric import EpochResult, best_epoch
+from ..study import EpochResult, best_epoch
 from .config import TrainingConfig
 from .images import Augment, ResidentImages, resident
 from .job import Job

@@ -7,7 +7,7 @@ from typing import Any
 from ...architectures import is_own_architecture
 from ...datasets import is_own_dataset
 from ...sources import read_source
-from ..study.study import Family, Study
+from ..study import Family, Study
 
 SOURCE_FOLDER = "source"
 """Folder for code among artifacts and in a champion's folder."""

@@ -42,6 +42,14 @@ def test_a_face_has_all_that_it_names_and_names_all_that_it_has(path: Path) -> N
     }
 
 
+@pytest.mark.parametrize("path", FACES, ids=package_of)
+def test_no_name_of_a_face_is_that_of_a_module_beside_it(path: Path) -> None:
+    """Python would put the module in the name's place once it is imported."""
+    beside = {other.stem for other in (ROOT / path).parent.glob("*.py")}
+    beside |= {other.parent.name for other in (ROOT / path).parent.glob("*/__init__.py")}
+    assert homes(path).keys() & beside == set()
+
+
 def test_a_misspelt_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match=r"'optrack\.search' has no attribute 'Studdy'"):
         getattr(optrack.search, "Studdy")  # noqa: B009 - a checker would refuse the plain way

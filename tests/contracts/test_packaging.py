@@ -82,7 +82,7 @@ def test_the_wheel_holds_every_file_of_the_rooms_and_nothing_else(wheel: zipfile
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert names == expected
-    assert {"optrack/search/page.html", "optrack/search/py.typed", "optrack/studies/digits.py"} <= names
+    assert {"optrack/search/importance/page.html", "optrack/search/py.typed", "optrack/studies/digits.py"} <= names
 
 
 @pytest.mark.parametrize("room", ROOMS)

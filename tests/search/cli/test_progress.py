@@ -11,7 +11,8 @@ from optrack.search.cli import progress
 from optrack.search.cli.progress import LineProgress, LiveProgress, decoding, trial_line
 from optrack.search.coordinator.family_search import FamilySearch
 from optrack.search.launchers.pool import Work
-from optrack.search.training import EpochResult, Job
+from optrack.search.study import EpochResult
+from optrack.search.training import Job
 
 
 def result(epoch: int, accuracy: float) -> EpochResult:

@@ -28,7 +28,8 @@ from optrack.search.stores.optuna_store import (
 )
 from optrack.search.stores.tracking import State
 from optrack.search.stores.trials import StoredFamily
-from optrack.search.training import EpochResult, Job, TrainingConfig
+from optrack.search.study import EpochResult
+from optrack.search.training import Job, TrainingConfig
 from optrack.search.training.job import JobKey
 
 Curve = Callable[[Job, int], float | None]

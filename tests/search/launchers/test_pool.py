@@ -8,7 +8,8 @@ import pytest
 
 from optrack.search.launchers import EpochEnded, Event, JobEnded, JobFailed
 from optrack.search.launchers.pool import Pool, Work
-from optrack.search.training import EpochResult, Job
+from optrack.search.study import EpochResult
+from optrack.search.training import Job
 from optrack.search.training.job import JobKey
 
 MakeJob = Callable[..., Job]

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from optrack.search import Budget, Data, Family, Study
 from optrack.search.results.values import FamilyResult, RetrainedModel, StudyResults, TestResult
-from optrack.search.stores.candidates import Candidate
+from optrack.search.stores.ranking import Candidate
 from optrack.search.stores.trials import StoredFamily, epoch_of, trial_of
 from optrack.search.study.metric import MetricName
 

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from optrack.search import Budget, Categorical, Data, Family, Float, Int, Reference, Study
 from optrack.search.results.values import FamilyResult, RetrainedModel, StudyResults, TestResult
-from optrack.search.stores.candidates import picked
+from optrack.search.stores.ranking import picked
 from optrack.search.stores.trials import StoredFamily, epoch_of
 
 SPACE: dict[str, Float | Int | Categorical] = {

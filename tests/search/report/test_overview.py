@@ -6,8 +6,8 @@ import pytest
 from optrack.search import StudyError
 from optrack.search.report.commands import commands
 from optrack.search.report.overview import Judgement, best_first, judgement, scores, steps
+from optrack.search.results.judgement import verdict
 from optrack.search.results.values import StudyResults
-from optrack.search.results.verdict import verdict
 
 
 def judged(results: StudyResults) -> Judgement:

@@ -12,7 +12,7 @@ import pytest
 
 from optrack.search import Data, StorageError, Study
 from optrack.search.report import render_report, write_report
-from optrack.search.results.verdict import verdict
+from optrack.search.results.judgement import verdict
 
 STAGES = ("begun", "searched", "retrained", "tested")
 HOSTILE = "</script><script>document.title='broken out'</script>"

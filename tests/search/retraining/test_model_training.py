@@ -14,10 +14,11 @@ from optrack.search.coordinator.observer import Observer
 from optrack.search.launchers import EpochEnded, Event, InlineLauncher
 from optrack.search.launchers.pool import Outcome, Work
 from optrack.search.retraining.model_training import ModelTrainer, ModelTraining, RunningTraining
-from optrack.search.stores.candidates import Candidate
 from optrack.search.stores.memory_store import MemoryStore
 from optrack.search.stores.model_runs import ModelRun, Stage
-from optrack.search.training import EpochResult, Job, TrainingConfig
+from optrack.search.stores.ranking import Candidate
+from optrack.search.study import EpochResult
+from optrack.search.training import Job, TrainingConfig
 from optrack.search.training.job import JobKey
 
 Curve = Callable[[Job, int], float]

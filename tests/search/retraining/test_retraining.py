@@ -23,12 +23,13 @@ from optrack.search.launchers.pool import Outcome, Work
 from optrack.search.retraining import retraining as module
 from optrack.search.retraining.model_training import ModelTrainer, RunningTraining
 from optrack.search.retraining.retraining import Retraining, retrain_study
-from optrack.search.stores.candidates import Candidate
 from optrack.search.stores.model_runs import Stage
 from optrack.search.stores.optuna_store import read_storage, stored_families
 from optrack.search.stores.places import Places, prepared_data
+from optrack.search.stores.ranking import Candidate
 from optrack.search.stores.trials import StoredFamily
-from optrack.search.training import EpochResult, Job, TrainingConfig, split_settings, train
+from optrack.search.study import EpochResult
+from optrack.search.training import Job, TrainingConfig, split_settings, train
 
 # MLflow 3.17 uses what SQLAlchemy 2.1 has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from optrack.architectures import architecture
 from optrack.search.champions.champion import Champion, load_folder, save_folder
-from optrack.search.champions.predict import Prediction, predict
+from optrack.search.champions.prediction import Prediction, predict
 from optrack.search.champions.recipe import Recipe
 from optrack.search.servers import drop_page as serving
 from optrack.search.servers.drop_page import Answer, Served, agreement, page_app

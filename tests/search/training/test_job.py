@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from optrack.search.study import EpochResult, best_epoch
 from optrack.search.study.metric import EPOCH_METRICS
-from optrack.search.training import EpochResult, Job, best_epoch
+from optrack.search.training import Job
 
 RESULT = EpochResult(
     epoch=3, train_loss=0.5, train_accuracy=0.75, val_loss=0.25, val_accuracy=0.875, lr=0.01, seconds=2.0

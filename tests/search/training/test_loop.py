@@ -14,7 +14,8 @@ from torch.nn import functional
 from optrack.architectures import architecture
 from optrack.datasets import DataError, Prepared, open_prepared
 from optrack.search.launchers import EpochEnded, JobEnded, ProcessLauncher
-from optrack.search.training import EpochResult, Job, train
+from optrack.search.study import EpochResult
+from optrack.search.training import Job, train
 from optrack.search.training.images import resident
 from optrack.search.training.loop import evaluate, make_optimizer, run_epoch, shuffled_batches
 from optrack.search.training.randomness import Randomness

@@ -9,7 +9,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 
 from optrack.search import Data, Family, Float, Study
-from optrack.search.stores.candidates import candidates, picked, replicated
+from optrack.search.stores.ranking import candidates, picked, replicated
 from optrack.search.stores.trials import StoredFamily, Trial, trial_of
 
 METRICS = ("val_accuracy", "val_loss")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import optuna
 
-from ..pages.drawing import Drawing
+from ..pages import Drawing
 from .importance import Importances
 from .importance_bars import importance_bars
 from .parameter_figures import contours, parallel, slices

@@ -9,7 +9,7 @@ from PIL import Image
 from optrack.architectures import architecture
 from optrack.search import StudyError
 from optrack.search.champions.champion import Champion, load_folder, save_folder
-from optrack.search.champions.predict import BATCH, Prediction, UnreadableImage, image_files, predict
+from optrack.search.champions.prediction import BATCH, Prediction, UnreadableImage, image_files, predict
 from optrack.search.champions.recipe import Recipe
 
 

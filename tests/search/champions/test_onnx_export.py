@@ -13,10 +13,10 @@ from torch import nn
 
 from optrack.architectures import ARCHITECTURES, architecture
 from optrack.search import StudyError
-from optrack.search.champions import export as export_module
+from optrack.search.champions import onnx_export as export_module
 from optrack.search.champions import registry
 from optrack.search.champions.champion import Champion
-from optrack.search.champions.export import TOLERANCE, export
+from optrack.search.champions.onnx_export import TOLERANCE, export
 from optrack.search.champions.recipe import Recipe
 from optrack.search.cli.export import export as export_command
 

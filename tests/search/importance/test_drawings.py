@@ -9,7 +9,7 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from optrack.search.importance.figures import figures
+from optrack.search.importance.drawings import figures
 from optrack.search.importance.importance import Importances
 from optrack.search.importance.trials import best_trial
 from optrack.search.pages.drawing import Drawing

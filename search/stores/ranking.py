@@ -7,7 +7,7 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from ..errors import NothingStoredError
-from ..study.metric import EpochResult
+from ..study import EpochResult
 from .trials import StoredFamily, Trial
 
 

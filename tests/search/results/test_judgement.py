@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from optrack.search import StudyError
 from optrack.search.errors import NothingStoredError
+from optrack.search.results.judgement import Comparison, Verdict, verdict
 from optrack.search.results.significance import holm, mcnemar, p_text, paired_interval
 from optrack.search.results.values import TestResult
-from optrack.search.results.verdict import Comparison, Verdict, verdict
 
 RESAMPLES = 500
 P_VALUES = st.lists(st.floats(0, 1), max_size=12)
