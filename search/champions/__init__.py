@@ -38,8 +38,8 @@ if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any mi
         __name__,
         {
             "champion": ["AnyImage", "Champion", "load_folder", "save_folder"],
-            "onnx_export": ["export"],
             "mlflow_model": ["RUN_SOURCE", "save_model"],
+            "onnx_export": ["export"],
             "prediction": ["Prediction", "UnreadableImage", "image_files", "predict", "ranking_of"],
             "recipe": ["Recipe"],
             "registry": ["load_champion", "register", "registered", "set_best", "update_figures"],

@@ -34,9 +34,9 @@ if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any mi
         __name__,
         {
             "collecting": ["collect", "recorded_runs", "retrained_models"],
+            "judgement": ["FamilyScore", "Verdict", "verdict"],
             "predictions": ["encoded"],
             "scores": ["confusion", "expected_calibration_error", "per_class_accuracy", "reliability"],
             "values": ["FamilyResult", "RetrainedModel", "StudyResults", "TestResult"],
-            "judgement": ["FamilyScore", "Verdict", "verdict"],
         },
     )

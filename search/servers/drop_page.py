@@ -187,7 +187,7 @@ class _Page:
         nonce = secrets.token_urlsafe(16)
         page = render(
             Path(__file__).with_name("serve.html"),
-            plots=None,
+            figures=False,
             nonce=nonce,
             study=self._study,
             served=self._served,

@@ -95,7 +95,6 @@ if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any mi
         __name__,
         {
             "addresses": ["check_tracking", "has_records", "make_state_folder", "shown"],
-            "ranking": ["Candidate", "candidate_of", "candidates", "check_searched", "picked", "replicated"],
             "comparable": ["check_comparable", "data_record"],
             "mlflow_names": ["tagged"],
             "mlflow_store": [
@@ -122,6 +121,7 @@ if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any mi
                 "whole_study",
             ],
             "places": ["Places", "check_places", "prepared_data"],
+            "ranking": ["Candidate", "candidate_of", "candidates", "check_searched", "picked", "replicated"],
             "tracking": ["RunReader", "RunWriter", "State", "Tracker"],
             "trials": [
                 "OPTUNA_STATES",
