@@ -100,7 +100,7 @@ def cost_table(families: Sequence[FamilyResult]) -> Table | None:
     """Return what each family cost, and all together; None without families."""
     if not families:
         return None
-    costs = [_costs(family) for family in families]
+    costs = [_costs(family.stored, family.retraining_seconds) for family in families]
     together = [sum(column) for column in zip(*costs, strict=True)]
     return Table(
         heading="Cost",
@@ -116,15 +116,10 @@ def cost_table(families: Sequence[FamilyResult]) -> Table | None:
     )
 
 
-def _costs(family: FamilyResult) -> list[float]:
+def _costs(stored: StoredFamily, retraining: float) -> list[float]:
     """Return trials by state, epochs, and seconds of search and of retraining."""
-    stored = family.stored
-    return [
-        *(stored.counts[word] for word in ("finished", "pruned", "failed")),
-        stored.epochs,
-        stored.seconds,
-        family.retraining_seconds,
-    ]
+    counts = stored.counts
+    return [counts["finished"], counts["pruned"], counts["failed"], stored.epochs, stored.seconds, retraining]
 
 
 def _cost_texts(name: str, cost: Sequence[float]) -> tuple[str, ...]:
