@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..coordinator.family_search import FamilySearch, RunningTrial
-from ..stores.tracking import State
+from ..stores.tracking import RunState
 from ..text import configuration, duration, short
 from .output import console
 
@@ -57,7 +57,7 @@ class LineProgress:
     def epoch_ended(self, running: RunningTrial) -> None:
         """Nothing to say yet."""
 
-    def trial_ended(self, running: RunningTrial, state: State) -> None:
+    def trial_ended(self, running: RunningTrial, state: RunState) -> None:
         """Say how it ended."""
         self._line(trial_line(running, state))
 
@@ -102,7 +102,7 @@ class LiveProgress:
     def epoch_ended(self, running: RunningTrial) -> None:
         """The table reads the epoch from the trial."""
 
-    def trial_ended(self, running: RunningTrial, state: State) -> None:
+    def trial_ended(self, running: RunningTrial, state: RunState) -> None:
         """A line that stays, above the table."""
         self._running.pop(running.job.key, None)
         self._ended += 1
@@ -140,7 +140,7 @@ class LiveProgress:
         return f"about {duration(round(seconds))} left"
 
 
-def trial_line(running: RunningTrial, state: State) -> str:
+def trial_line(running: RunningTrial, state: RunState) -> str:
     """A trial's end in one line: family, number, state, best epoch, configuration."""
     best, reason = running.best_epoch, running.reason or ""
     result = f"{running.job.metric} {short(running.value(best))} in epoch {best.epoch}" if best else "no result"

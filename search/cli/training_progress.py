@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from ..retraining.model_training import ModelTraining
 from ..stores.candidates import Candidate
 from ..stores.model_runs import Stage
-from ..stores.tracking import State
+from ..stores.tracking import RunState
 from ..text import configuration, duration, short
 from .output import console
 
@@ -59,7 +59,7 @@ class TrainingProgress:
         if self._epochs is not None:
             self._bars.advance(self._epochs)
 
-    def training_ended(self, training: ModelTraining, state: State) -> None:
+    def training_ended(self, training: ModelTraining, state: RunState) -> None:
         """Say how it ended."""
         if training.reason is not None:
             self._line(f"{training.name}: {state}, {training.reason}")

@@ -24,7 +24,7 @@ from ..stores.optuna_store import (
     open_family,
     requeue,
 )
-from ..stores.tracking import State, Tracker
+from ..stores.tracking import RunState, Tracker
 from ..stores.trials import OPTUNA_STATES, REPLICATE_ATTRIBUTE, End, StoredFamily, stored_epoch
 from ..study.study import Family, Study
 from ..training import EpochResult, Job, split_settings
@@ -54,7 +54,7 @@ class Observer(Protocol):
         """An epoch is recorded."""
         ...
 
-    def trial_ended(self, running: RunningTrial, state: State) -> None:
+    def trial_ended(self, running: RunningTrial, state: RunState) -> None:
         """A trial is recorded with its end state."""
         ...
 

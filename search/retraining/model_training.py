@@ -14,7 +14,7 @@ from ..launchers import EpochEnded, Event, JobEnded, JobFailed, Launcher
 from ..stores import mlflow_names as names
 from ..stores.candidates import Candidate
 from ..stores.model_runs import ModelRun, Stage
-from ..stores.tracking import State, Tracker
+from ..stores.tracking import RunState, Tracker
 from ..training import EpochResult, Job, best_epoch
 
 UNFINISHED = {"running", "interrupted"}
@@ -99,7 +99,7 @@ class TrainingObserver(Protocol):
         """An epoch is recorded."""
         ...
 
-    def training_ended(self, training: ModelTraining, state: State) -> None:
+    def training_ended(self, training: ModelTraining, state: RunState) -> None:
         """A training is recorded with its end state."""
         ...
 
@@ -223,7 +223,7 @@ class ModelTrainer:
         self._tracker.log_file(training.run_id, names.FAILURE_FILE, details)
         self._put_away(training, "failed")
 
-    def _put_away(self, training: ModelTraining, state: State) -> None:
+    def _put_away(self, training: ModelTraining, state: RunState) -> None:
         del self._running[training.key]
         if training.job.weights is not None:
             training.job.weights.unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from io import BytesIO
@@ -36,6 +36,8 @@ MOST_BYTES = 32 * MIB
 HOSTS = ("127.0.0.1", "localhost")
 
 Part = Literal["validation", "test"]
+Ranking = tuple[tuple[str, float], ...]
+"""The most probable classes with their probabilities in [0, 1], the best first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -74,43 +76,21 @@ class Served:
         """The reported accuracy, on the same images as `accuracy` where possible; None if nothing was reported."""
         if self.reference is None:
             return None
-        reported: dict[Part, float | None] = {"test": self.reference.test, "validation": self.reference.validation}
-        parts: list[Part] = ["test", "validation"]
+        reported: list[tuple[Part, float | None]]
+        reported = [("test", self.reference.test), ("validation", self.reference.validation)]
         if self.accuracy is not None and self.accuracy[0] == "validation":
-            parts.reverse()
-        return next(((part, value) for part in parts if (value := reported[part]) is not None), None)
+            reported.reverse()
+        return next(((part, value) for part, value in reported if value is not None), None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """How a family's champion classifies an image.
-
-    Args:
-        family: name of the family.
-        ranking: the most probable classes with their probabilities in [0, 1], the best first.
-    """
-
-    family: str
-    ranking: tuple[tuple[str, float], ...]
-
-    @property
-    def label(self) -> str:
-        """The most probable class."""
-        return self.ranking[0][0]
-
-
-def answers(served: Sequence[Served], content: bytes) -> list[Answer]:
-    """Classify an image with all champions, bit for bit as `optrack predict` does.
-
-    Args:
-        served: the champions.
-        content: bytes of an image file.
+def answers(served: Sequence[Served], content: bytes) -> dict[str, Ranking]:
+    """Classify an image file with each family's champion, bit for bit as `optrack predict` does.
 
     Raises:
         StudyError: it cannot be read as an image.
     """
     prepared: dict[object, NDArray[np.uint8]] = {}
-    found: list[Answer] = []
+    found: dict[str, Ranking] = {}
     for each in served:
         champion = each.champion
         # Decoding a photograph takes longer than classifying it, and most champions of a study need the same pixels.
@@ -118,7 +98,7 @@ def answers(served: Sequence[Served], content: bytes) -> list[Answer]:
         if form not in prepared:
             prepared[form] = _prepared(champion, content)
         [probabilities] = champion.probabilities(prepared[form])
-        found.append(Answer(family=each.family, ranking=ranking_of(champion.classes, probabilities, RANKS)))
+        found[each.family] = ranking_of(champion.classes, probabilities, RANKS)
     return found
 
 
@@ -139,16 +119,15 @@ def _prepared(champion: Champion, content: bytes) -> NDArray[np.uint8]:
     raise StudyError(f"This file cannot be read as an image: {reason}.")
 
 
-def agreement(found: Sequence[Answer]) -> list[tuple[str, list[str]]]:
-    """Group families by their label, the most frequent label first; ties stay in order of appearance.
+def agreement(found: Mapping[str, Ranking]) -> list[tuple[str, list[str]]]:
+    """Group families by their most probable class, the most frequent one first; ties stay in order of appearance.
 
-    >>> said = {"a": "cat", "b": "dog", "c": "dog"}
-    >>> agreement([Answer(family=family, ranking=((label, 0.9),)) for family, label in said.items()])
+    >>> agreement({"a": (("cat", 0.9),), "b": (("dog", 0.7),), "c": (("dog", 0.9),)})
     [('dog', ['b', 'c']), ('cat', ['a'])]
     """
     groups: dict[str, list[str]] = {}
-    for answer in found:
-        groups.setdefault(answer.label, []).append(answer.family)
+    for family, ranking in found.items():
+        groups.setdefault(ranking[0][0], []).append(family)
     return sorted(groups.items(), key=lambda group: -len(group[1]))
 
 
@@ -223,7 +202,8 @@ class _Page:
             except StudyError as error:
                 return _refused(HTTPStatus.BAD_REQUEST, str(error))
         groups = [{"label": label, "families": families} for label, families in agreement(found)]
-        return JSONResponse({"families": [_as_json(answer) for answer in found], "groups": groups}, headers=_HEADERS)
+        families = [_as_json(family, ranking) for family, ranking in found.items()]
+        return JSONResponse({"families": families, "groups": groups}, headers=_HEADERS)
 
     async def _content(self, request: Request) -> bytes | None:
         """Return the body; None as soon as it is too large."""
@@ -247,9 +227,9 @@ def _refused(status: HTTPStatus, sentence: str) -> Response:
     return JSONResponse({"error": sentence}, status_code=status, headers=_HEADERS)
 
 
-def _as_json(answer: Answer) -> dict[str, object]:
-    ranking = [{"label": label, "confidence": confidence} for label, confidence in answer.ranking]
-    return {"family": answer.family, **ranking[0], "ranking": ranking}
+def _as_json(family: str, ranking: Ranking) -> dict[str, object]:
+    entries = [{"label": label, "confidence": confidence} for label, confidence in ranking]
+    return {"family": family, **entries[0], "ranking": entries}
 
 
 def _sources(served: Sequence[Served]) -> dict[str, list[str]]:
