@@ -1,4 +1,4 @@
-"""What the commands that train have in common: the machine, signals, exit codes, commands to be typed again."""
+"""What the commands that train share: the machine, signals, exit codes, commands to type next."""
 
 import signal
 from collections.abc import Callable, Iterable
@@ -12,6 +12,7 @@ from .output import console
 
 if TYPE_CHECKING:
     from ..launchers.machine import Machine
+    from ..launchers.pool import Outcome
     from ..stores.places import Places
 
 FAILED = 1
@@ -19,10 +20,10 @@ INTERRUPTED = 130
 
 
 def machine_of(*, launcher: str, device: str, workers: int | None, threads: int | None) -> "Machine":
-    """What the options say about the machine.
+    """Return what the options say about the machine.
 
     Raises:
-        StudyError: no such launcher.
+        StudyError: the launcher is unknown.
     """
     if launcher not in ("processes", "inline"):
         raise StudyError(unknown("launcher", launcher, ("processes", "inline")))
@@ -33,7 +34,7 @@ def machine_of(*, launcher: str, device: str, workers: int | None, threads: int 
 
 
 def stop_on_signals(stop: Callable[[], None]) -> None:
-    """The first Ctrl-C or SIGTERM calls `stop`, which puts everything away; the second one ends at once."""
+    """Call `stop`, which puts everything away, at the first Ctrl-C or SIGTERM; the second one ends at once."""
 
     def first(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -45,10 +46,10 @@ def stop_on_signals(stop: Callable[[], None]) -> None:
 
 
 def place_options(places: "Places", *, storage: bool = True, tracking: bool = True, data: bool = True) -> str:
-    """The options that say where things lie, as they must be typed again but for passwords; nothing for defaults.
+    """Return the options that say where things are, as they must be typed again, without passwords and defaults.
 
     Args:
-        places: where things lie.
+        places: where the stores and the data are.
         storage: whether the command takes Optuna's storage.
         tracking: whether it takes MLflow's address.
         data: whether it takes the folders of images.
@@ -64,8 +65,27 @@ def place_options(places: "Places", *, storage: bool = True, tracking: bool = Tr
 
 
 def print_next(commands: Iterable[tuple[str, str]]) -> None:
-    """The commands that make sense now, each with what it is for."""
+    """Print the commands that make sense now, each with its purpose."""
     say = console(stderr=True)
     say.print("Next:")
     for command, purpose in commands:
         say.print(f"  {command}  # {purpose}", markup=False, soft_wrap=True)
+
+
+def print_outcome(outcome: "Outcome", again: str, jobs: str) -> int:
+    """Say how a search or a retraining ended, unless all went well; return the exit code.
+
+    Args:
+        outcome: how it ended.
+        again: the command that resumes it.
+        jobs: what may have failed, "trials" or "trainings".
+    """
+    say = console(stderr=True)
+    if outcome.interrupted:
+        say.print(f"interrupted: `{again}` resumes it", markup=False, soft_wrap=True)
+        return INTERRUPTED
+    if outcome.timed_out:
+        say.print(f"the time is up: `{again}` resumes it", markup=False, soft_wrap=True)
+    if outcome.failed:
+        say.print(f"failed {jobs}: {outcome.failed}; their runs in MLflow hold failure.txt", markup=False)
+    return FAILED if outcome.failed else 0

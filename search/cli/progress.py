@@ -3,79 +3,40 @@
 import sys
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ..coordinator.family_search import FamilySearch, RunningTrial
+from ..coordinator.family_search import FamilySearch
+from ..coordinator.observer import Observer
+from ..launchers.pool import Work
 from ..stores.tracking import RunState
 from ..text import configuration, duration, short
+from ..training.job import JobKey
 from .output import console
 
 STARTING = "starting workers and opening the stores"
 
 
-class LineProgress:
-    """One line when a trial ends."""
+class Display(Observer):
+    """Writes lines to a console, above what changes in place.
 
-    def __init__(self) -> None:
-        self._console = console(stderr=True)
-        self._decoding = False
-        self._searches: Mapping[str, FamilySearch] = {}
+    Args:
+        console: on stderr.
+        live: what changes in place, as long as the display is open.
+    """
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pass
-
-    def decoded(self, done: int, total: int) -> None:
-        """Say it once, unless it is over with the first news of it."""
-        if not self._decoding and done < total:
-            self._decoding = True
-            self._line(f"decoding {total} images")
-
-    def study_opened(self, searches: Mapping[str, FamilySearch]) -> None:
-        """Say what is there already."""
-        self._searches = searches
-        for name, search in searches.items():
-            if search.started:
-                self._line(f"{name}: {search.started} of {search.limit} trials are stored")
-
-    def trial_started(self, running: RunningTrial) -> None:
-        """Nothing to say yet."""
-
-    def epoch_ended(self, running: RunningTrial) -> None:
-        """Nothing to say yet."""
-
-    def trial_ended(self, running: RunningTrial, state: RunState) -> None:
-        """Say how it ended."""
-        self._line(trial_line(running, state))
-
-    def _line(self, text: str) -> None:
-        self._console.print(text, markup=False, soft_wrap=True)
-
-
-class LiveProgress:
-    """A table of the families that changes in place, with the latest trials that ended above it."""
-
-    def __init__(self) -> None:
-        self._console = console(stderr=True)
-        self._searches: Mapping[str, FamilySearch] = {}
-        self._running: dict[tuple[str, int], RunningTrial] = {}
-        self._ended = 0
-        self._started_at = time.monotonic()
-        self._stage = STARTING
-        self._live = Live(console=self._console, get_renderable=self._table, refresh_per_second=4, transient=True)
+    def __init__(self, console: Console, live: AbstractContextManager[Any] | None = None) -> None:
+        self._console = console
+        self._live = live or nullcontext()
 
     def __enter__(self) -> Self:
         self._live.__enter__()
@@ -86,8 +47,51 @@ class LiveProgress:
     ) -> None:
         self._live.__exit__(kind, error, trace)
 
+    def line(self, text: str) -> None:
+        """Write a line that stays, however long it is."""
+        self._console.print(text, markup=False, soft_wrap=True)
+
+
+class LineProgress(Display):
+    """One line when a trial ends."""
+
+    def __init__(self) -> None:
+        super().__init__(console(stderr=True))
+        self._decoding = False
+
     def decoded(self, done: int, total: int) -> None:
-        """Show how far the images are."""
+        """Say it once, unless the first call is the last one."""
+        if not self._decoding and done < total:
+            self._decoding = True
+            self.line(f"decoding {total} images")
+
+    def study_opened(self, searches: Mapping[str, FamilySearch]) -> None:
+        """Say what is stored already."""
+        for name, search in searches.items():
+            if search.started:
+                self.line(f"{name}: {search.started} of {search.limit} trials are stored")
+
+    def ended(self, work: Work, state: RunState) -> None:
+        """Say how it ended."""
+        self.line(trial_line(work, state))
+
+
+class LiveProgress(Display):
+    """A table of the families that changes in place, below a line for each trial that has ended."""
+
+    def __init__(self) -> None:
+        self._searches: Mapping[str, FamilySearch] = {}
+        self._running: dict[JobKey, Work] = {}
+        self._ended = 0
+        self._started_at = time.monotonic()
+        self._stage = STARTING
+        terminal = console(stderr=True)
+        # It asks for the table at once.
+        live = Live(console=terminal, get_renderable=self._table, refresh_per_second=4, transient=True)
+        super().__init__(terminal, live)
+
+    def decoded(self, done: int, total: int) -> None:
+        """Show how many images are decoded."""
         self._stage = f"decoding images: {done} of {total}" if done < total else STARTING
 
     def study_opened(self, searches: Mapping[str, FamilySearch]) -> None:
@@ -95,19 +99,16 @@ class LiveProgress:
         self._searches = searches
         self._started_at = time.monotonic()
 
-    def trial_started(self, running: RunningTrial) -> None:
+    def started(self, work: Work) -> None:
         """Show it as running."""
-        self._running[running.job.key] = running
+        self._running[work.job.key] = work
 
-    def epoch_ended(self, running: RunningTrial) -> None:
-        """The table reads the epoch from the trial."""
-
-    def trial_ended(self, running: RunningTrial, state: RunState) -> None:
-        """A line that stays, above the table."""
-        self._running.pop(running.job.key, None)
+    def ended(self, work: Work, state: RunState) -> None:
+        """Write a line that stays, above the table."""
+        self._running.pop(work.job.key, None)
         self._ended += 1
         style = {"finished": "green", "failed": "red"}.get(state, "dim")
-        self._console.print(Text(trial_line(running, state), style=style), no_wrap=True, overflow="ellipsis")
+        self._console.print(Text(trial_line(work, state), style=style), no_wrap=True, overflow="ellipsis")
 
     def _table(self) -> Table | Text:
         if not self._searches:
@@ -121,15 +122,15 @@ class LiveProgress:
                 Text(name),
                 ProgressBar(total=search.limit, completed=done, width=16),
                 f"{done}/{search.limit}",
-                str(search.pruned),
-                str(search.failed),
+                str(search.ended["pruned"]),
+                str(search.ended["failed"]),
                 short(search.best_value),
                 Text(self._running_text(name)),
             )
         return table
 
     def _running_text(self, family: str) -> str:
-        trials = [running for running in self._running.values() if running.job.family == family]
+        trials = [work for work in self._running.values() if work.job.family == family]
         return ", ".join(f"{trial.job.trial}: epoch {len(trial.epochs) + 1}/{trial.job.epochs}" for trial in trials)
 
     def _time_left(self) -> str:
@@ -140,15 +141,14 @@ class LiveProgress:
         return f"about {duration(round(seconds))} left"
 
 
-def trial_line(running: RunningTrial, state: RunState) -> str:
-    """A trial's end in one line: family, number, state, best epoch, configuration."""
-    best, reason = running.best_epoch, running.reason or ""
-    result = f"{running.job.metric} {short(running.value(best))} in epoch {best.epoch}" if best else "no result"
+def trial_line(work: Work, state: RunState) -> str:
+    """Return a trial's end in one line: family, number, state, best epoch, configuration."""
+    best, reason = work.best_epoch, work.reason or ""
+    result = f"{work.job.metric} {short(work.value)} in epoch {best.epoch}" if best else "no result"
     if state == "failed" or reason.startswith("diverged"):
         result = reason
-    ended = f"{state} after {len(running.epochs)}" if state == "pruned" else state
-    again = "" if running.replicate_of is None else f", a replicate of {running.replicate_of}"
-    return f"{running.job.family} {running.job.trial}{again}: {ended}, {result}, {configuration(running.values)}"
+    ended = f"{state} after {len(work.epochs)}" if state == "pruned" else state
+    return f"{work.name}: {ended}, {result}, {configuration(work.values)}"
 
 
 @contextmanager

@@ -5,35 +5,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import (
-    DEFAULT_CACHE_DIR,
-    DEFAULT_DATA_DIR,
-    DEFAULT_STORAGE,
-    DEFAULT_TRACKING_URI,
-    CacheDirOption,
-    DataDirOption,
-    DeviceOption,
-    FamilyOption,
-    LauncherOption,
-    StorageOption,
-    StudyArgument,
-    ThreadsOption,
-    TrackingOption,
-    WorkersOption,
-)
-from .output import console
-from .process import FAILED, INTERRUPTED, machine_of, place_options, print_next, stop_on_signals
+from . import options
+from .process import machine_of, place_options, print_next, print_outcome, stop_on_signals
 from .stored import chosen_families, stored_study
 
 if TYPE_CHECKING:
-    from ..retraining.retraining import RetrainingOutcome
+    from ..launchers.pool import Outcome
     from ..stores.places import Places
 
 
 def retrain(
-    study: StudyArgument,
+    study: options.StudyArgument,
     *,
-    family: FamilyOption = None,
+    family: options.FamilyOption = None,
     seeds: Annotated[int, typer.Option(min=1, help="Models of each family, each under its own seed.")] = 3,
     confirm: Annotated[
         int,
@@ -43,14 +27,14 @@ def retrain(
             help="First race the N best configurations over as many fresh seeds on validation images.",
         ),
     ] = 0,
-    launcher: LauncherOption = "processes",
-    workers: WorkersOption = None,
-    threads: ThreadsOption = None,
-    device: DeviceOption = "auto",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    cache_dir: CacheDirOption = DEFAULT_CACHE_DIR,
-    storage: StorageOption = DEFAULT_STORAGE,
-    tracking_uri: TrackingOption = DEFAULT_TRACKING_URI,
+    launcher: options.LauncherOption = "processes",
+    workers: options.WorkersOption = None,
+    threads: options.ThreadsOption = None,
+    device: options.DeviceOption = "auto",
+    data_dir: options.DataDirOption = options.DEFAULT_DATA_DIR,
+    cache_dir: options.CacheDirOption = options.DEFAULT_CACHE_DIR,
+    storage: options.StorageOption = options.DEFAULT_STORAGE,
+    tracking_uri: options.TrackingOption = options.DEFAULT_TRACKING_URI,
 ) -> int:
     """Train the best configuration of each family again, on all images, and register the champions.
 
@@ -75,23 +59,18 @@ def retrain(
             places=places,
             machine=machine,
             observer=display,
-            on_decoded=display.decoded,
             on_start=lambda retraining: stop_on_signals(retraining.stop),
         )
     return _closing_words(study, outcome, places)
 
 
-def _closing_words(reference: str, outcome: "RetrainingOutcome", places: "Places") -> int:
-    """What happened, and the next commands that make sense; the exit code."""
-    say = console(stderr=True)
+def _closing_words(reference: str, outcome: "Outcome", places: "Places") -> int:
+    """Say what happened, and the next commands that make sense; return the exit code."""
     reference = shlex.quote(reference)
     where = place_options(places)
-    if outcome.interrupted:
-        say.print(f"interrupted: `optrack retrain {reference}{where}` goes on", markup=False, soft_wrap=True)
-        return INTERRUPTED
-    if outcome.failed:
-        say.print(f"failed trainings: {outcome.failed}; their runs in MLflow hold failure.txt", markup=False)
-        return FAILED
+    code = print_outcome(outcome, f"optrack retrain {reference}{where}", "trainings")
+    if code:
+        return code
     print_next(
         [
             (f"optrack test {reference}{where}", "open the test images, once, and compare the families"),

@@ -10,50 +10,34 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import StudyError, unknown
+from . import options
 from .best import print_best
-from .options import (
-    DEFAULT_CACHE_DIR,
-    DEFAULT_DATA_DIR,
-    DEFAULT_STORAGE,
-    DEFAULT_TRACKING_URI,
-    CacheDirOption,
-    DataDirOption,
-    DeviceOption,
-    FamilyOption,
-    LauncherOption,
-    StorageOption,
-    StudyArgument,
-    ThreadsOption,
-    TrackingOption,
-    WorkersOption,
-)
-from .output import console
-from .process import FAILED, INTERRUPTED, machine_of, place_options, print_next, stop_on_signals
+from .process import INTERRUPTED, machine_of, place_options, print_next, print_outcome, stop_on_signals
 from .stored import quiet_optuna, stored_study
 
 if TYPE_CHECKING:
-    from ..coordinator.coordinator import Outcome
     from ..launchers.machine import Machine
+    from ..launchers.pool import Outcome
     from ..stores.places import Places
     from ..study.space import Choice
     from ..study.study import Family, Pruner, Sampler, Study
 
 
 def run(
-    study: StudyArgument,
+    study: options.StudyArgument,
     *,
     trials: Annotated[
-        int | None, typer.Option(min=1, help="Trials of each family at the end, stored ones included.")
+        int | None, typer.Option(min=1, help="Trials of each family at the end, including stored ones.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of a trial that is not stopped early.")] = None,
     patience: Annotated[
         int | None, typer.Option(min=1, help="Epochs without improvement after which a trial ends.")
     ] = None,
     total_epochs: Annotated[
-        int | None, typer.Option(min=1, help="Trained epochs of each family, stored ones included.")
+        int | None, typer.Option(min=1, help="Trained epochs of each family, including stored ones.")
     ] = None,
     timeout: Annotated[float | None, typer.Option(min=0.001, metavar="SECONDS", help="Stop after this time.")] = None,
-    family: FamilyOption = None,
+    family: options.FamilyOption = None,
     seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Seed of proposals and training.")] = None,
     sampler: Annotated[str | None, typer.Option(help="tpe, gp, cmaes, qmc, random or grid.")] = None,
     sampler_option: Annotated[
@@ -63,19 +47,19 @@ def run(
     pruner_option: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="An option of the pruner.")
     ] = None,
-    launcher: LauncherOption = "processes",
-    workers: WorkersOption = None,
-    threads: ThreadsOption = None,
-    device: DeviceOption = "auto",
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    cache_dir: CacheDirOption = DEFAULT_CACHE_DIR,
-    storage: StorageOption = DEFAULT_STORAGE,
-    tracking_uri: TrackingOption = DEFAULT_TRACKING_URI,
+    launcher: options.LauncherOption = "processes",
+    workers: options.WorkersOption = None,
+    threads: options.ThreadsOption = None,
+    device: options.DeviceOption = "auto",
+    data_dir: options.DataDirOption = options.DEFAULT_DATA_DIR,
+    cache_dir: options.CacheDirOption = options.DEFAULT_CACHE_DIR,
+    storage: options.StorageOption = options.DEFAULT_STORAGE,
+    tracking_uri: options.TrackingOption = options.DEFAULT_TRACKING_URI,
 ) -> int:
     """Search: propose, train, prune and record, until every family has its trials.
 
-    Numbers are totals: `--trials 40` means that 40 are there at the end, whatever was stored before. An interrupted run
-    goes on where it stopped when it is started again.
+    Numbers are totals: `--trials 40` means 40 trials at the end, whatever was stored before. An interrupted run resumes
+    where it stopped when it is started again.
     """
     from pydantic import ValidationError
 
@@ -121,7 +105,6 @@ def _search(reference: str, study: "Study", places: "Places", machine: "Machine"
             places=places,
             machine=machine,
             observer=display,
-            on_decoded=display.decoded,
             on_start=lambda coordinator: stop_on_signals(coordinator.stop),
         )
     _, families = stored_study(study.name, places.storage)
@@ -131,10 +114,10 @@ def _search(reference: str, study: "Study", places: "Places", machine: "Machine"
 
 
 def _chosen(study: "Study", names: list[str] | None) -> "tuple[Family, ...]":
-    """The families that were named, or all.
+    """Return the families that were named, or all.
 
     Raises:
-        StudyError: a name that no family has.
+        StudyError: no family has that name.
     """
     known = {family.name: family for family in study.families}
     for name in names or ():
@@ -144,18 +127,18 @@ def _chosen(study: "Study", names: list[str] | None) -> "tuple[Family, ...]":
 
 
 def _strategy(
-    current: "Sampler | Pruner", kind: str, name: str | None, options: list[str] | None
+    current: "Sampler | Pruner", kind: str, name: str | None, given: list[str] | None
 ) -> "tuple[str, dict[str, Choice]]":
-    """Name and options of a sampler or pruner, changed as the command line says; another name drops the old options."""
+    """Return name and options of a sampler or pruner as the command line changes them; a new name drops old options."""
     kept = dict(current.options) if name in (None, current.name) else dict[str, "Choice"]()
-    return name or current.name, {**kept, **dict(_key_value(kind, text) for text in options or ())}
+    return name or current.name, {**kept, **dict(_key_value(kind, text) for text in given or ())}
 
 
 def _key_value(kind: str, text: str) -> "tuple[str, Choice]":
-    """`n_startup_trials=5` as a pair; the value is read as JSON where it is JSON, else as a string.
+    """Split `n_startup_trials=5` into a pair; the value is read as JSON if it is JSON, else as a string.
 
     Raises:
-        StudyError: no such form.
+        StudyError: the text has another form.
     """
     name, equals, value = text.partition("=")
     if not equals or not name:
@@ -165,24 +148,18 @@ def _key_value(kind: str, text: str) -> "tuple[str, Choice]":
     except ValueError:
         parsed = value
     if isinstance(parsed, float) and not math.isfinite(parsed):
-        parsed = value  # Python takes NaN and Infinity for JSON
+        parsed = value  # Python accepts NaN and Infinity as JSON
     if not isinstance(parsed, bool | int | float | str | None):
         raise StudyError(f"--{kind}-option {name} must be a number, a text, true, false or null, but got {value!r}")
     return name, parsed
 
 
 def _closing_words(reference: str, outcome: "Outcome", places: "Places") -> int:
-    """What happened, and the next three commands that make sense; the exit code."""
-    say = console(stderr=True)
+    """Say what happened, and the next three commands that make sense; return the exit code."""
     reference = shlex.quote(reference)
-    again = f"optrack run {reference}{place_options(places)}"
-    if outcome.interrupted:
-        say.print(f"interrupted: `{again}` goes on with the same trials", markup=False, soft_wrap=True)
-        return INTERRUPTED
-    if outcome.timed_out:
-        say.print(f"the time is spent: `{again}` goes on with the same trials", markup=False, soft_wrap=True)
-    if outcome.failed:
-        say.print(f"failed trials: {outcome.failed}; their runs in MLflow hold failure.txt", markup=False)
+    code = print_outcome(outcome, f"optrack run {reference}{place_options(places)}", "trials")
+    if code == INTERRUPTED:
+        return code
     print_next(
         [
             (
@@ -193,4 +170,4 @@ def _closing_words(reference: str, outcome: "Outcome", places: "Places") -> int:
             (f"optrack retrain {reference}{place_options(places)}", "the best configurations again, on all images"),
         ]
     )
-    return FAILED if outcome.failed else 0
+    return code

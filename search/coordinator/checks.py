@@ -1,4 +1,4 @@
-"""Whether a study can be trained: every name, key and value against what samplers, training and architectures take."""
+"""Check that a study can be trained: every name and value against what samplers, training and architectures accept."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,8 +18,8 @@ def check_study(study: Study) -> None:
     """Check all that can be checked before any image is read.
 
     Raises:
-        StudyError: an unknown data set, architecture, hyperparameter, sampler or pruner, a value that is not taken, or
-            images that an architecture cannot take.
+        StudyError: an unknown data set, architecture, hyperparameter, sampler or pruner, a value out of range, or
+            images that an architecture does not accept.
     """
     check_strategies(study)
     shape = known_shape(study.data)
@@ -32,10 +32,10 @@ def check_study(study: Study) -> None:
 def check_models(family: Family, input_shape: tuple[int, int, int], classes: int) -> None:
     """Build the family's network, without memory, at every corner of its space.
 
-    Somebody's own network is built for good there, and must keep to what every architecture keeps to.
+    A user-defined network is really built there, and must pass the architecture contract.
 
     Args:
-        family: whose values are known to be taken one by one.
+        family: one whose values have each been checked.
         input_shape: channels, height, width.
         classes: number of classes.
 
@@ -60,8 +60,8 @@ def check_models(family: Family, input_shape: tuple[int, int, int], classes: int
             raise StudyError(f"family {family.name!r}: {error}") from None
 
 
-def check_weights(family: Family, input_shape: tuple[int, int, int], classes: int) -> None:
-    """Fetch the family's pretrained weights once, where it has any, before several workers ask for them.
+def fetch_weights(family: Family, input_shape: tuple[int, int, int], classes: int) -> None:
+    """Download the family's pretrained weights, if it has any, before several workers ask for them at once.
 
     Raises:
         StudyError: they can neither be found nor downloaded, or do not fit.
@@ -77,12 +77,12 @@ def check_weights(family: Family, input_shape: tuple[int, int, int], classes: in
 
 
 def hyperparameters(name: str) -> dict[str, Parameter]:
-    """All that a family of this architecture may fix or search: what training takes, then what the architecture takes.
+    """Return all that a family of this architecture may fix or search: training's parameters, then its own.
 
     Raises:
-        StudyError: a hyperparameter of the architecture has the name of one of the training.
+        StudyError: the architecture has a hyperparameter that training has too.
         ArchitectureError: there is no such architecture.
-        SourceError: the code of a user-defined network is not there, or does not run.
+        SourceError: the code of a user-defined network is missing, or does not run.
     """
     own = keyword_parameters(architecture(name))
     training = training_parameters()
@@ -93,7 +93,7 @@ def hyperparameters(name: str) -> dict[str, Parameter]:
 
 
 def known_shape(data: Data) -> tuple[tuple[int, int, int], int] | None:
-    """Input shape and number of classes, where they are known without reading the images.
+    """Return input shape and number of classes, if they are known without reading the images.
 
     Raises:
         StudyError: unknown data set.
@@ -108,7 +108,7 @@ def known_shape(data: Data) -> tuple[tuple[int, int, int], int] | None:
     side = data.image_size or info.image_size
     if side is None:
         return None
-    # Any number of channels and classes shows whether the size fits.
+    # The size is what matters: any number of channels and classes will do.
     return (info.channels or 3, side, side), info.classes or 2
 
 
@@ -126,6 +126,6 @@ def _check_values(family: Family) -> None:
 
 
 def _corners(family: Family) -> list[Mapping[str, Any]]:
-    """Configurations that stand for all: the start ones, and each hyperparameter at each of its corners."""
+    """Return configurations that stand for all: the start ones, and each hyperparameter at each of its corners."""
     single = [{name: value} for name, distribution in family.space.items() for value in distribution.corners()]
     return [{**family.options, **values} for values in ({}, *family.start, *single)]

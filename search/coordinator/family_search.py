@@ -1,15 +1,20 @@
-"""One family's search under way: proposals, budget, and which trial is best."""
+"""One family's search under way: proposals, budget, running trials, and which trial is best."""
 
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from ..stores.trials import StoredFamily
+from ..launchers.pool import Work
+from ..stores.trials import OPTUNA_STATES, End, StoredFamily, stored_epoch
 from ..study.study import Family, Study
-from ..training import EpochResult, Job, best_epoch
-from .strategies import sampler
+from ..training import EpochResult
+from .strategies import sampler, suggest
+
+ENDS: tuple[End, ...] = ("finished", "pruned", "failed")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -18,130 +23,149 @@ class FamilySearch:
 
     Args:
         study: what is searched.
-        family: this part of it.
+        family: the part of it that this search is about.
         optuna_study: proposes and remembers.
         run_id: of the family's MLflow run.
-        finished: trials that ran to their end.
-        pruned: trials that were stopped.
-        failed: trials that raised, or whose worker died.
+        ended: number of trials by their state.
         running: trials under way.
-        granted_epochs: epochs that are trained or being trained, all trials together.
+        granted_epochs: epochs that have been trained or may be, in all trials together.
         best_value: of the metric.
-        best_trial: its number.
     """
 
     study: Study
     family: Family
     optuna_study: optuna.Study
     run_id: str
-    finished: int
-    pruned: int
-    failed: int
+    ended: Counter[End]
     running: int = 0
     granted_epochs: int
     best_value: float | None
-    best_trial: int | None
 
     @classmethod
     def of(cls, stored: StoredFamily, study: Study, family: Family, run_id: str) -> "FamilySearch":
-        """The search that goes on from what is stored."""
-        best = stored.best
+        """Return the search that continues from what is stored."""
         return cls(
             study=study,
             family=family,
             optuna_study=stored.optuna_study,
             run_id=run_id,
-            finished=stored.counts["finished"],
-            pruned=stored.counts["pruned"],
-            failed=stored.counts["failed"],
+            ended=Counter({end: stored.counts[end] for end in ENDS}),
             granted_epochs=stored.epochs,
-            best_value=best.value if best else None,
-            best_trial=best.number if best else None,
+            best_value=stored.best.value if stored.best else None,
         )
 
     @property
     def started(self) -> int:
         """Trials that have ended or are under way."""
-        return self.finished + self.pruned + self.failed + self.running
+        return self.ended.total() + self.running
 
     @property
     def limit(self) -> int:
-        """How many trials there may be: the budget's, or the cells of a grid where these are fewer."""
+        """Most trials that there may be: the budget's, or the cells of a grid if these are fewer."""
         cells = self.family.configurations() if self.study.sampler.name == "grid" else None
         return self.study.budget.trials if cells is None else min(cells, self.study.budget.trials)
 
     @property
     def epochs_spent(self) -> bool:
-        """Whether no epoch may be begun any more."""
+        """Whether no further epoch may begin."""
         total = self.study.budget.total_epochs
         return total is not None and self.granted_epochs >= total
 
     @property
     def wants_trial(self) -> bool:
-        """Whether another trial may begin."""
-        return self.started < self.limit and (not self.epochs_spent or self._next_is_paid)
+        """Whether another trial may begin; one that was interrupted after epochs that count already always may."""
+        if self.started >= self.limit:
+            return False
+        return not self.epochs_spent or any(trial.intermediate_values for trial in self.trials(TrialState.WAITING)[:1])
 
-    @property
-    def _next_is_paid(self) -> bool:
-        """Whether the next trial was interrupted after epochs that are counted already."""
-        waiting = self._waiting()
-        return bool(waiting) and bool(waiting[0].intermediate_values)
+    def ask(self) -> tuple[optuna.Trial, Mapping[str, Any]]:
+        """Return Optuna's next trial and its values: a waiting one (start or interrupted), else a new one."""
+        waiting = self.trials(TrialState.WAITING)
+        number = waiting[0].number if waiting else len(self.trials())
+        self.optuna_study.sampler = sampler(self.study.sampler, self.family, self.study.seed, number)
+        trial = self.optuna_study.ask()
+        return trial, suggest(trial, self.family.space, self.family.options)
 
-    def grant_epoch(self, running: "RunningTrial") -> None:
+    def trials(self, *states: TrialState) -> list[FrozenTrial]:
+        """Return the trials in some states, or all, as they are stored now."""
+        return self.optuna_study.get_trials(deepcopy=False, states=states or None)
+
+    def begin(self, running: "RunningTrial") -> None:
+        """Count a trial that begins, and its first epoch unless an interrupted attempt has paid for it."""
+        self.running += 1
+        if not running.reported:
+            self.grant(running)
+
+    def grant(self, running: "RunningTrial") -> None:
         """Allow a trial one more epoch."""
         running.granted += 1
         self.granted_epochs += 1
 
-    def settle(self, running: "RunningTrial") -> None:
-        """Take back what an ended trial was allowed and did not train."""
+    def end(self, running: "RunningTrial", state: End) -> bool:
+        """Count a trial that has ended, and take back the epochs that it was allowed and did not train.
+
+        Returns:
+            Whether it is the family's best one from now on.
+        """
+        self.running -= 1
+        self.ended[state] += 1
         self.granted_epochs -= running.granted - max(len(running.epochs), running.reported)
-
-    def ask(self) -> optuna.Trial:
-        """Optuna's next trial: one that waits (a start configuration, an interrupted trial), else a new one."""
-        waiting = self._waiting()
-        number = waiting[0].number if waiting else len(self.optuna_study.get_trials(deepcopy=False))
-        self.optuna_study.sampler = sampler(self.study.sampler, self.family, self.study.seed, number)
-        return self.optuna_study.ask()
-
-    def _waiting(self) -> list[FrozenTrial]:
-        return self.optuna_study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        if state != "finished" or not self.study.objective.better(running.value, self.best_value):
+            return False
+        self.best_value = running.value
+        return True
 
 
 @dataclass(slots=True, kw_only=True)
-class RunningTrial:
+class RunningTrial(Work):
     """A trial under way.
 
     Args:
         search: of its family.
         trial: Optuna's.
-        values: its configuration.
-        job: what its worker does.
-        run_id: of its MLflow run.
-        reported: last epoch that an interrupted attempt has told Optuna already; 0 for a first attempt.
-        logged: last epoch that it has told MLflow already.
-        granted: epochs that it has trained or been allowed to begin.
-        replicate_of: an earlier trial with the same configuration, under another seed.
-        epochs: results so far.
-        reason: why it stops before its end, or failed; None while it may go on.
+        reported: last epoch that an interrupted attempt reported to Optuna; 0 for a first attempt.
+        granted: epochs that it has trained or may begin.
     """
 
     search: FamilySearch
     trial: optuna.Trial
-    values: dict[str, Any]
-    job: Job
-    run_id: str
     reported: int
-    logged: int
     granted: int
-    replicate_of: int | None = None
-    epochs: list[EpochResult] = field(default_factory=list[EpochResult])
-    reason: str | None = None
 
-    @property
-    def best_epoch(self) -> EpochResult | None:
-        """The epoch with the best value of the metric; the first of equals, None when no value is a number."""
-        return best_epoch(self.epochs, self.job.metric)
+    def add(self, result: EpochResult) -> None:
+        """Report the next epoch to Optuna and decide whether the trial goes on; `reason` says why not."""
+        self.epochs.append(result)
+        if result.epoch < self.reported:
+            return
+        if result.epoch > self.reported:
+            self.trial.report(result.metrics()[self.job.metric], result.epoch)
+        else:
+            # A pruner that is asked again after the same epoch may answer differently: the stored decision holds.
+            self.reason = self.trial.user_attrs.get("reason")
+        if self.reason is None:
+            self.reason = self._reason_to_stop(result)
+            if self.reason is not None:
+                self.trial.set_user_attr("reason", self.reason)
 
-    def value(self, result: EpochResult) -> float:
-        """The metric of an epoch."""
-        return result.metrics()[self.job.metric]
+    def tell(self, state: End) -> None:
+        """Store in Optuna all that is needed to rebuild MLflow's side, then the state."""
+        best = self.best_epoch
+        self.trial.set_user_attr("epochs", [stored_epoch(result) for result in self.epochs])
+        self.trial.set_user_attr("best_epoch", best and best.epoch)
+        if self.reason:
+            self.trial.set_user_attr("reason", self.reason)
+        value = self.value if state == "finished" else None
+        self.search.optuna_study.tell(self.trial, value, state=OPTUNA_STATES[state])
+
+    def _reason_to_stop(self, result: EpochResult) -> str | None:
+        study = self.search.study
+        if not result.finite:
+            return self.divergence
+        if result.epoch == self.job.epochs:
+            return None
+        if self.trial.should_prune():
+            return f"pruned after epoch {result.epoch} by {study.pruner.name}"
+        if self.search.epochs_spent:
+            return f"the family's {study.budget.total_epochs} epochs are spent"
+        self.search.grant(self)
+        return None

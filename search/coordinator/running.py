@@ -2,17 +2,19 @@
 
 from collections.abc import Callable
 
-from ...datasets import Prepared, Progress
+from ...datasets import Prepared
 from ..errors import NothingStoredError
 from ..launchers.machine import Machine, devices_of, launcher_of
+from ..launchers.pool import Outcome
 from ..stores import optuna_store as stores
 from ..stores.addresses import make_state_folder
 from ..stores.comparable import check_comparable
 from ..stores.mlflow_tracker import MlflowTracker
 from ..stores.places import Places, check_places, prepared_data
 from ..study.study import Study
-from .checks import check_models, check_study, check_weights
-from .coordinator import Coordinator, Observer, Outcome
+from .checks import check_models, check_study, fetch_weights
+from .coordinator import Coordinator
+from .observer import Observer
 
 
 def run_study(
@@ -21,34 +23,32 @@ def run_study(
     places: Places,
     machine: Machine,
     observer: Observer,
-    on_decoded: Progress | None = None,
     on_start: Callable[[Coordinator], None] = lambda _: None,
 ) -> Outcome:
     """Search until the study's budget is spent.
 
     Args:
-        study: what to search; trials that are stored count.
-        places: where things lie.
+        study: what to search; stored trials count.
+        places: where the stores and the data are.
         machine: what may be used.
-        observer: who watches.
-        on_decoded: told how many images of how many are decoded.
-        on_start: gets the coordinator before it runs, so that a signal handler can stop it.
+        observer: watches.
+        on_start: called with the coordinator before it runs, so that a signal handler can stop it.
 
     Raises:
-        OptrackError: bad input, or a store that does not answer; before anything is written where that can be known.
+        OptrackError: bad input, or a store that does not answer; if possible before anything is written.
     """
     check_study(study)
     check_places(places)
     devices = devices_of(machine, most=study.budget.trials * len(study.families))
-    data = prepared_data(study, places, on_decoded)
+    data = prepared_data(study, places, observer.decoded)
     for family in study.families:
         check_models(family, data.input_shape, len(data.classes))
-        check_weights(family, data.input_shape, len(data.classes))
+        fetch_weights(family, data.input_shape, len(data.classes))
     _check_stored(study, data, places.storage)
     with stores.owned(places.storage, study.name), launcher_of(machine, devices) as launcher:
         coordinator = Coordinator(
             study,
-            # Workers import torch while the stores are opened.
+            # Workers import torch while the stores open.
             storage=stores.open_storage(places.storage),
             tracker=MlflowTracker(places.tracking_uri, study, data),
             launcher=launcher,

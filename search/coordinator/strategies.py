@@ -1,4 +1,4 @@
-"""Names to Optuna's samplers and pruners, their options checked; and one configuration drawn from a space.
+"""Optuna's samplers and pruners by name, with checked options; and a configuration drawn from a space.
 
 The options of a sampler or pruner are the keyword-only parameters of its function here.
 """
@@ -6,7 +6,7 @@ The options of a sampler or pruner are the keyword-only parameters of its functi
 import hashlib
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import optuna
 from annotated_types import Ge, Gt, Lt
@@ -17,15 +17,17 @@ from ..study.signature import check_options
 from ..study.space import Categorical, Choice, Float, Int, Space, applies, ordered
 from ..study.study import Budget, Family, Pruner, Sampler, Study
 
+Made = TypeVar("Made")
+
 Count = Annotated[int, Ge(0)]
 Positive = Annotated[int, Ge(1)]
 
 
 class _Grid(optuna.samplers.BruteForceSampler):
-    """Every configuration once, conditions respected; the coordinator ends a family when the grid is through."""
+    """Proposes every configuration once, conditions respected; the coordinator ends a family with its grid."""
 
     def after_trial(self, *args: Any, **kwargs: Any) -> None:
-        """Optuna would stop its own loop here, which ask and tell do not have."""
+        """Do nothing; Optuna would stop its own loop here, which ask and tell do not have."""
 
 
 def _tpe(
@@ -38,7 +40,7 @@ def _tpe(
     multivariate: bool = True,
     constant_liar: bool = True,
 ) -> optuna.samplers.BaseSampler:
-    """Tree-structured Parzen estimator; families with conditions are split into groups (Watanabe 2023)."""
+    """Return a tree-structured Parzen estimator; it splits families with conditions into groups (Watanabe 2023)."""
     conditional = any(distribution.when for distribution in family.space.values())
     return optuna.samplers.TPESampler(
         seed=seed,
@@ -53,7 +55,7 @@ def _tpe(
 def _gp(
     seed: int, first_seed: int, family: Family, *, n_startup_trials: Count = 10, deterministic_objective: bool = False
 ) -> optuna.samplers.BaseSampler:
-    """Gaussian process with expected improvement: for few trials; 0.4 s a proposal at 20 trials, 3 s at 300."""
+    """Return a Gaussian process with expected improvement, for few trials: it takes 3 s for a proposal at 300."""
     return optuna.samplers.GPSampler(
         seed=seed,
         n_startup_trials=n_startup_trials,
@@ -71,7 +73,7 @@ def _cmaes(
     sigma0: Annotated[float, Gt(0)] | None = None,
     popsize: Annotated[int, Ge(4)] | None = None,  # below 4 its weights divide by zero
 ) -> optuna.samplers.BaseSampler:
-    """CMA evolution strategy for numeric spaces; categorical hyperparameters are drawn at random."""
+    """Return a CMA evolution strategy for numeric spaces; categorical hyperparameters are drawn at random."""
     return optuna.samplers.CmaEsSampler(
         seed=seed,
         n_startup_trials=n_startup_trials,
@@ -82,9 +84,9 @@ def _cmaes(
 
 
 def _qmc(seed: int, first_seed: int, family: Family, *, scramble: bool = True) -> optuna.samplers.BaseSampler:
-    """Scrambled Sobol sequence: more even than random; hyperparameters with a condition are drawn at random.
+    """Return a scrambled Sobol sequence, more even than random; hyperparameters with a condition are drawn at random.
 
-    Sobol points belong together only under one seed; what is drawn at random needs another seed for each trial.
+    All points of a Sobol sequence need one seed; random draws need a new one for each trial.
     """
     return optuna.samplers.QMCSampler(
         seed=first_seed,
@@ -96,12 +98,12 @@ def _qmc(seed: int, first_seed: int, family: Family, *, scramble: bool = True) -
 
 
 def _random(seed: int, first_seed: int, family: Family) -> optuna.samplers.BaseSampler:
-    """Independent random draws."""
+    """Return independent random draws."""
     return optuna.samplers.RandomSampler(seed=seed)
 
 
 def _grid(seed: int, first_seed: int, family: Family) -> optuna.samplers.BaseSampler:
-    """Every configuration once, in random order; every hyperparameter needs finitely many values."""
+    """Return every configuration once, in random order; each hyperparameter needs finitely many values."""
     for name, distribution in family.space.items():
         if distribution.count() is None:
             raise StudyError(
@@ -128,7 +130,7 @@ def _asha(
     reduction_factor: Annotated[int, Ge(2)] = 2,
     min_early_stopping_rate: Count = 0,
 ) -> optuna.pruners.BasePruner:
-    """Asynchronous successive halving (Li et al. 2020): at epochs 1, 2, 4, … the better half goes on."""
+    """Return asynchronous successive halving (Li et al. 2020): at epochs 1, 2, 4, … the better half continues."""
     return optuna.pruners.SuccessiveHalvingPruner(
         min_resource=min_resource,
         reduction_factor=reduction_factor,
@@ -139,7 +141,7 @@ def _asha(
 def _hyperband(
     budget: Budget, *, min_resource: Positive = 1, reduction_factor: Annotated[int, Ge(2)] = 3
 ) -> optuna.pruners.BasePruner:
-    """Successive halving at several levels of severity at once (Li et al. 2018)."""
+    """Return successive halving at several levels of severity at once (Li et al. 2018)."""
     if min_resource > budget.epochs:
         raise StudyError(
             f"pruner hyperband: min_resource must not be above the {budget.epochs} epochs, but got {min_resource}"
@@ -152,7 +154,7 @@ def _hyperband(
 def _median(
     budget: Budget, *, n_startup_trials: Count = 5, n_warmup_steps: Count = 0, interval_steps: Positive = 1
 ) -> optuna.pruners.BasePruner:
-    """Stops what is below the median of the earlier trials at the same epoch (Golovin et al. 2017)."""
+    """Return a pruner of trials below the median of the earlier ones at the same epoch (Golovin et al. 2017)."""
     return optuna.pruners.MedianPruner(
         n_startup_trials=n_startup_trials, n_warmup_steps=n_warmup_steps, interval_steps=interval_steps
     )
@@ -161,9 +163,9 @@ def _median(
 def _wilcoxon(
     budget: Budget, *, p_threshold: Annotated[float, Gt(0), Lt(1)] = 0.1, n_startup_steps: Count = 2
 ) -> optuna.pruners.BasePruner:
-    """Stops what a signed-rank test over paired epochs finds worse than the best trial.
+    """Return a pruner of trials that a signed-rank test over paired epochs finds worse than the best trial.
 
-    With n epochs the test's smallest p-value is 1 / 2^n, so that a short budget could never be pruned.
+    With n epochs the test's smallest p-value is 1 / 2^n, so it could never prune within a short budget.
     """
     if 0.5**budget.epochs > p_threshold:
         raise StudyError(
@@ -174,7 +176,7 @@ def _wilcoxon(
 
 
 def _none(budget: Budget) -> optuna.pruners.BasePruner:
-    """Every trial runs to its end."""
+    """Return a pruner that lets every trial run to its end."""
     return optuna.pruners.NopPruner()
 
 
@@ -189,46 +191,45 @@ PRUNERS: dict[str, Callable[..., optuna.pruners.BasePruner]] = {
 
 
 def sampler(strategy: Sampler, family: Family, study_seed: int, trial: int) -> optuna.samplers.BaseSampler:
-    """The sampler for one proposal.
+    """Return the sampler for one proposal.
 
-    A sampler that keeps its random state in memory would, after a restart, propose the same again; so there is a new
-    one for each proposal, seeded by study, family and trial number.
+    A sampler that keeps its random state in memory would repeat its proposals after a restart; so each proposal has a
+    new one, seeded by study, family and trial number.
 
     Args:
         strategy: name and options.
-        family: whose space is sampled.
+        family: its space is sampled.
         study_seed: seed of the study.
-        trial: number of the trial that is proposed.
+        trial: number of the proposed trial.
 
     Raises:
         StudyError: unknown name, unknown option or value, or a space that the sampler cannot handle.
     """
-    if strategy.name not in SAMPLERS:
-        raise StudyError(unknown("sampler", strategy.name, SAMPLERS))
-    make = SAMPLERS[strategy.name]
-    options = check_options(f"sampler {strategy.name}", make, strategy.options)
     seed, first_seed = (seed_of(study_seed, family.name, number) % 2**32 for number in (trial, 0))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        return make(seed, first_seed, family, **options)
+    return _made("sampler", SAMPLERS, strategy, seed, first_seed, family)
 
 
 def pruner(strategy: Pruner, budget: Budget) -> optuna.pruners.BasePruner:
-    """The pruner of a study.
+    """Return the pruner of a study.
 
     Raises:
-        StudyError: unknown name, unknown option or value, or a budget that it does not fit.
+        StudyError: unknown name, unknown option or value, or a budget that does not suit it.
     """
-    if strategy.name not in PRUNERS:
-        raise StudyError(unknown("pruner", strategy.name, PRUNERS))
-    make = PRUNERS[strategy.name]
+    return _made("pruner", PRUNERS, strategy, budget)
+
+
+def _made(kind: str, known: Mapping[str, Callable[..., Made]], strategy: Sampler | Pruner, *given: object) -> Made:
+    if strategy.name not in known:
+        raise StudyError(unknown(kind, strategy.name, known))
+    make = known[strategy.name]
+    options = check_options(f"{kind} {strategy.name}", make, strategy.options)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return make(budget, **check_options(f"pruner {strategy.name}", make, strategy.options))
+        return make(*given, **options)
 
 
 def check_strategies(study: Study) -> None:
-    """Whether sampler and pruner exist, take their options, and fit each family and the budget.
+    """Check that sampler and pruner exist, accept their options, and suit each family and the budget.
 
     Raises:
         StudyError: they do not.
@@ -239,7 +240,7 @@ def check_strategies(study: Study) -> None:
 
 
 def seed_of(study_seed: int, family: str, trial: int) -> int:
-    """The seed of a trial, in [0, 2^63): the same on every machine, different for every trial of every family.
+    """Return the seed of a trial, in [0, 2^63): the same on every machine, different for each trial of each family.
 
     >>> seed_of(0, "lenet", 3) == seed_of(0, "lenet", 3) != seed_of(0, "lenet", 4)
     True
@@ -249,12 +250,12 @@ def seed_of(study_seed: int, family: str, trial: int) -> int:
 
 
 def suggest(trial: optuna.trial.BaseTrial, space: Space, fixed: Mapping[str, object]) -> dict[str, Choice]:
-    """One configuration: every hyperparameter whose condition holds, drawn by the trial's sampler.
+    """Draw a configuration: every hyperparameter whose condition holds, by the trial's sampler.
 
     Args:
         trial: Optuna's trial; values that it was enqueued with are kept.
         space: what each hyperparameter may be.
-        fixed: values outside the space that conditions may look at.
+        fixed: values outside the space that conditions may refer to.
     """
     values: dict[str, Choice] = {}
     for name in ordered(space):
@@ -271,6 +272,6 @@ def _suggest_one(trial: optuna.trial.BaseTrial, name: str, distribution: Float |
         return trial.suggest_int(
             name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
         )
-    if distribution.low == distribution.high:  # Optuna's grid takes it with a step alone
+    if distribution.low == distribution.high:  # Optuna's grid accepts it only with a step
         return trial.suggest_float(name, distribution.low, distribution.high, step=1.0)
     return trial.suggest_float(name, distribution.low, distribution.high, step=distribution.step, log=distribution.log)

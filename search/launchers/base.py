@@ -1,38 +1,39 @@
-"""The seam between the coordinator and whatever carries jobs to workers."""
+"""The interface between a pool of workers and whatever carries jobs to them."""
 
 import traceback
 from dataclasses import dataclass
 from typing import Protocol
 
 from ..training import EpochResult, Job
+from ..training.job import JobKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochEnded:
-    """A worker has finished an epoch and waits for an answer."""
+    """A worker has finished an epoch of a job and waits for an answer."""
 
-    job: Job
+    key: JobKey
     result: EpochResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobEnded:
-    """A job is through: all its epochs, stopped by itself, or told to stop. Its worker is free."""
+    """A job has trained all its epochs, stopped early, or was told to stop. Its worker is free."""
 
-    job: Job
+    key: JobKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFailed:
-    """A job raised, or its worker died. The worker, or one in its place, is free.
+    """A job raised an error, or its worker died. The worker, or its replacement, is free.
 
     Args:
-        job: which one.
+        key: of the job.
         reason: one line.
         details: the traceback, or what is known about the death.
     """
 
-    job: Job
+    key: JobKey
     reason: str
     details: str
 
@@ -40,14 +41,14 @@ class JobFailed:
 Event = EpochEnded | JobEnded | JobFailed
 
 
-def failure(job: Job, error: Exception) -> JobFailed:
-    """A job that raised: its error in one line, and the traceback."""
+def failure(key: JobKey, error: Exception) -> JobFailed:
+    """Describe an error that a job raised, in one line and with its traceback."""
     reason = " ".join(f"{type(error).__name__}: {error}".split())
-    return JobFailed(job=job, reason=reason, details="".join(traceback.format_exception(error)))
+    return JobFailed(key=key, reason=reason, details="".join(traceback.format_exception(error)))
 
 
 class Launcher(Protocol):
-    """Carries jobs to workers and their epochs back."""
+    """Carries jobs to workers, and their epochs back."""
 
     devices: tuple[str, ...]
     """The torch device of each worker; as many jobs run at once."""
@@ -56,17 +57,17 @@ class Launcher(Protocol):
     """Torch threads of each worker."""
 
     def submit(self, job: Job) -> None:
-        """Start a job on a free worker; there must be one."""
+        """Start a job on a free worker of its device; there must be one."""
         ...
 
     def next_event(self, timeout_seconds: float) -> Event | None:
-        """What happens next, or None when nothing does within the timeout."""
+        """Wait for the next event; None if nothing happens within the timeout."""
         ...
 
-    def answer(self, job: Job, *, go_on: bool) -> None:
-        """Tell a worker that waits after an epoch whether to go on; a job that is told to stop ends without weights."""
+    def answer(self, key: JobKey, *, go_on: bool) -> None:
+        """Tell a worker that waits after an epoch whether to go on; a job that is told to stop writes no weights."""
         ...
 
     def close(self) -> None:
-        """End all workers at once, whatever they do."""
+        """End all workers at once, whatever they are doing."""
         ...

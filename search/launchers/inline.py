@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from ..training import EpochResult, Job, train
+from ..training.job import JobKey
 from .base import EpochEnded, Event, JobEnded, failure
 
 
@@ -21,7 +22,7 @@ class InlineLauncher:
         self._epochs: Iterator[EpochResult] = iter(())
 
     def submit(self, job: Job) -> None:
-        """Start a job; the one before must have ended."""
+        """Start a job; the previous one must have ended."""
         assert self._job is None, "one job at a time"
         self._job, self._epochs = job, train(job)
 
@@ -29,19 +30,19 @@ class InlineLauncher:
         """Train the running job for one epoch."""
         if self._job is None:
             return None
-        job = self._job
+        key = self._job.key
         try:
-            return EpochEnded(job=job, result=next(self._epochs))
+            return EpochEnded(key=key, result=next(self._epochs))
         except StopIteration:
             self._job = None
-            return JobEnded(job=job)
+            return JobEnded(key=key)
         except Exception as error:  # noqa: BLE001 - a failing trial must not end the study
             self._job = None
-            return failure(job, error)
+            return failure(key, error)
 
-    def answer(self, job: Job, *, go_on: bool) -> None:
-        """A job that is to stop has no more epochs."""
-        if not go_on and self._job == job:
+    def answer(self, key: JobKey, *, go_on: bool) -> None:
+        """Drop the remaining epochs of a job that is told to stop."""
+        if not go_on and self._job is not None and self._job.key == key:
             self._epochs = iter(())
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What a study may use of the machine: devices, workers, threads."""
+"""What a study may use of the machine: devices, workers and threads."""
 
 import os
 import re
@@ -22,7 +22,7 @@ class Machine:
     Args:
         launcher: processes, or inline for one job at a time in this process.
         device: auto, cpu, cuda, or a torch device such as cuda:1.
-        workers: jobs at once; None for as many as there are cores, or GPUs.
+        workers: most jobs at once; None for one per core, or per GPU.
         threads: torch threads of each worker; None for an equal share of the cores.
     """
 
@@ -33,10 +33,14 @@ class Machine:
 
 
 def devices_of(machine: Machine, *, most: int) -> tuple[str, ...]:
-    """One device for each worker: as many as there are GPUs or cores, no more than there are trials.
+    """Choose a device for each worker: one worker per GPU or core unless told otherwise.
+
+    Args:
+        machine: what may be used.
+        most: as many jobs as there will ever be; there are no more workers.
 
     Raises:
-        StudyError: a device that this machine has not.
+        StudyError: a device this machine does not have.
     """
     import torch
 
@@ -58,7 +62,7 @@ def devices_of(machine: Machine, *, most: int) -> tuple[str, ...]:
 
 @contextmanager
 def launcher_of(machine: Machine, devices: tuple[str, ...]) -> Generator[Launcher]:
-    """The launcher with its workers, which end with the block."""
+    """Open the launcher with its workers, which end with the block."""
     # cuBLAS is deterministic only with a fixed workspace, which it reads from here when it starts.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     threads = machine.threads or max(1, cpu_count() // len(devices))

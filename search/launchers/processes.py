@@ -11,15 +11,16 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from ..training import Job, train
+from ..training.job import JobKey
 from .base import EpochEnded, Event, JobEnded, JobFailed, failure
 
-# How long a worker that is told to end may take before it is killed.
 GRACE_SECONDS = 2.0
+"""How long a worker that is told to end may take before it is killed."""
 
 
 @dataclass(slots=True)
 class _Worker:
-    """One process, the pipe to it, its device, and what it is busy with."""
+    """A process, the pipe to it, its device, and the job that it is busy with."""
 
     process: BaseProcess
     pipe: Connection
@@ -30,7 +31,7 @@ class _Worker:
 class ProcessLauncher:
     """Runs jobs in worker processes that live as long as the launcher.
 
-    On the CPU the workers are forked from a server that has torch imported already, so that each starts within
+    On the CPU the workers are forked from a server that has already imported torch, so that each starts within
     milliseconds; with CUDA, which does not survive a fork, and where there is no forkserver, they are spawned.
 
     Args:
@@ -43,10 +44,10 @@ class ProcessLauncher:
         self.threads = threads
         on_cpu = all(device == "cpu" for device in devices)
         forks = on_cpu and "forkserver" in multiprocessing.get_all_start_methods()
-        # typeshed has Process on each kind of context and not on what they have in common.
+        # typeshed declares Process on each kind of context, but not on their common base.
         self._context: Any = multiprocessing.get_context("forkserver" if forks else "spawn")
         if forks:
-            # torch._dynamo comes with the first optimizer and takes a second.
+            # The first optimizer imports torch._dynamo, which takes a second.
             self._context.set_forkserver_preload(["optrack.search.training", "torch._dynamo"])
         self._workers = [self._start(device) for device in devices]
 
@@ -54,11 +55,11 @@ class ProcessLauncher:
         """Start a job on a free worker of its device."""
         worker = next(worker for worker in self._workers if worker.job is None and worker.device == job.device)
         worker.job = job
-        with suppress(OSError):  # it died while it waited, which the next event will say
+        with suppress(OSError):  # it died while it waited, which the next event reports
             worker.pipe.send(job)
 
     def next_event(self, timeout_seconds: float) -> Event | None:
-        """What a worker says next, or that one died; None when nothing happens within the timeout."""
+        """Wait for what a worker sends, or for one to die; None if nothing happens within the timeout."""
         busy = [worker for worker in self._workers if worker.job is not None]
         ready = wait([worker.pipe for worker in busy] + [worker.process.sentinel for worker in busy], timeout_seconds)
         for worker in busy:
@@ -66,15 +67,15 @@ class ProcessLauncher:
                 return self._event(worker)
         return None
 
-    def answer(self, job: Job, *, go_on: bool) -> None:
+    def answer(self, key: JobKey, *, go_on: bool) -> None:
         """Tell the job's worker whether to go on."""
         for worker in self._workers:
-            if worker.job == job:
-                with suppress(OSError):  # it died meanwhile, which the next event will say
+            if worker.job is not None and worker.job.key == key:
+                with suppress(OSError):  # it died meanwhile, which the next event reports
                     worker.pipe.send(go_on)
 
     def close(self) -> None:
-        """End all workers at once, whatever they do."""
+        """End all workers at once, whatever they are doing."""
         for worker in self._workers:
             worker.process.terminate()
         for worker in self._workers:
@@ -96,14 +97,14 @@ class ProcessLauncher:
         return event
 
     def _replaced(self, worker: _Worker, job: Job) -> JobFailed:
-        """A worker that died fails its job, and another one takes its place."""
+        """Replace a worker that died; its job has failed."""
         worker.process.join()
         code = worker.process.exitcode
         name = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
         worker.pipe.close()
         self._workers[self._workers.index(worker)] = self._start(worker.device)
         reason = f"its worker process ended with {name}"
-        return JobFailed(job=job, reason=reason, details=reason)
+        return JobFailed(key=job.key, reason=reason, details=reason)
 
     def _start(self, device: str) -> _Worker:
         ours, theirs = self._context.Pipe()
@@ -116,7 +117,7 @@ class ProcessLauncher:
 
 
 def work(pipe: Connection) -> None:
-    """The life of a worker: take a job, send its epochs, wait for the answer to each, until the pipe is closed."""
+    """Run jobs in a worker until the pipe is closed: take one, send its epochs, wait for the answer to each."""
     # Ctrl-C reaches the whole group of processes; the coordinator decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -131,18 +132,18 @@ def work(pipe: Connection) -> None:
 def _run(job: Job, pipe: Connection) -> JobEnded | JobFailed:
     try:
         for result in train(job):
-            pipe.send(EpochEnded(job=job, result=result))
+            pipe.send(EpochEnded(key=job.key, result=result))
             if not pipe.recv():
                 break
     except (EOFError, BrokenPipeError):
         raise
     except Exception as error:  # noqa: BLE001 - a failing trial must not end the worker
-        return failure(job, error)
-    return JobEnded(job=job)
+        return failure(job.key, error)
+    return JobEnded(key=job.key)
 
 
 def _end_with_parent() -> None:
-    """A worker whose coordinator was killed has nobody to train for."""
+    """End a worker whose coordinator was killed."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])

@@ -2,22 +2,23 @@
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 from safetensors.torch import load_file  # pyright: ignore[reportUnknownVariableType]
 
-from ...datasets import Prepared, Progress
+from ...datasets import Prepared
 from ..champions.champion import load_folder, save_folder
 from ..champions.mlflow_model import save_model
 from ..champions.recipe import Recipe
 from ..champions.registry import register, registered, set_best
-from ..coordinator.checks import check_weights
+from ..coordinator.checks import fetch_weights
+from ..coordinator.observer import Observer
 from ..coordinator.strategies import seed_of
 from ..errors import NothingStoredError
 from ..launchers import Launcher
 from ..launchers.machine import Machine, devices_of, launcher_of
+from ..launchers.pool import Outcome
 from ..pictures.champion import champion_pictures
 from ..stores import mlflow_names as names
 from ..stores import optuna_store as stores
@@ -31,30 +32,8 @@ from ..stores.places import Places, check_places, prepared_data
 from ..stores.tracking import RunStore, Tracker
 from ..stores.trials import StoredFamily
 from ..study.study import Study
-from ..training import Job, split_settings
-from ..training.own_code import network_code
-from .model_training import ModelTrainer, ModelTraining, TrainingObserver
-
-
-class RetrainingObserver(TrainingObserver, Protocol):
-    """Who watches: a progress display, a test."""
-
-    def candidate_picked(self, candidate: Candidate, raced: Mapping[int, Sequence[float]]) -> None:
-        """This configuration is the one to be retrained."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetrainingOutcome:
-    """How it ended.
-
-    Args:
-        interrupted: it was asked to stop.
-        failed: trainings that failed.
-    """
-
-    interrupted: bool
-    failed: int
+from ..training.jobs import Jobs
+from .model_training import ModelTrainer, ModelTraining, RunningTraining
 
 
 def retrain_study(
@@ -65,11 +44,10 @@ def retrain_study(
     confirm: int,
     places: Places,
     machine: Machine,
-    observer: RetrainingObserver,
-    on_decoded: Progress | None = None,
+    observer: Observer,
     on_start: Callable[["Retraining"], None] = lambda _: None,
-) -> RetrainingOutcome:
-    """Train each family's best configuration on training and validation images, for the epochs at which it was best.
+) -> Outcome:
+    """Train each family's best configuration on training and validation images, for as many epochs as it was best at.
 
     What was trained before is not trained again. The first seed's model is the family's champion in MLflow's registry.
 
@@ -79,14 +57,13 @@ def retrain_study(
         seeds: models of each family.
         confirm: how many of the best configurations to race first, each under as many fresh seeds, on the validation
             images; 0 for no race.
-        places: where things lie.
+        places: where the stores and the data are.
         machine: what may be used.
-        observer: who watches.
-        on_decoded: told how many images of how many are decoded.
-        on_start: gets the retraining before it runs, so that a signal handler can stop it.
+        observer: watches.
+        on_start: called with the retraining before it runs, so that a signal handler can stop it.
 
     Raises:
-        OptrackError: bad input, or a store that does not answer; before anything is written where that can be known.
+        OptrackError: bad input, or a store that does not answer; if possible before anything is written.
     """
     families = [family for family in stored if only is None or family.name in only]
     check_searched(families)
@@ -101,10 +78,10 @@ def retrain_study(
             f"`optrack run {study.name}` makes it"
         )
     devices = devices_of(machine, most=len(families) * seeds * max(confirm, 1))
-    data = prepared_data(study, places, on_decoded)
+    data = prepared_data(study, places, observer.decoded)
     check_comparable(study, data, stored)
     for family in (family for family in study.families if only is None or family.name in only):
-        check_weights(family, data.input_shape, len(data.classes))
+        fetch_weights(family, data.input_shape, len(data.classes))
     with stores.owned(places.storage, study.name), launcher_of(machine, devices) as launcher:
         retraining = Retraining(
             study,
@@ -132,8 +109,8 @@ class Retraining:
         tracking_uri: of MLflow, where the champions are registered.
         launcher: carries jobs to workers.
         data: the prepared images.
-        weights: folder for weights under way, emptied at the end.
-        observer: who watches.
+        weights: folder for weights under way, removed at the end.
+        observer: watches.
     """
 
     def __init__(
@@ -147,46 +124,48 @@ class Retraining:
         launcher: Launcher,
         data: Prepared,
         weights: Path,
-        observer: RetrainingObserver,
+        observer: Observer,
     ) -> None:
         self._study = study
         self._families = families
         self._tracker = tracker
         self._runs = runs
         self._tracking_uri = tracking_uri
-        self._data = data
         self._observer = observer
-        self._codes = {family.name: network_code(family) for family in study.families}
+        self._jobs = Jobs(study, data)
         self._parents = {name: run.run_id for name, run in runs.families().items()}
         self._trainer = ModelTrainer(
             tracker=tracker, launcher=launcher, parents=self._parents, weights=weights, observer=observer
         )
 
     def stop(self) -> None:
-        """Start nothing more and interrupt what runs; `run` returns soon. Safe to call from a signal handler."""
-        self._trainer.stop_requested = True
+        """Start no more trainings and interrupt the running ones; `run` returns soon.
 
-    def run(self, *, seeds: int, confirm: int) -> RetrainingOutcome:
+        Safe to call from a signal handler.
+        """
+        self._trainer.stop()
+
+    def run(self, *, seeds: int, confirm: int) -> Outcome:
         """Race, pick, retrain, register.
 
         Args:
-            seeds: of each configuration.
-            confirm: how many configurations to race; 0 for none.
+            seeds: models of each configuration.
+            confirm: how many configurations to race; 0 for no race.
         """
         trainer = self._trainer
         try:
             trainer.train(self._races(seeds, confirm), known=self._runs.find("confirm"))
-            if not trainer.stop_requested:
+            if not trainer.outcome.interrupted:
                 chosen = self._pick()
                 planned = [self._retraining(each, number) for each in chosen for number in range(1, seeds + 1)]
                 trainer.train(planned, known=self._runs.find("retrain"), keep=self._keep)
                 self._register([training for training in planned if training.number == 1])
         finally:
             trainer.close()
-        return RetrainingOutcome(interrupted=trainer.stop_requested, failed=trainer.failed)
+        return trainer.outcome
 
     def _races(self, seeds: int, confirm: int) -> list[ModelTraining]:
-        """The best configurations of each family as in the search, under fresh seeds that all of them share."""
+        """Plan the best configurations of each family as in the search, under fresh seeds that all of them share."""
         planned: list[ModelTraining] = []
         for stored in self._families:
             for candidate in candidates(stored, confirm):
@@ -199,7 +178,7 @@ class Retraining:
         return planned
 
     def _pick(self) -> list[Candidate]:
-        """What is to be retrained, one configuration for each family."""
+        """Pick the configuration of each family that is to be retrained."""
         raced = race_values(self._runs.find("confirm"), self._study.metric)
         chosen: list[Candidate] = []
         for stored in self._families:
@@ -216,42 +195,35 @@ class Retraining:
     def _planned(
         self, stage: Stage, candidate: Candidate, number: int, epochs: int, patience: int | None
     ) -> ModelTraining:
-        training, model = split_settings(candidate.settings)
-        code = self._codes[candidate.family]
-        job = Job(
-            family=candidate.family,
-            trial=candidate.trial,
-            architecture=candidate.architecture,
-            source=code and code.digest,
-            model=model,
-            training=training,
-            data=self._data,
+        job = self._jobs.job(
+            candidate.family,
+            candidate.trial,
+            candidate.params,
             epochs=epochs,
             patience=patience,
-            validates=stage == "confirm",
-            metric=self._study.metric,
             seed=seed_of(self._study.seed, f"{candidate.family}/{stage}", number),
         )
+        job = replace(job, validates=stage == "confirm")
         return ModelTraining(stage=stage, candidate=candidate, number=number, job=job)
 
-    def _keep(self, training: ModelTraining) -> None:
-        """The model goes into its run, in MLflow's form."""
-        job, value, epoch = training.job, training.candidate.value, len(training.epochs)
+    def _keep(self, running: RunningTraining) -> None:
+        """Record the model in its run, in MLflow's form."""
+        job, value, epoch = running.job, running.plan.candidate.value, len(running.epochs)
         if job.weights is None:
             return
-        code = self._codes[job.family]
-        recipe = Recipe.of(self._study, self._data, job, code=code, value=value, epoch=epoch)
+        code = self._jobs.codes[job.family]
+        recipe = Recipe.of(self._study, self._jobs.data, job, code=code, value=value, epoch=epoch)
         with tempfile.TemporaryDirectory() as folder:
             source, model = Path(folder) / "champion", Path(folder) / names.MODEL_FOLDER
             save_folder(source, state=load_file(job.weights), recipe=recipe, code=code and code.content)
             save_model(model, source, recipe)
-            self._tracker.log_folder(training.run_id, model, names.MODEL_FOLDER)
-            pictures = champion_pictures(job, load_folder(source)) if training.number == 1 else {}
+            self._tracker.log_folder(running.run_id, model, names.MODEL_FOLDER)
+            pictures = champion_pictures(job, load_folder(source)) if running.plan.number == 1 else {}
         for name, content in pictures.items():
-            self._tracker.log_file(training.run_id, name, content)
+            self._tracker.log_file(running.run_id, name, content)
 
     def _register(self, firsts: Sequence[ModelTraining]) -> None:
-        """The first seed's model is its family's champion: any choice among seeds by their test would be a leak."""
+        """Register the first seed's model as its family's champion: a choice among seeds by their test would leak."""
         finished = {run.training: run for run in self._runs.find("retrain") if run.state == "finished"}
         for training in firsts:
             if training.digest in finished:
@@ -262,7 +234,7 @@ class Retraining:
             self._set_best({run.run_id: run for run in finished.values()})
 
     def _set_best(self, finished: Mapping[str, ModelRun]) -> None:
-        """Until there is a verdict, the family with the best validation metric is ahead, whenever it was retrained."""
+        """Mark the family with the best validation metric as the study's best one until there is a verdict."""
         champions = registered(self._tracking_uri, self._study.name).items()
         values = {name: finished[each.run_id].value for name, each in champions if each.run_id in finished}
         best = self._study.objective.best_of(values, values.get)

@@ -9,26 +9,29 @@ from ...datasets import Prepared
 from ..study.metric import MetricName
 from .config import TrainingConfig
 
+JobKey = tuple[str, int, int]
+"""Family, trial and seed of a job."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One trial's training.
+    """One training, of a trial or of a configuration that a search found.
 
     Args:
         family: name of the family, for messages.
         trial: number of the trial in its family.
-        architecture: a registered name, or that of somebody's own network.
-        source: SHA-256 of the file that somebody's own network lies in; None for registered ones.
+        architecture: a registered name, or a reference to a user-defined network.
+        source: SHA-256 of the file that defines a user-defined network; None for registered ones.
         model: hyperparameters of the architecture.
         training: how it is trained.
-        data: where the prepared images lie.
-        epochs: at most, and the length of the learning rate's schedule.
-        patience: epochs without improvement of the metric after which training ends; None for never.
-        validates: False trains on the validation images too, for all epochs, and the last epoch counts as the best.
-        metric: what the best epoch is chosen by.
+        data: the prepared images.
+        epochs: most epochs, and the length of the learning rate schedule.
+        patience: epochs without improvement of the metric after which training ends; None for no limit.
+        validates: False trains on the validation images too, for all epochs, and keeps the last epoch's weights.
+        metric: chooses the best epoch.
         seed: of initialisation, order of images and dropout; in [0, 2^63).
         device: a torch device, e.g. "cpu" or "cuda:0".
-        threads: of torch on the CPU; another number gives other rounding.
+        threads: of torch on the CPU; another number rounds differently.
         weights: file for the best epoch's weights (safetensors), written when training ends; None for no file.
     """
 
@@ -49,6 +52,6 @@ class Job:
     weights: Path | None = None
 
     @property
-    def key(self) -> tuple[str, int]:
-        """Family and trial number, which tell the jobs of a study apart."""
-        return (self.family, self.trial)
+    def key(self) -> JobKey:
+        """Identify the job among all of its study; the configurations of a race share their seeds."""
+        return (self.family, self.trial, self.seed)

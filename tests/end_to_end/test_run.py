@@ -98,7 +98,7 @@ def test_a_run_out_of_time_exits_with_0_and_can_go_on(optrack: Run, small: str) 
     family = ("--family", "linear")
     stopped = optrack("run", small, *INLINE, *family, "--trials", 2, "--epochs", 60, "--timeout", 0.3)
     assert stopped.returncode == 0
-    assert "the time is spent: `optrack run small.py " in stopped.stderr
+    assert "the time is up: `optrack run small.py " in stopped.stderr
     waiting = [trial for trial in trials("small/linear") if trial.state == TrialState.WAITING]
     assert len(waiting) >= 1
     assert statuses("small")["linear"] == "KILLED interrupted"

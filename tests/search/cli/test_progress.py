@@ -1,6 +1,6 @@
 # pyright: reportPrivateUsage=false
 import io
-from dataclasses import replace
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,7 +9,8 @@ from rich.console import Console
 
 from optrack.search.cli import progress
 from optrack.search.cli.progress import LineProgress, LiveProgress, decoding, trial_line
-from optrack.search.coordinator.family_search import FamilySearch, RunningTrial
+from optrack.search.coordinator.family_search import FamilySearch
+from optrack.search.launchers.pool import Work
 from optrack.search.training import EpochResult, Job
 
 
@@ -20,22 +21,18 @@ def result(epoch: int, accuracy: float) -> EpochResult:
 
 
 def search_of(**counts: Any) -> FamilySearch:
-    values = {"started": 0, "limit": 4, "running": 0, "pruned": 0, "failed": 0, "best_value": None}
+    values = {"started": 0, "limit": 4, "running": 0, "ended": Counter(pruned=1), "best_value": None}
     return cast("FamilySearch", SimpleNamespace(**{**values, **counts}))
 
 
-def running(*accuracies: float, reason: str | None = None, **counts: Any) -> RunningTrial:
-    # Neither Optuna's trial nor the images are looked at.
+def running(*accuracies: float, name: str = "linear 3", reason: str | None = None) -> Work:
+    # The images are not looked at.
     job = Job(family="linear", trial=3, architecture="logistic", data=cast("Any", None), epochs=5, seed=1)
-    return RunningTrial(
-        search=search_of(**counts),
-        trial=cast("Any", None),
-        values={"lr": 0.0123456, "optimizer": "adam"},
+    return Work(
         job=job,
+        name=name,
+        values={"lr": 0.0123456, "optimizer": "adam"},
         run_id="",
-        reported=0,
-        logged=0,
-        granted=0,
         epochs=[result(epoch, accuracy) for epoch, accuracy in enumerate(accuracies, 1)],
         reason=reason,
     )
@@ -52,12 +49,12 @@ def test_a_pruned_trial_is_told_with_its_last_epoch() -> None:
 
 
 def test_a_failed_trial_is_told_with_its_reason() -> None:
-    line = trial_line(running(0.5, reason="RuntimeError: no memory", failed=1), "failed")
+    line = trial_line(running(0.5, reason="RuntimeError: no memory"), "failed")
     assert line == "linear 3: failed, RuntimeError: no memory, lr=0.01235 optimizer=adam"
 
 
 def test_a_replicate_is_told_with_the_trial_that_it_repeats() -> None:
-    line = trial_line(replace(running(0.5), replicate_of=0), "finished")
+    line = trial_line(running(0.5, name="linear 3, a replicate of 0"), "finished")
     assert line.startswith("linear 3, a replicate of 0: finished, val_accuracy 0.5 in epoch 1, ")
 
 
@@ -65,18 +62,18 @@ def test_lines_go_to_stderr_one_for_each_trial(capsys: pytest.CaptureFixture[str
     trial = running(0.5)
     with LineProgress() as display:
         display.study_opened({"linear": search_of(started=2), "deep": search_of()})
-        display.trial_started(trial)
+        display.started(trial)
         display.epoch_ended(trial)
-        display.trial_ended(trial, "finished")
+        display.ended(trial, "finished")
     output = capsys.readouterr()
     assert output.out == ""
     assert output.err.splitlines() == ["linear: 2 of 4 trials are stored", trial_line(trial, "finished")]
 
 
 def test_a_long_line_stays_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    trial = running(0.5, reason="x" * 900, failed=1)
+    trial = running(0.5, reason="x" * 900)
     with LineProgress() as display:
-        display.trial_ended(trial, "failed")
+        display.ended(trial, "failed")
     assert capsys.readouterr().err.count("\n") == 1
 
 
@@ -137,11 +134,11 @@ def test_the_table_shows_each_family_and_what_runs(terminal: Console) -> None:
     with LiveProgress() as display:
         display.study_opened(
             {
-                "linear": search_of(started=3, running=1, pruned=1, failed=0, best_value=0.91234),
+                "linear": search_of(started=3, running=1, best_value=0.91234),
                 "[deep]": search_of(),
             }
         )
-        display.trial_started(trial)
+        display.started(trial)
         table = rendered(display)
         rows = {line.split()[0]: line for line in table.splitlines() if line.strip()}
         assert "2/4" in rows["linear"]
@@ -149,16 +146,16 @@ def test_the_table_shows_each_family_and_what_runs(terminal: Console) -> None:
         assert "3: epoch 3/5" in rows["linear"]
         assert "0/4" in rows["[deep]"]
         assert "left" not in table
-        display.trial_ended(trial, "finished")
+        display.ended(trial, "finished")
         assert "epoch 3/5" not in rendered(display)
         assert " left" in rendered(display)
     assert trial_line(trial, "finished")[:60] in terminal.export_text()
 
 
 def test_each_trial_that_ends_leaves_one_line_on_the_terminal(terminal: Console) -> None:
-    trial = running(0.5, reason="x" * 300, failed=1)
+    trial = running(0.5, reason="x" * 300)
     with LiveProgress() as display:
-        display.trial_ended(trial, "failed")
+        display.ended(trial, "failed")
     lines = [line for line in terminal.export_text().splitlines() if line.startswith("linear 3")]
     assert len(lines) == 1
     assert len(lines[0]) <= 100

@@ -9,7 +9,7 @@ import pytest
 from optrack.search import Sampler, StudyError
 from optrack.search.cli.options import DEFAULT_CACHE_DIR, DEFAULT_DATA_DIR, DEFAULT_STORAGE, DEFAULT_TRACKING_URI
 from optrack.search.cli.run import _closing_words, _key_value, _strategy
-from optrack.search.coordinator.coordinator import Outcome
+from optrack.search.launchers.pool import Outcome
 from optrack.search.stores.places import Places
 
 
@@ -67,11 +67,11 @@ PLACES = Places(
 @pytest.mark.parametrize(
     ("outcome", "code", "words"),
     [
-        (Outcome(interrupted=False, timed_out=False, failed=0, trials=6), 0, "Next:"),
-        (Outcome(interrupted=False, timed_out=False, failed=2, trials=6), 1, "failed trials: 2;"),
-        (Outcome(interrupted=False, timed_out=True, failed=0, trials=6), 0, "the time is spent: `optrack run digits`"),
-        (Outcome(interrupted=True, timed_out=False, failed=0, trials=6), 130, "interrupted: `optrack run digits`"),
-        (Outcome(interrupted=True, timed_out=False, failed=2, trials=6), 130, "interrupted: `optrack run digits`"),
+        (Outcome(), 0, "Next:"),
+        (Outcome(failed=2), 1, "failed trials: 2;"),
+        (Outcome(timed_out=True), 0, "the time is up: `optrack run digits`"),
+        (Outcome(interrupted=True), 130, "interrupted: `optrack run digits`"),
+        (Outcome(interrupted=True, failed=2), 130, "interrupted: `optrack run digits`"),
     ],
 )
 def test_the_exit_code_says_how_it_ended(
@@ -88,7 +88,7 @@ def test_the_exit_code_says_how_it_ended(
 
 def test_the_next_commands_say_where_things_lie_as_far_as_each_asks_for_it(capsys: pytest.CaptureFixture[str]) -> None:
     places = replace(PLACES, storage="sqlite:///a.db", tracking_uri="sqlite:///b.db", data_dir=Path("my data"))
-    _closing_words("my study.py", Outcome(interrupted=False, timed_out=False, failed=0, trials=6), places)
+    _closing_words("my study.py", Outcome(), places)
     where, data = ["--storage", "sqlite:///a.db"], ["--data-dir", "my data"]
     tracking = ["--tracking-uri", "sqlite:///b.db"]
     assert [shlex.split(line, comments=True) for line in capsys.readouterr().err.splitlines()[1:]] == [

@@ -11,10 +11,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from optrack.datasets import Prepared
 from optrack.search import Budget, Categorical, Data, Family, Float, Int, Pruner, Sampler, Study, TrackingError
-from optrack.search.coordinator.coordinator import Coordinator, Outcome
-from optrack.search.coordinator.family_search import FamilySearch, RunningTrial
+from optrack.search.coordinator.coordinator import Coordinator
+from optrack.search.coordinator.family_search import FamilySearch
+from optrack.search.coordinator.observer import Observer
 from optrack.search.coordinator.strategies import seed_of
 from optrack.search.launchers import EpochEnded, Event, InlineLauncher, JobEnded, JobFailed, Launcher
+from optrack.search.launchers.pool import Outcome, Work
 from optrack.search.stores.comparable import data_record
 from optrack.search.stores.memory_store import MemoryStore
 from optrack.search.stores.optuna_store import (
@@ -27,6 +29,7 @@ from optrack.search.stores.optuna_store import (
 from optrack.search.stores.tracking import RunState
 from optrack.search.stores.trials import StoredFamily
 from optrack.search.training import EpochResult, Job, TrainingConfig
+from optrack.search.training.job import JobKey
 
 Curve = Callable[[Job, int], float | None]
 """The metric of an epoch; None for a job that raises there."""
@@ -82,7 +85,7 @@ class ScriptedLauncher:
         self.submitted: list[Job] = []
         self._curve = curve
         self._turns: list[tuple[Job, int]] = []
-        self._stopped: set[tuple[str, int]] = set()
+        self._stopped: set[JobKey] = set()
 
     def submit(self, job: Job) -> None:
         assert len(self._turns) < len(self.devices)
@@ -98,16 +101,16 @@ class ScriptedLauncher:
                 job.weights.parent.mkdir(parents=True, exist_ok=True)
                 job.weights.write_text(f"{job.family} {job.trial}")
             self._stopped.discard(job.key)
-            return JobEnded(job=job)
+            return JobEnded(key=job.key)
         value = self._curve(job, epoch)
         if value is None:
-            return JobFailed(job=job, reason="ValueError: no", details="Traceback\nValueError: no")
+            return JobFailed(key=job.key, reason="ValueError: no", details="Traceback\nValueError: no")
         self._turns.append((job, epoch + 1))
-        return EpochEnded(job=job, result=epoch_result(epoch, value))
+        return EpochEnded(key=job.key, result=epoch_result(epoch, value))
 
-    def answer(self, job: Job, *, go_on: bool) -> None:
+    def answer(self, key: JobKey, *, go_on: bool) -> None:
         if not go_on:
-            self._stopped.add(job.key)
+            self._stopped.add(key)
 
     def close(self) -> None:
         self.closed = True
@@ -121,24 +124,24 @@ def epoch_result(epoch: int, value: float) -> EpochResult:
 
 
 @dataclass(kw_only=True)
-class Watcher:
+class Watcher(Observer):
     """An observer that calls back after each epoch and counts."""
 
-    after_epoch: Callable[[RunningTrial], None] = lambda _: None
+    after_epoch: Callable[[Work], None] = lambda _: None
     heard: list[str] = field(default_factory=list[str])
 
     def study_opened(self, searches: Mapping[str, FamilySearch]) -> None:
         self.heard.append(f"opened {', '.join(searches)}")
 
-    def trial_started(self, running: RunningTrial) -> None:
-        self.heard.append(f"started {running.trial.number}")
+    def started(self, work: Work) -> None:
+        self.heard.append(f"started {work.job.trial}")
 
-    def epoch_ended(self, running: RunningTrial) -> None:
-        self.heard.append(f"epoch {running.epochs[-1].epoch} of {running.trial.number}")
-        self.after_epoch(running)
+    def epoch_ended(self, work: Work) -> None:
+        self.heard.append(f"epoch {work.epochs[-1].epoch} of {work.job.trial}")
+        self.after_epoch(work)
 
-    def trial_ended(self, running: RunningTrial, state: str) -> None:
-        self.heard.append(f"{state} {running.trial.number}")
+    def ended(self, work: Work, state: str) -> None:
+        self.heard.append(f"{state} {work.job.trial}")
 
 
 @dataclass(kw_only=True)
@@ -179,7 +182,7 @@ class Stage:
         """Run, and ask to stop when so many epochs have ended."""
         left = iter(range(epochs - 1, -1, -1))
 
-        def stop_at_last(_: RunningTrial) -> None:
+        def stop_at_last(_: Work) -> None:
             if next(left, 0) == 0:
                 assert self.coordinator is not None
                 self.coordinator.stop()
@@ -237,10 +240,10 @@ def without_seconds(record: Any) -> list[dict[str, Any]]:
 
 def test_a_study_on_real_images_runs_to_its_end_and_both_records_agree(stage: Stage) -> None:
     outcome = stage.run(study_of(seed=3))
-    assert outcome == Outcome(interrupted=False, timed_out=False, failed=0, trials=3)
+    assert outcome == Outcome()
     assert stage.states() == 3 * ["COMPLETE"]
     for trial in stage.trials():
-        run = f"f/{trial.number}"
+        run = f"f {trial.number}"
         record = trial.user_attrs["epochs"]
         assert [epoch["epoch"] for epoch in record] == [1, 2, 3, 4]
         assert trial.intermediate_values == {epoch["epoch"]: epoch["val_accuracy"] for epoch in record}
@@ -304,8 +307,7 @@ def test_start_configurations_are_tried_first(stage: Stage) -> None:
 def test_there_are_exactly_as_many_trials_as_the_budget_says_with_the_stored_ones(stage: Stage, workers: int) -> None:
     for trials, new in [(2, 2), (5, 3), (5, 0), (4, 0)]:
         launcher = ScriptedLauncher(rising, workers)
-        outcome = stage.run(study_of(budget=Budget(trials=trials, epochs=2)), launcher)
-        assert outcome.trials == max(trials, len(stage.states()))
+        stage.run(study_of(budget=Budget(trials=trials, epochs=2)), launcher)
         assert len(launcher.submitted) == new
         assert launcher.closed
     assert stage.states() == 5 * ["COMPLETE"]
@@ -315,14 +317,14 @@ def test_families_take_turns_and_each_has_the_budget(stage: Stage) -> None:
     launcher = ScriptedLauncher(rising)
     study = study_of(families=[family_of("a"), family_of("b")], budget=Budget(trials=2, epochs=1))
     stage.run(study, launcher)
-    assert [job.key for job in launcher.submitted] == [("a", 0), ("b", 0), ("a", 1), ("b", 1)]
+    assert [(job.family, job.trial) for job in launcher.submitted] == [("a", 0), ("b", 0), ("a", 1), ("b", 1)]
 
 
 def test_a_family_that_is_added_catches_up(stage: Stage) -> None:
     stage.run(study_of(families=[family_of("a")], budget=Budget(trials=2, epochs=1)), rising)
     launcher = ScriptedLauncher(rising)
     stage.run(study_of(families=[family_of("a"), family_of("b")], budget=Budget(trials=3, epochs=1)), launcher)
-    assert [job.key for job in launcher.submitted] == [("b", 0), ("b", 1), ("a", 2), ("b", 2)]
+    assert [(job.family, job.trial) for job in launcher.submitted] == [("b", 0), ("b", 1), ("a", 2), ("b", 2)]
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
@@ -354,7 +356,7 @@ def test_epochs_that_pruned_and_failed_trials_leave_over_are_given_to_others(sta
 
 def test_a_timeout_interrupts_what_runs(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
-    monkeypatch.setattr("optrack.search.coordinator.coordinator.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr("optrack.search.launchers.pool.time", SimpleNamespace(monotonic=lambda: now[0]))
 
     def slow(job: Job, epoch: int) -> float:
         now[0] += 10
@@ -366,7 +368,7 @@ def test_a_timeout_interrupts_what_runs(stage: Stage, monkeypatch: pytest.Monkey
     assert stage.states() == ["COMPLETE", "COMPLETE", "WAITING"]
     assert stage.trained_epochs() == 5
     assert stage.tracker.ends["f"] == ["interrupted"]
-    assert stage.tracker.ends["f/2"] == ["interrupted"]
+    assert stage.tracker.ends["f 2"] == ["interrupted"]
 
 
 def test_a_run_that_ends_by_itself_is_not_timed_out(stage: Stage) -> None:
@@ -387,7 +389,7 @@ def test_a_hopeless_trial_is_pruned_after_an_epoch_and_trains_no_more(stage: Sta
         assert len(trial.intermediate_values) == 1
         assert trial.user_attrs["reason"] == "pruned after epoch 1 by asha"
         assert len(trial.user_attrs["epochs"]) == 1
-        run = f"f/{trial.number}"
+        run = f"f {trial.number}"
         assert stage.tracker.ends[run] == ["pruned"]
         assert stage.tracker.runs[run].tags["optrack.reason"] == "pruned after epoch 1 by asha"
         assert stage.tracker.runs[run].epochs == [1]
@@ -401,7 +403,7 @@ def test_the_value_of_a_trial_is_its_best_epochs(stage: Stage, metric: Any, valu
     [trial] = stage.trials()
     assert trial.value == value
     assert trial.user_attrs["best_epoch"] == epoch
-    assert stage.tracker.best_values("f/0") == asdict(epoch_result(epoch, value))
+    assert stage.tracker.best_values("f 0") == asdict(epoch_result(epoch, value))
 
 
 @pytest.mark.parametrize(("metric", "best"), [("val_accuracy", [0, 2]), ("val_loss", [0, 1])])
@@ -459,13 +461,13 @@ def test_a_job_that_fails_is_recorded_and_counts_and_the_others_run(stage: Stage
         return None if job.trial == 1 and epoch == 2 else rising(job, epoch)
 
     outcome = stage.run(study_of(), failing)
-    assert outcome == Outcome(interrupted=False, timed_out=False, failed=1, trials=3)
+    assert outcome == Outcome(failed=1)
     assert stage.states() == ["COMPLETE", "FAIL", "COMPLETE"]
     failed = stage.trials()[1]
     assert failed.user_attrs["reason"] == "ValueError: no"
     assert len(failed.user_attrs["epochs"]) == 1
-    assert stage.tracker.ends["f/1"] == ["failed"]
-    assert stage.tracker.runs["f/1"].files["failure.txt"] == b"Traceback\nValueError: no"
+    assert stage.tracker.ends["f 1"] == ["failed"]
+    assert stage.tracker.runs["f 1"].files["failure.txt"] == b"Traceback\nValueError: no"
     assert stage.run(study_of(), failing).failed == 0
 
 
@@ -484,7 +486,7 @@ def test_a_trial_whose_loss_is_no_number_is_pruned_as_diverged(stage: Stage, met
     stage.run(study_of(metric=metric, budget=Budget(trials=1, epochs=3)), lambda _, epoch: bad if epoch > 1 else 0.5)
     [trial] = stage.trials()
     assert trial.state == TrialState.PRUNED
-    assert trial.user_attrs["reason"] == "diverged in epoch 2: the loss is no finite number"
+    assert trial.user_attrs["reason"] == "diverged in epoch 2: the loss is not finite"
     assert len(trial.user_attrs["epochs"]) == 2
     assert "f" not in stage.tracker.best
 
@@ -501,7 +503,7 @@ def test_an_interrupted_trial_waits_and_no_run_is_left_running(stage: Stage) -> 
     assert not outcome.timed_out
     assert launcher.closed
     assert stage.states() == ["WAITING", "WAITING"]
-    assert stage.tracker.ends == {"f/0": ["interrupted"], "f/1": ["interrupted"], "f": ["interrupted"]}
+    assert stage.tracker.ends == {"f 0": ["interrupted"], "f 1": ["interrupted"], "f": ["interrupted"]}
     assert not stage.weights.exists()
 
 
@@ -550,17 +552,17 @@ def test_a_trial_that_goes_on_has_the_same_numbers_though_the_study_changed(
     assert [trial_record(trial) for trial in interrupted.trials()] == [
         trial_record(trial) for trial in through.trials()
     ]
-    assert interrupted.tracker.ends["f/1"] == ["interrupted", "finished"]
-    assert [interrupted.tracker.runs[f"f/{number}"].epochs for number in (0, 1)] == [[1, 2, 3, 4]] * 2
+    assert interrupted.tracker.ends["f 1"] == ["interrupted", "finished"]
+    assert [interrupted.tracker.runs[f"f {number}"].epochs for number in (0, 1)] == [[1, 2, 3, 4]] * 2
 
 
 def test_epochs_that_only_one_of_the_stores_has_reach_the_other_once(stage: Stage) -> None:
     study = study_of(budget=Budget(trials=1, epochs=4))
     stage.run_until(study, 3, rising)
-    for values in stage.tracker.runs["f/0"].history.values():
+    for values in stage.tracker.runs["f 0"].history.values():
         values.pop()  # as if the process was killed between the two
     stage.run(study, rising)
-    assert stage.tracker.runs["f/0"].epochs == [1, 2, 3, 4]
+    assert stage.tracker.runs["f 0"].epochs == [1, 2, 3, 4]
     assert list(stage.trials()[0].intermediate_values) == [1, 2, 3, 4]
 
 
@@ -578,7 +580,7 @@ def test_a_trial_of_a_process_that_died_goes_on_under_its_number(stage: Stage) -
     assert trial.state == TrialState.COMPLETE
     assert trial.params == waiting.params
     assert len(trial.intermediate_values) == 3
-    assert stage.tracker.ends["f/0"] == ["interrupted", "finished"]
+    assert stage.tracker.ends["f 0"] == ["interrupted", "finished"]
 
 
 def test_an_interrupted_trial_whose_epochs_are_all_paid_still_gets_its_end(stage: Stage) -> None:
@@ -608,7 +610,7 @@ def test_trials_under_way_wait_when_a_store_does_not_answer(stage: Stage) -> Non
     stage.tracker.broken = False
     stage.run(study_of(), rising)
     assert stage.states() == 3 * ["COMPLETE"]
-    assert [stage.tracker.runs[f"f/{number}"].epochs for number in range(3)] == [[1, 2, 3, 4]] * 3
+    assert [stage.tracker.runs[f"f {number}"].epochs for number in range(3)] == [[1, 2, 3, 4]] * 3
 
 
 def test_a_study_that_is_stopped_before_it_runs_trains_nothing(stage: Stage) -> None:
@@ -644,16 +646,17 @@ SAME = family_of(space={"depth": Int(1, 1)})
 def replicates(stage: Stage) -> list[int | None]:
     """What each trial repeats, as both stores tell."""
     found = [trial.user_attrs.get("replicate_of") for trial in stage.trials()]
-    tags = [stage.tracker.runs[f"f/{trial.number}"].tags.get("optrack.replicate_of") for trial in stage.trials()]
+    tags = [stage.tracker.runs[f"f {trial.number}"].tags.get("optrack.replicate_of") for trial in stage.trials()]
     assert tags == [None if original is None else str(original) for original in found]
     return found
 
 
 def test_a_configuration_that_comes_again_is_a_replicate_of_the_first_one_under_another_seed(stage: Stage) -> None:
-    heard: list[int | None] = []
-    stage.watcher = Watcher(after_epoch=lambda running: heard.append(running.replicate_of))
+    heard: list[str] = []
+    stage.watcher = Watcher(after_epoch=lambda work: heard.append(work.name))
     stage.run(study_of(families=[SAME], budget=Budget(trials=3, epochs=1)), rising)
-    assert replicates(stage) == heard == [None, 0, 0]
+    assert replicates(stage) == [None, 0, 0]
+    assert heard == ["f 0", "f 1, a replicate of 0", "f 2, a replicate of 0"]
     assert len({trial.user_attrs["seed"] for trial in stage.trials()}) == 3
 
 

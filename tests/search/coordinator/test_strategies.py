@@ -230,8 +230,7 @@ def asked(study: Study, url: str, trials: int) -> Any:
     stored = StoredFamily.read(family.name, opened, study)
     search = FamilySearch.of(stored, study, family, "run")
     for _ in range(trials):
-        trial = search.ask()
-        values = suggest(trial, family.space, family.options)
+        trial, values = search.ask()
         lr: Any = values.get("lr", 0.0)
         opened.tell(trial, lr)
         yield values

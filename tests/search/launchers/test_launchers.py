@@ -14,6 +14,7 @@ import pytest
 from optrack.datasets import Prepared
 from optrack.search.launchers import EpochEnded, Event, InlineLauncher, JobEnded, JobFailed, Launcher, ProcessLauncher
 from optrack.search.training import Job
+from optrack.search.training.job import JobKey
 
 MakeJob = Callable[..., Job]
 
@@ -46,7 +47,7 @@ def trained(launcher: Launcher, job: Job, *, stop_after: int = 10**6) -> list[Ev
         events.append(awaited(launcher))
         if not isinstance(events[-1], EpochEnded):
             return events
-        launcher.answer(job, go_on=len(events) < stop_after)
+        launcher.answer(job.key, go_on=len(events) < stop_after)
 
 
 def until_gone(pids: list[int], seconds: float = 15) -> list[int]:
@@ -75,7 +76,7 @@ def test_a_job_gives_an_event_for_each_epoch_and_one_for_its_end(launcher: Launc
     events = trained(launcher, job)
     assert [type(event) for event in events] == [EpochEnded, EpochEnded, JobEnded]
     assert [event.result.epoch for event in events if isinstance(event, EpochEnded)] == [1, 2]
-    assert all(event.job == job for event in events)
+    assert all(event.key == job.key for event in events)
 
 
 def test_a_job_that_is_told_to_stop_ends_without_weights(launcher: Launcher, job_of: MakeJob, tmp_path: Path) -> None:
@@ -141,10 +142,10 @@ def test_a_worker_that_is_killed_fails_its_job_by_the_signals_name_and_another_t
     [killed, other] = pids(processes)
     os.kill(killed, signal.SIGKILL)
     assert until_gone([killed]) == []
-    processes.answer(doomed, go_on=True)  # to nobody
+    processes.answer(doomed.key, go_on=True)  # to nobody
     failed = awaited(processes)
     assert failed == JobFailed(
-        job=doomed,
+        key=doomed.key,
         reason="its worker process ended with signal SIGKILL",
         details="its worker process ended with signal SIGKILL",
     )
@@ -152,14 +153,14 @@ def test_a_worker_that_is_killed_fails_its_job_by_the_signals_name_and_another_t
     assert other in pids(processes)
     for job in (fine, replace(fine, trial=2)):
         processes.submit(job)
-    ended: set[int] = set()
+    ended: set[JobKey] = set()
     while len(ended) < 2:
         event = awaited(processes)
         if isinstance(event, EpochEnded):
-            processes.answer(event.job, go_on=True)
+            processes.answer(event.key, go_on=True)
         else:
             assert isinstance(event, JobEnded)
-            ended.add(event.job.trial)
+            ended.add(event.key)
 
 
 def test_a_worker_that_died_while_it_had_nothing_to_do_fails_the_next_job_and_is_replaced(job_of: MakeJob) -> None:
@@ -184,7 +185,7 @@ def test_an_interruption_from_the_keyboard_does_not_end_a_worker(processes: Proc
     busy, _ = pids(processes)  # the other one may still be starting
     os.kill(busy, signal.SIGINT)
     time.sleep(0.1)
-    processes.answer(job, go_on=True)
+    processes.answer(job.key, go_on=True)
     assert isinstance(awaited(processes), EpochEnded)
     assert is_running(busy)
 
@@ -206,8 +207,8 @@ def test_jobs_go_to_a_free_worker_of_their_device(processes: ProcessLauncher, jo
     jobs = [job_of(trial=0), job_of(trial=1)]
     for job in jobs:
         processes.submit(job)
-    first = {event.job.trial for event in (awaited(processes), awaited(processes))}
-    assert first == {0, 1}
+    first = {event.key for event in (awaited(processes), awaited(processes))}
+    assert first == {job.key for job in jobs}
 
 
 COORDINATOR = """

@@ -10,12 +10,15 @@ from hypothesis import strategies as st
 
 from optrack.datasets import Prepared
 from optrack.search import TrackingError
+from optrack.search.coordinator.observer import Observer
 from optrack.search.launchers import EpochEnded, Event, InlineLauncher
-from optrack.search.retraining.model_training import ModelTrainer, ModelTraining
+from optrack.search.launchers.pool import Outcome, Work
+from optrack.search.retraining.model_training import ModelTrainer, ModelTraining, RunningTraining
 from optrack.search.stores.candidates import Candidate
 from optrack.search.stores.memory_store import MemoryStore
 from optrack.search.stores.model_runs import ModelRun, Stage
 from optrack.search.training import EpochResult, Job, TrainingConfig
+from optrack.search.training.job import JobKey
 
 Curve = Callable[[Job, int], float]
 """The loss of an epoch; NaN for one that diverges."""
@@ -60,9 +63,9 @@ class Workers:
         (self._busy if isinstance(event, EpochEnded) else self._idle).append(worker)
         return event
 
-    def answer(self, job: Job, *, go_on: bool) -> None:
+    def answer(self, key: JobKey, *, go_on: bool) -> None:
         for worker in self._busy:
-            worker.answer(job, go_on=go_on)
+            worker.answer(key, go_on=go_on)
 
     def close(self) -> None:
         for worker in self._busy:
@@ -70,24 +73,24 @@ class Workers:
 
 
 @dataclass(kw_only=True)
-class Watcher:
+class Watcher(Observer):
     """Remembers what it is told, and calls back after each epoch."""
 
-    after_epoch: Callable[[ModelTraining], None] = lambda _: None
+    after_epoch: Callable[[Work], None] = lambda _: None
     heard: list[str] = field(default_factory=list[str])
 
-    def trainings_planned(self, stage: Stage, waiting: Sequence[ModelTraining], done: int) -> None:
-        self.heard.append(f"{stage}: {len(waiting)} to come, {done} done")
+    def trainings_planned(self, stage: Stage, jobs: Sequence[Job], done: int) -> None:
+        self.heard.append(f"{stage}: {len(jobs)} to come, {done} done")
 
-    def training_started(self, training: ModelTraining) -> None:
-        self.heard.append(f"started {training.number}")
+    def started(self, work: Work) -> None:
+        self.heard.append(f"started {work.name}")
 
-    def training_epoch_ended(self, training: ModelTraining) -> None:
-        self.heard.append(f"epoch {training.epochs[-1].epoch} of {training.number}")
-        self.after_epoch(training)
+    def epoch_ended(self, work: Work) -> None:
+        self.heard.append(f"epoch {work.epochs[-1].epoch} of {work.name}")
+        self.after_epoch(work)
 
-    def training_ended(self, training: ModelTraining, state: str) -> None:
-        self.heard.append(f"{state} {training.number}")
+    def ended(self, work: Work, state: str) -> None:
+        self.heard.append(f"{state} {work.name}")
 
 
 @dataclass(kw_only=True)
@@ -107,8 +110,9 @@ class Workshop:
         trainer = self.open(workers or Workers())
         left = iter(range((stop_after or 10**6) - 1, -1, -1))
 
-        def stop_at_last(_: ModelTraining) -> None:
-            trainer.stop_requested = next(left, 0) == 0
+        def stop_at_last(_: Work) -> None:
+            if next(left, 0) == 0:
+                trainer.stop()
 
         self.watcher.after_epoch = stop_at_last
         try:
@@ -126,10 +130,10 @@ class Workshop:
             observer=self.watcher,
         )
 
-    def keep(self, training: ModelTraining) -> None:
-        assert training.job.weights is not None
-        assert self.record.runs[training.run_id].tags["optrack.state"] == "running"
-        self.kept.append((training.number, training.job.weights.read_text()))
+    def keep(self, running: RunningTraining) -> None:
+        assert running.job.weights is not None
+        assert self.record.runs[running.run_id].tags["optrack.state"] == "running"
+        self.kept.append((running.plan.number, running.job.weights.read_text()))
 
 
 @pytest.fixture
@@ -273,7 +277,7 @@ def test_however_often_it_is_interrupted_each_epoch_is_recorded_once_and_each_mo
     for count in epochs:
         workshop.train(three(), workers=Workers(workers), stop_after=count)
         assert set(workshop.record.states()) <= {"interrupted", "finished"}
-    assert not workshop.train(three(), workers=Workers(workers)).stop_requested
+    assert workshop.train(three(), workers=Workers(workers)).outcome == Outcome()
     assert workshop.record.states() == ["finished"] * 3
     assert [run.epochs for run in workshop.record.runs.values()] == [[1, 2, 3]] * 3
     assert sorted(number for number, _ in workshop.kept) == [1, 2, 3]
@@ -304,7 +308,7 @@ def test_a_training_that_raises_is_recorded_and_the_others_go_on(
         return 1 / epoch
 
     curves.append(failing)
-    assert workshop.train(three(), workers=Workers(workers)).failed == 1
+    assert workshop.train(three(), workers=Workers(workers)).outcome == Outcome(failed=1)
     states = {run.tags["optrack.number"]: run.tags["optrack.state"] for run in workshop.record.runs.values()}
     assert states == {"1": "finished", "2": "failed", "3": "finished"}
     failed = next(run for run in workshop.record.runs.values() if run.tags["optrack.state"] == "failed")
@@ -319,7 +323,7 @@ def test_a_training_that_failed_is_tried_again_in_a_run_of_its_own(workshop: Wor
     workshop.train(three()[:1])
     curves.append(lambda _, epoch: 1 / epoch)
     workers = Workers()
-    assert workshop.train(three()[:1], workers=workers, stop_after=2).failed == 0
+    assert workshop.train(three()[:1], workers=workers, stop_after=2).outcome == Outcome(interrupted=True)
     workshop.train(three()[:1])
     assert workshop.record.states() == ["failed", "finished"]
     assert [run.epochs for run in workshop.record.runs.values()] == [[1, 2], [1, 2, 3]]
@@ -333,10 +337,10 @@ def test_a_training_that_diverges_has_failed_and_is_not_kept(
     stage: Stage, epoch: int, bad: float, workshop: Workshop, curves: list[Curve]
 ) -> None:
     curves.append(lambda _, number: bad if number == epoch else 0.5)
-    assert workshop.train([planned_of(1, stage=stage)]).failed == 1
+    assert workshop.train([planned_of(1, stage=stage)]).outcome == Outcome(failed=1)
     [run] = workshop.record.runs.values()
     assert run.tags["optrack.state"] == "failed"
-    reason = f"diverged in epoch {epoch}: the loss is no finite number"
+    reason = f"diverged in epoch {epoch}: the loss is not finite"
     assert run.tags["optrack.reason"] == reason
     assert run.files == {"failure.txt": reason.encode()}
     assert workshop.kept == []
@@ -346,7 +350,7 @@ def test_a_training_that_diverges_has_failed_and_is_not_kept(
 
 def test_a_race_that_diverges_counts_with_what_it_had_reached(workshop: Workshop, curves: list[Curve]) -> None:
     curves.append(lambda _, epoch: [0.5, 0.25, math.nan][epoch - 1])
-    assert workshop.train([planned_of(1, stage="confirm")]).failed == 0
+    assert workshop.train([planned_of(1, stage="confirm")]).outcome == Outcome()
     [run] = workshop.record.runs.values()
     assert run.tags["optrack.state"] == "finished"
     assert (run.metrics["best/val_accuracy"], run.metrics["best/epoch"]) == (0.75, 2)
@@ -365,8 +369,8 @@ def test_nothing_is_left_running_when_the_record_does_not_answer(workshop: Works
 def test_nothing_is_left_running_when_a_model_cannot_be_kept(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_: Workshop, training: ModelTraining) -> None:
-        raise TrackingError(f"no room for {training.number}")
+    def refuse(_: Workshop, running: RunningTraining) -> None:
+        raise TrackingError(f"no room for {running.plan.number}")
 
     monkeypatch.setattr(Workshop, "keep", refuse)
     with pytest.raises(TrackingError, match="no room for 1"):
@@ -377,7 +381,7 @@ def test_nothing_is_left_running_when_a_model_cannot_be_kept(
 def test_a_stop_before_it_begins_trains_nothing(workshop: Workshop) -> None:
     workers = Workers()
     trainer = workshop.open(workers)
-    trainer.stop_requested = True
+    trainer.stop()
     trainer.train(three(), known=[])
     assert workers.submitted == []
 
@@ -431,21 +435,12 @@ def test_where_and_how_fast_it_is_trained_does_not_change_the_digest(changes: di
     assert planned_of(1, **changes).digest == planned_of(1).digest
 
 
-@pytest.mark.parametrize(("metric", "value"), [("val_accuracy", 0.75), ("val_loss", 0.25)])
-def test_the_value_of_a_training_is_its_best_epochs_and_never_no_number(metric: Any, value: float) -> None:
-    training = planned_of(1, stage="confirm", metric=metric)
-    assert training.value is None
-    training.epochs += [result_of(epoch, loss, validates=True) for epoch, loss in enumerate([0.5, math.nan, 0.25], 1)]
-    assert training.value == value
-    assert replace(training, epochs=[result_of(1, 0.5)]).value is None
-
-
 def test_a_watcher_hears_of_everything_in_its_order(workshop: Workshop) -> None:
     workshop.train([planned_of(1, epochs=2)])
     assert workshop.watcher.heard == [
         "retrain: 1 to come, 0 done",
-        "started 1",
-        "epoch 1 of 1",
-        "epoch 2 of 1",
-        "finished 1",
+        "started f, retrained, seed 1",
+        "epoch 1 of f, retrained, seed 1",
+        "epoch 2 of f, retrained, seed 1",
+        "finished f, retrained, seed 1",
     ]

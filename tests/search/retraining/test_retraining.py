@@ -15,12 +15,14 @@ from safetensors.numpy import load_file  # pyright: ignore[reportUnknownVariable
 
 from optrack.search import NothingStoredError, load_champion
 from optrack.search.champions.registry import registered
+from optrack.search.coordinator.observer import Observer
 from optrack.search.coordinator.strategies import seed_of
 from optrack.search.launchers import InlineLauncher, Launcher
 from optrack.search.launchers.machine import Machine
+from optrack.search.launchers.pool import Outcome, Work
 from optrack.search.retraining import retraining as module
-from optrack.search.retraining.model_training import ModelTrainer, ModelTraining
-from optrack.search.retraining.retraining import Retraining, RetrainingOutcome, retrain_study
+from optrack.search.retraining.model_training import ModelTrainer, RunningTraining
+from optrack.search.retraining.retraining import Retraining, retrain_study
 from optrack.search.stores.candidates import Candidate
 from optrack.search.stores.model_runs import Stage
 from optrack.search.stores.optuna_store import read_storage, stored_families
@@ -31,7 +33,7 @@ from optrack.search.training import EpochResult, Job, TrainingConfig, split_sett
 # MLflow 3.17 uses what SQLAlchemy 2.1 has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 
-FINISHED = RetrainingOutcome(interrupted=False, failed=0)
+FINISHED = Outcome()
 
 
 class Death(BaseException):
@@ -39,30 +41,29 @@ class Death(BaseException):
 
 
 @dataclass(kw_only=True)
-class Watcher:
+class Watcher(Observer):
     """Remembers what was planned and picked, and calls back after each epoch."""
 
-    after_epoch: Callable[[ModelTraining], None] = lambda _: None
+    after_epoch: Callable[[Work], None] = lambda _: None
     planned: dict[Stage, int] = field(default_factory=dict[Stage, int])
     there: dict[Stage, int] = field(default_factory=dict[Stage, int])
     picked: dict[str, int] = field(default_factory=dict[str, int])
     jobs: list[Job] = field(default_factory=list[Job])
     numbers: dict[int, int] = field(default_factory=dict[int, int])
 
-    def trainings_planned(self, stage: Stage, waiting: Sequence[ModelTraining], done: int) -> None:
-        self.planned[stage], self.there[stage] = len(waiting), done
+    def trainings_planned(self, stage: Stage, jobs: Sequence[Job], done: int) -> None:
+        self.planned[stage], self.there[stage] = len(jobs), done
 
     def candidate_picked(self, candidate: Candidate, raced: Mapping[int, Sequence[float]]) -> None:  # noqa: ARG002
         self.picked[candidate.family] = candidate.trial
 
-    def training_started(self, training: ModelTraining) -> None:
-        self.jobs.append(training.job)
-        self.numbers[training.job.seed] = training.number
+    def started(self, work: Work) -> None:
+        assert isinstance(work, RunningTraining)
+        self.jobs.append(work.job)
+        self.numbers[work.job.seed] = work.plan.number
 
-    def training_epoch_ended(self, training: ModelTraining) -> None:
-        self.after_epoch(training)
-
-    def training_ended(self, training: ModelTraining, state: str) -> None: ...
+    def epoch_ended(self, work: Work) -> None:
+        self.after_epoch(work)
 
 
 def families_of(places: Places, *names: str) -> list[StoredFamily]:
@@ -79,7 +80,7 @@ def retrain(
     watcher: Watcher | None = None,
     stop_after: int | None = None,
     threads: int = 1,
-) -> RetrainingOutcome:
+) -> Outcome:
     """Retrain all families, and ask to stop when so many epochs have ended."""
     watcher = watcher or Watcher()
 
@@ -270,7 +271,7 @@ def test_a_retraining_whose_process_dies_goes_on_in_its_run(
     with monkeypatch.context() as dying:
         dying.setattr(ModelTrainer, "close", nothing)
         if place == "in an epoch":
-            watcher.after_epoch = lambda training: die() if len(training.epochs) > 1 else None
+            watcher.after_epoch = lambda work: die() if len(work.epochs) > 1 else None
         elif place == "before its state":
             dying.setattr("optrack.search.stores.mlflow_tracker.MlflowTracker.close_run", die)
         elif place == "while it is kept":
@@ -308,13 +309,13 @@ def failing(job: Job) -> Iterator[EpochResult]:
 
 @pytest.mark.parametrize(
     ("scripted", "reason"),
-    [(failing, "RuntimeError: no memory"), (diverging, "diverged in epoch 2: the loss is no finite number")],
+    [(failing, "RuntimeError: no memory"), (diverging, "diverged in epoch 2: the loss is not finite")],
 )
 def test_a_training_that_fails_is_recorded_and_tried_again_and_the_other_family_goes_on(
     scripted: Any, reason: str, searched: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with training(monkeypatch, scripted):
-        assert retrain(searched) == RetrainingOutcome(interrupted=False, failed=1)
+        assert retrain(searched) == Outcome(failed=1)
     failed, finished = runs_of(searched)
     assert (failed.data.tags["optrack.family"], failed.data.tags["optrack.state"]) == ("linear", "failed")
     assert (failed.info.status, failed.data.tags["optrack.reason"]) == ("FAILED", reason)
@@ -490,7 +491,7 @@ def test_the_next_search_leaves_the_models_of_a_dead_retraining_alone(
     from optrack.search.cli.progress import LineProgress
     from optrack.search.coordinator.running import run_study
 
-    def die(_: ModelTraining) -> None:
+    def die(_: Work) -> None:
         raise Death
 
     with monkeypatch.context() as dying:

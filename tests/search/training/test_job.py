@@ -20,8 +20,9 @@ def test_a_job_survives_the_way_to_a_worker(job_of: Callable[..., Job]) -> None:
     assert len(pickle.dumps(job)) < 10_000
 
 
-def test_a_job_goes_by_family_and_trial(job_of: Callable[..., Job]) -> None:
-    assert job_of(trial=7).key == ("f", 7)
+def test_a_job_goes_by_family_trial_and_seed(job_of: Callable[..., Job]) -> None:
+    assert job_of(trial=7, seed=3).key == ("f", 7, 3)
+    assert len({job_of(trial=trial, seed=seed).key for trial in (1, 2) for seed in (1, 2)}) == 4
 
 
 def test_a_job_cannot_be_changed(job_of: Callable[..., Job]) -> None:

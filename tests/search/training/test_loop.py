@@ -201,8 +201,9 @@ def in_workers(launcher: ProcessLauncher, jobs: list[Job]) -> dict[int, list[Epo
         event = launcher.next_event(60)
         match event:
             case EpochEnded():
-                found[event.job.trial].append(event.result)
-                launcher.answer(event.job, go_on=True)
+                _, trial, _ = event.key
+                found[trial].append(event.result)
+                launcher.answer(event.key, go_on=True)
             case JobEnded():
                 ended += 1
             case _:
