@@ -101,12 +101,7 @@ def evaluate_models(
 
 
 def latency_ms(champion: Champion, data: TestData) -> float:
-    """Return the median time for one image in milliseconds, from pixels to logits, on one thread of the CPU.
-
-    Args:
-        champion: a model.
-        data: images of its size.
-    """
+    """Return the median time for one image in milliseconds, from pixels to logits, on one thread of the CPU."""
     image = data.images[:1]
     seconds: list[float] = []
     threads = torch.get_num_threads()

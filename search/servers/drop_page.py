@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from io import BytesIO
 from pathlib import Path
@@ -140,27 +140,27 @@ def page_app(
     most probable classes of each, and `groups`, the families by label; or with `error`, a sentence.
 
     Args:
-        study: name of the study.
+        study: its name.
         served: its champions, at least one, in the order in which they are shown.
         missing: names of families that have no champion yet.
         most_bytes: largest image file that is accepted.
     """
-    page = _Page(study, served, missing, most_bytes)
+    page = _Page(study=study, served=served, missing=missing, most_bytes=most_bytes)
     return Starlette(
         routes=[Route("/", page.show), Route("/predict", page.predict, methods=["POST"])],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS, www_redirect=False)],
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Page:
     """The handlers of `page_app`, with the same arguments."""
 
-    def __init__(self, study: str, served: Sequence[Served], missing: Sequence[str], most_bytes: int) -> None:
-        self._study = study
-        self._served = served
-        self._missing = missing
-        self._most_bytes = most_bytes
-        self._one_at_a_time = asyncio.Lock()  # torch uses all cores, and Pillow's warnings are global
+    study: str
+    served: Sequence[Served]
+    missing: Sequence[str]
+    most_bytes: int
+    one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)  # torch uses all cores, Pillow warns globally
 
     async def show(self, _request: Request) -> Response:
         """Answer with the page, under a policy that allows only scripts and styles with its nonce."""
@@ -169,12 +169,12 @@ class _Page:
             Path(__file__).with_name("serve.html"),
             plots=None,
             nonce=nonce,
-            study=self._study,
-            served=self._served,
-            inputs={each.champion.input_shape for each in self._served},
-            sources=_sources(self._served),
-            missing=self._missing,
-            most_bytes=self._most_bytes,
+            study=self.study,
+            served=self.served,
+            inputs={each.champion.input_shape for each in self.served},
+            sources=_sources(self.served),
+            missing=self.missing,
+            most_bytes=self.most_bytes,
         )
         policy = (
             f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src blob: data:; "
@@ -192,13 +192,13 @@ class _Page:
         except ClientDisconnect:
             return Response(status_code=HTTPStatus.BAD_REQUEST)  # nobody reads it
         if content is None:
-            sentence = f"This file has more than {self._most_bytes / MIB:g} MiB, which is the limit."
+            sentence = f"This file has more than {self.most_bytes / MIB:g} MiB, which is the limit."
             return _refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, sentence)
-        async with self._one_at_a_time:
+        async with self.one_at_a_time:
             if await request.is_disconnected():  # another image was dropped while this one waited
                 return Response(status_code=HTTPStatus.BAD_REQUEST)
             try:
-                found = await run_in_threadpool(answers, self._served, content)
+                found = await run_in_threadpool(answers, self.served, content)
             except StudyError as error:
                 return _refused(HTTPStatus.BAD_REQUEST, str(error))
         groups = [{"label": label, "families": families} for label, families in agreement(found)]
@@ -210,7 +210,7 @@ class _Page:
         content = bytearray()
         async for part in request.stream():
             content += part
-            if len(content) > self._most_bytes:
+            if len(content) > self.most_bytes:
                 return None
         return bytes(content)
 

@@ -38,10 +38,7 @@ def answers_of(uri: str) -> Generator[None]:
 
 
 def client(uri: str) -> MlflowClient:
-    """Return MLflow's client for runs and registered models.
-
-    Args:
-        uri: MLflow's tracking URI, which `check_tracking` has accepted.
+    """Return MLflow's client for runs and registered models at an address that `check_tracking` has accepted.
 
     Raises:
         TrackingError: MLflow does not answer.
@@ -65,10 +62,6 @@ def all_pages(search: Callable[..., Any], *arguments: Any, **options: Any) -> li
 
 class MlflowRuns(RunStore):
     """The runs of one study in MLflow.
-
-    Args:
-        uri: MLflow's tracking URI.
-        study: name of the study.
 
     Raises:
         TrackingError: MLflow does not answer.
@@ -173,11 +166,7 @@ def log_report(uri: str, study: str, page: bytes) -> None:
 def study_links(uri: str, address: str) -> list[tuple[str, str]]:
     """Return the tables of all studies by what they show: trials, and retrained models, the best first.
 
-    Left alone, MLflow opens an experiment on an empty page of traces.
-
-    Args:
-        uri: MLflow's tracking URI.
-        address: of its server, e.g. "http://127.0.0.1:5000".
+    Left alone, MLflow opens an experiment on an empty page of traces; the address is its server's.
     """
     with answers_of(uri):
         experiments = client(uri).search_experiments(filter_string=f"tags.`{names.STUDY_TAG}` != ''")

@@ -34,12 +34,7 @@ RECORDED_PACKAGES = ("optrack", "torch", "torchvision", "optuna", "mlflow", "num
 
 
 class MlflowTracker(MlflowRuns, Tracker):
-    """Records one study in MLflow.
-
-    Args:
-        uri: MLflow's tracking URI.
-        study: what is searched.
-        data: the prepared images, for digest and source.
+    """Records one study in MLflow, and with each run which images it saw.
 
     Raises:
         TrackingError: MLflow does not answer, or the study's experiment was deleted.

@@ -49,25 +49,11 @@ class RunStore(Protocol):
     def log(
         self, run_id: str, *, params: Params = NONE, tags: Tags = NONE, metrics: Metrics = NONE, step: int = 0
     ) -> None:
-        """Add to a run in one call, which returns when all of it is stored.
-
-        Args:
-            run_id: of the run.
-            params: settings, which never change afterwards.
-            tags: these replace earlier ones of the same name.
-            metrics: values by name.
-            step: of the metrics, e.g. the epoch.
-        """
+        """Add to a run in one call, which returns when all is stored; tags replace earlier ones, params never change."""
         ...
 
     def log_file(self, run_id: str, file: str, content: str | bytes | Path) -> None:
-        """Write a file to a run's artifacts; one of the same path is replaced.
-
-        Args:
-            run_id: of the run.
-            file: its path among the artifacts.
-            content: what stands in it, or a file of the same name to be copied.
-        """
+        """Write content, or a file of the same name, to a path among a run's artifacts; what was there is replaced."""
         ...
 
     def log_folder(self, run_id: str, folder: Path, name: str) -> None:
@@ -138,25 +124,9 @@ class Tracker(RunStore, Protocol):
         return self._open_run(family.name, known_run, {"architecture": family.architecture}, own)
 
     def open_trial(
-        self,
-        parent: str,
-        family: Family,
-        trial: int,
-        *,
-        known_run: str | None,
-        params: Params,
-        tags: Tags,
+        self, parent: str, family: Family, trial: int, *, known_run: str | None, params: Params, tags: Tags
     ) -> str:
-        """Return the ID of a trial's run under its family's; an interrupted trial goes on in the run that it had.
-
-        Args:
-            parent: run ID of the family.
-            family: what the trial belongs to.
-            trial: its number.
-            known_run: run ID that was recorded when the trial was begun before.
-            params: its configuration.
-            tags: seed, device and so on.
-        """
+        """Return the ID of a trial's run under its family's; an interrupted trial goes on in the known run."""
         own = {
             names.PARENT_TAG: parent,
             names.STAGE_TAG: names.SEARCH_STAGE,
@@ -169,15 +139,7 @@ class Tracker(RunStore, Protocol):
         return self._open_run(f"{family.name} {trial}", known_run or left, params, {**own, **tags})
 
     def open_model(self, parent: str, name: str, *, known_run: str | None, params: Params, tags: Tags) -> str:
-        """Return the ID of the run of a training outside the search; an interrupted one goes on in its run.
-
-        Args:
-            parent: run ID of the family.
-            name: as users see it.
-            known_run: run ID of the interrupted training.
-            params: its configuration.
-            tags: stage, seed, device and so on.
-        """
+        """Return the ID of the run of a training outside the search; an interrupted one goes on in the known run."""
         return self._open_run(name, known_run, params, {names.PARENT_TAG: parent, **tags})
 
     def log_epoch(self, run_id: str, epoch: int, metrics: Metrics) -> None:

@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -72,11 +72,6 @@ class Trial:
     ended: datetime | None
 
     @property
-    def has_ended(self) -> bool:
-        """Whether it finished, was pruned or failed."""
-        return self.state in ("finished", "pruned", "failed")
-
-    @property
     def seconds(self) -> float:
         """Wall-clock time of its epochs; 0 before its end, when these are stored."""
         return sum(epoch.seconds for epoch in self.epochs)
@@ -105,17 +100,10 @@ def trial_of(stored: FrozenTrial) -> Trial:
     )
 
 
-def stored_epoch(result: EpochResult) -> dict[str, float | None]:
-    """Return an epoch as JSON can hold it; `epoch_of` reads it."""
-    return asdict(result)
-
-
 def epoch_of(stored: Mapping[str, Any]) -> EpochResult:
-    """Return the epoch that `stored_epoch` wrote, or that MLflow's metrics hold; there is no validation in some."""
-    missing = {"val_loss": None, "val_accuracy": None}
-    return EpochResult(
-        **{field.name: stored.get(field.name, missing.get(field.name, math.nan)) for field in fields(EpochResult)}
-    )
+    """Return an epoch from a trial's attributes or from MLflow's metrics; there is no validation in some."""
+    defaults = {field.name: None if field.name.startswith("val_") else math.nan for field in fields(EpochResult)}
+    return EpochResult(**{name: stored.get(name, default) for name, default in defaults.items()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +146,7 @@ class StoredFamily:
     @property
     def ended(self) -> list[Trial]:
         """The trials that finished, were pruned or failed."""
-        return [trial for trial in self.trials if trial.has_ended]
+        return [trial for trial in self.trials if trial.state in get_args(End)]
 
     @property
     def ranked(self) -> list[Trial]:
