@@ -37,16 +37,12 @@ class RegisteredChampion:
     """A family's champion as it stands in the registry.
 
     Args:
-        study: name of the study.
-        name: of the registered model.
-        version: of it, counted by MLflow.
+        version: of the registered model, counted by MLflow.
         run_id: of the MLflow run that trained it.
         best: whether it is the study's winner.
         figures: of the test by name, e.g. "test_accuracy"; empty before it.
     """
 
-    study: str
-    name: str
     version: str
     run_id: str
     best: bool
@@ -105,16 +101,16 @@ def set_best(uri: str, study: str, family: str) -> str:
         return _version(calls, name, str(champion.source), str(champion.run_id), dict(champion.tags), BEST_ALIAS)
 
 
-def update_figures(uri: str, champion: RegisteredChampion, figures: Mapping[str, float]) -> None:
-    """Note the metrics of a champion's test, e.g. "test/accuracy", also where it stands as the study's winner.
+def update_figures(uri: str, study: str, family: str, run_id: str, figures: Mapping[str, float]) -> None:
+    """Note the metrics of a model's test, e.g. "test/accuracy", where it is registered: as champion and as winner.
 
     Raises:
         TrackingError: MLflow does not answer.
     """
     calls = client(uri)
     with answers_of(uri):
-        for name in (champion.name, champion.study):
-            known = _version_of_run(calls, name, champion.run_id)
+        for name in (model_name(study, family), study):
+            known = _version_of_run(calls, name, run_id)
             if known is not None:
                 _set_tags(calls, name, known, _figure_tags(figures))
 
@@ -138,8 +134,6 @@ def registered(uri: str, study: str) -> dict[str, RegisteredChampion]:
             if family is not None and found is not None:
                 tags = found.tags.items()
                 champions[family] = RegisteredChampion(
-                    study=study,
-                    name=found.name,
                     version=str(found.version),
                     run_id=str(found.run_id),
                     best=winner is not None and winner.run_id == found.run_id,

@@ -9,12 +9,10 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from ..launchers.pool import Work
-from ..stores.trials import OPTUNA_STATES, End, StoredFamily
+from ..stores.trials import ENDS, OPTUNA_STATES, End, StoredFamily
 from ..study.study import Family, Study
 from ..training import EpochResult
 from .strategies import sampler, suggest
-
-ENDS: tuple[End, ...] = ("finished", "pruned", "failed")
 
 
 @dataclass(slots=True, kw_only=True)

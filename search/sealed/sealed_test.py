@@ -13,7 +13,7 @@ import torch
 from ...datasets import Progress
 from ...datasets.prepared.sealed import TestData, open_test
 from ..champions.champion import Champion, load_folder
-from ..champions.registry import registered, update_figures
+from ..champions.registry import update_figures
 from ..errors import NothingStoredError, OwnSourceError, StudyError, TrackingError
 from ..pictures.images import misclassified, png
 from ..results.predictions import encoded
@@ -42,16 +42,9 @@ def evaluate_models(
     on_decoded: Progress | None,
     on_tested: Callable[[ModelRun, TestResult], None],
 ) -> None:
-    """Test all retrained models that have not been tested yet, and record their answer for each image.
+    """Test the models of each family, the champion first, and add their answers for each image to their runs.
 
-    Args:
-        study: what was searched.
-        models: the retrained models of each family, the champion first.
-        runs: the study's, to which the results are added.
-        places: where things lie.
-        again: also open the test part for models that were tested; it is counted and shown from then on.
-        on_decoded: called with (decoded, total) image counts.
-        on_tested: called with each result.
+    The other arguments are those of `judge_study`.
 
     Raises:
         DataError: there is no test part, or something is wrong with its files; nothing is counted then.
@@ -74,7 +67,6 @@ def evaluate_models(
     for champion in champions.values():
         _check_fits(champion, data)
     firsts = {family[0].run_id for family in models.values() if family}
-    noted = {each.run_id: each for each in registered(places.tracking_uri, study.name).values()}
     for model in waiting:
         openings = model.openings + 1
         # First the count: who is interrupted after this has seen the test images.
@@ -95,8 +87,7 @@ def evaluate_models(
         # The accuracy tells that a test is complete, hence last of all.
         runs.log(model.run_id, metrics=figures)
         # Whoever is registered later brings the figures along from the run.
-        if model.run_id in noted:
-            update_figures(places.tracking_uri, noted[model.run_id], figures)
+        update_figures(places.tracking_uri, study.name, model.family, model.run_id, figures)
         on_tested(model, result)
 
 

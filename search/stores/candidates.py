@@ -47,11 +47,7 @@ class Candidate:
 
 
 def check_searched(families: Sequence[StoredFamily]) -> None:
-    """Check that each family has a finished trial.
-
-    Raises:
-        NothingStoredError: one has none.
-    """
+    """Raise a `NothingStoredError` unless each family has a finished trial."""
     unfinished = [family.name for family in families if family.best is None]
     if unfinished:
         raise NothingStoredError(

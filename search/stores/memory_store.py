@@ -15,14 +15,7 @@ from .tracking import NONE, Metrics, Params, RunState, Tags, Tracker
 
 @dataclass(slots=True, kw_only=True)
 class MemoryRun:
-    """A run as it is recorded.
-
-    Args:
-        params: settings, as text.
-        tags: by name.
-        history: each metric's steps and values, in the order in which they were logged.
-        files: content of the artifacts by path.
-    """
+    """A run as it is recorded: each metric's steps and values in the order in which they were logged, files by path."""
 
     params: dict[str, str] = field(default_factory=dict[str, str])
     tags: dict[str, str] = field(default_factory=dict[str, str])

@@ -144,10 +144,6 @@ def stored_families(storage: RDBStorage, study_name: str) -> list[StoredFamily]:
 
 def whole_study(families: Sequence[StoredFamily]) -> Study:
     """Return a stored study with all its families, even those that the last run left out."""
-    latest = max(families, key=_last_change).study
-    return replace(latest, families=[stored.family for stored in families])
-
-
-def _last_change(stored: StoredFamily) -> datetime:
-    starts = [trial.started for trial in stored.trials if trial.started is not None]
-    return max(starts, default=datetime.min)  # noqa: DTZ901 - Optuna's times have no zone
+    never = datetime.min  # noqa: DTZ901 - Optuna's times have no zone
+    latest = max(families, key=lambda stored: max((trial.started or never for trial in stored.trials), default=never))
+    return replace(latest.study, families=[stored.family for stored in families])

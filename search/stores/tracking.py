@@ -49,7 +49,7 @@ class RunStore(Protocol):
     def log(
         self, run_id: str, *, params: Params = NONE, tags: Tags = NONE, metrics: Metrics = NONE, step: int = 0
     ) -> None:
-        """Add to a run in one call, which returns when all is stored; tags replace earlier ones, params never change."""
+        """Add to a run, and return when all of it is stored; tags replace earlier ones, parameters never change."""
         ...
 
     def log_file(self, run_id: str, file: str, content: str | bytes | Path) -> None:

@@ -14,6 +14,7 @@ from ..study.metric import EpochResult
 from ..study.study import Family, Study
 
 End: TypeAlias = Literal["finished", "pruned", "failed"]
+ENDS: tuple[End, ...] = get_args(End)
 State: TypeAlias = End | Literal["running", "waiting"]
 
 OPTUNA_STATES: dict[State, TrialState] = {
@@ -27,6 +28,9 @@ OPTUNA_STATES: dict[State, TrialState] = {
 interrupted trials wait."""
 
 STATE_WORDS: dict[TrialState, State] = {state: word for word, state in OPTUNA_STATES.items()}
+
+COPIED_ATTRIBUTES = ("best_epoch", "planned_epochs", "patience", "replicate_of", "mlflow_run", "reason")
+"""A trial's user attributes that its record has under the same name."""
 
 REPLICATE_ATTRIBUTE = "replicate_of"
 """A trial's user attribute: the number of an earlier one with the same configuration, under another seed."""
@@ -89,14 +93,9 @@ def trial_of(stored: FrozenTrial) -> Trial:
         distributions=stored.distributions,
         reported=len(stored.intermediate_values),
         epochs=tuple(epoch_of(epoch) for epoch in attributes.get("epochs", ())),
-        best_epoch=attributes.get("best_epoch"),
-        planned_epochs=attributes.get("planned_epochs"),
-        patience=attributes.get("patience"),
-        replicate_of=attributes.get(REPLICATE_ATTRIBUTE),
-        mlflow_run=attributes.get("mlflow_run"),
-        reason=attributes.get("reason"),
         started=stored.datetime_start,
         ended=stored.datetime_complete,
+        **{name: attributes.get(name) for name in COPIED_ATTRIBUTES},
     )
 
 
@@ -146,7 +145,7 @@ class StoredFamily:
     @property
     def ended(self) -> list[Trial]:
         """The trials that finished, were pruned or failed."""
-        return [trial for trial in self.trials if trial.state in get_args(End)]
+        return [trial for trial in self.trials if trial.state in ENDS]
 
     @property
     def ranked(self) -> list[Trial]:
