@@ -2,14 +2,28 @@
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import filelock
 import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def without_waiting_for_the_disk() -> None:
+    """Let MLflow's SQLite leave the time of writing to the system: tests need not outlive a power cut."""
+    from sqlalchemy import Engine, event
+
+    def connected(connection: Any, _: object) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous = OFF")
+
+    event.listen(Engine, "connect", connected)
 
 
 @pytest.fixture(scope="session")

@@ -347,7 +347,7 @@ def test_without_a_command_there_is_help_and_no_error(group: str, optrack: Run) 
     [
         ("run digitz", ["'digitz'", "did you mean 'digits'"]),
         ("best mine.py --trails 3", ["--trails"]),
-        ("run mine.py --tracking-uri sqlite:///text.db", ["text.db"]),
+        pytest.param("run mine.py --tracking-uri sqlite:///text.db", ["text.db"], marks=pytest.mark.slow),
     ],
 )
 def test_the_console_script_refuses_in_the_same_way(arguments: str, words: list[str], shell: Run, stage: Path) -> None:

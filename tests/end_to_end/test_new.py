@@ -66,6 +66,7 @@ def left(folder: Path) -> list[str]:
     return sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.suffix in {".py", ".txt", ".tmp"})
 
 
+@pytest.mark.slow
 def test_the_printed_commands_lead_from_a_folder_to_a_prediction(
     folder: Path, write: Write, optrack: Run, empty_mlflow: Path
 ) -> None:
@@ -122,6 +123,7 @@ def test_weights_that_are_missing_are_named_and_the_study_goes_without(
     assert "mobilenet_v2-b0353104.pth" in (folder / "ants.py").read_text()
 
 
+@pytest.mark.slow
 def test_weights_that_are_there_give_transfer_families(folder: Path, write: Write, optrack: Run) -> None:
     file = weights_file(models.get_model_weights("mobilenet_v2").IMAGENET1K_V1.url)
     file.parent.mkdir()

@@ -120,6 +120,7 @@ def rebuilt(folder: Path, here: Path, source: str, images: Path) -> np.ndarray:
     return np.load(answer)
 
 
+@pytest.mark.slow
 def test_a_network_and_a_data_set_of_one_s_own_are_searched_tested_and_rebuilt(
     squares: Path, optrack: Run, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -111,6 +111,7 @@ def is_complete(places: Places) -> None:
     assert {path.name for path in kept.iterdir()} == {"configuration.json", "weights.safetensors"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("owner", "method", "call", "after"),
     [

@@ -25,9 +25,9 @@ print(classification_models()[0], datasets.FashionMNIST.__name__)
 @pytest.mark.parametrize(
     "before",
     [
-        pytest.param("", id="as_installed"),
+        pytest.param("", id="as_installed", marks=pytest.mark.slow),
         pytest.param(REFUSE, id="operators_that_do_not_load"),
-        pytest.param(REFUSE + DECLARE, id="operators_declared_by_other_code"),
+        pytest.param(REFUSE + DECLARE, id="operators_declared_by_other_code", marks=pytest.mark.slow),
     ],
 )
 def test_torchvision_is_imported_whatever_became_of_its_operators(before: str) -> None:

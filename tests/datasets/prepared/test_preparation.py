@@ -147,6 +147,7 @@ def test_a_cache_that_cannot_be_written_is_a_data_error(tmp_path: Path) -> None:
         _prepare("digits", tmp_path)
 
 
+@pytest.mark.slow
 def test_processes_that_prepare_at_once_decode_once(tmp_path: Path, write_images: Callable[..., Path]) -> None:
     write_images(tmp_path / "data", {"train/a": 150, "train/b": 150}, size=(200, 200))
     code = f"""

@@ -61,6 +61,7 @@ def smallest(name: str) -> tuple[int, dict[str, Any]]:
     return vars(architecture(name))["minimum_image_size"], narrow
 
 
+@pytest.mark.slow
 # torch traces each in 1 to 2 seconds, and those of torchvision, which are deep whatever their image, in 4 to 10.
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_registered_architecture_gives_the_same_logits_in_onnx_for_any_number_of_images(

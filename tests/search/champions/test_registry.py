@@ -115,6 +115,7 @@ def fresh(code: str, *arguments: str, tracking_uri: str = "") -> str:
     )
 
 
+@pytest.mark.slow
 def test_a_fresh_process_rebuilds_a_champion_from_the_registry_alone_and_gives_identical_logits(store: Store) -> None:
     small, wide = store.retrained("small", seed=1), store.retrained("wide", seed=2)
     register(store.uri, "mine", "small", small)
@@ -125,6 +126,7 @@ def test_a_fresh_process_rebuilds_a_champion_from_the_registry_alone_and_gives_i
     assert fresh(FRESH, store.uri).split() == [logits.tobytes().hex() for logits in expected]
 
 
+@pytest.mark.slow
 def test_mlflow_s_users_get_the_same_probabilities_without_knowing_optrack(store: Store) -> None:
     run_id = store.retrained()
     register(store.uri, "mine", "small", run_id)

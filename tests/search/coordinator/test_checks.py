@@ -114,8 +114,6 @@ def test_all_that_a_family_may_set_is_what_training_and_its_architecture_take() 
 
 
 @pytest.mark.parametrize("name", shipped_studies())
-def test_every_shipped_study_passes_and_goes_by_its_file_name(name: str) -> None:
+def test_every_shipped_study_goes_by_its_file_name(name: str) -> None:
     found = load_study(name)
-    check_study(found.study)
     assert found.study.name == name == Path(found.source).stem
-    assert Study.from_json(found.study.to_json()) == found.study

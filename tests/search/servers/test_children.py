@@ -84,6 +84,7 @@ def ignore(_name: str, _address: str) -> None:
     pass
 
 
+@pytest.mark.slow
 def test_both_servers_answer_and_ctrl_c_leaves_no_process_behind(tmp_path: Path) -> None:
     import optuna
 
