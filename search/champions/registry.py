@@ -110,9 +110,7 @@ def update_figures(uri: str, study: str, family: str, run_id: str, figures: Mapp
     calls = client(uri)
     with answers_of(uri):
         for name in (model_name(study, family), study):
-            known = _version_of_run(calls, name, run_id)
-            if known is not None:
-                _set_tags(calls, name, known, _figure_tags(figures))
+            _tagged_version(calls, name, run_id, _figure_tags(figures))
 
 
 def registered(uri: str, study: str) -> dict[str, RegisteredChampion]:
@@ -303,24 +301,20 @@ def _behind(calls: MlflowClient, model: RegisteredModel, alias: str) -> ModelVer
 
 def _version(calls: MlflowClient, name: str, source: str, run_id: str, tags: Mapping[str, str], alias: str) -> str:
     """Return the version of a registered model that came from a run, made where there is none, with tags and alias."""
-    found = _version_of_run(calls, name, run_id)
+    found = _tagged_version(calls, name, run_id, tags)
     if found is None:
-        made = calls.create_model_version(name, source, run_id, tags=dict(tags), description=USAGE)
-        found = str(made.version)
-    else:
-        _set_tags(calls, name, found, tags)
+        found = str(calls.create_model_version(name, source, run_id, tags=dict(tags), description=USAGE).version)
     calls.set_registered_model_alias(name, alias, found)
     return found
 
 
-def _version_of_run(calls: MlflowClient, name: str, run_id: str) -> str | None:
-    found = calls.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
-    return str(found[0].version) if found else None
-
-
-def _set_tags(calls: MlflowClient, name: str, number: str, tags: Mapping[str, str]) -> None:
-    for key, value in tags.items():
-        calls.set_model_version_tag(name, number, key, value)
+def _tagged_version(calls: MlflowClient, name: str, run_id: str, tags: Mapping[str, str]) -> str | None:
+    """Set tags of the version of a registered model that came from a run, and return it; None where there is none."""
+    for found in calls.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")[:1]:
+        for key, value in tags.items():
+            calls.set_model_version_tag(name, str(found.version), key, value)
+        return str(found.version)
+    return None
 
 
 def _figure_tags(figures: Mapping[str, float]) -> dict[str, str]:

@@ -173,7 +173,18 @@ def status(study: str, families: Sequence[StoredFamily]) -> dict[str, Any]:
 
     Interrupted trials and start configurations that wait are counted beside the total, not in it.
     """
-    return {"study": study, "families": [_family_status(family) for family in families]}
+    return {
+        "study": study,
+        "families": [
+            {
+                "family": family.name,
+                "trials": {"total": len(family.trials) - family.counts["waiting"], **family.counts},
+                "epochs": family.epochs,
+                "best": None if family.best is None else _summary(family.best),
+            }
+            for family in families
+        ],
+    }
 
 
 def best(study: str, families: Sequence[StoredFamily]) -> dict[str, Any]:
@@ -186,16 +197,6 @@ def best(study: str, families: Sequence[StoredFamily]) -> dict[str, Any]:
             for family in families
             if (trial := family.best) is not None
         ],
-    }
-
-
-def _family_status(family: StoredFamily) -> dict[str, Any]:
-    counts = family.counts
-    return {
-        "family": family.name,
-        "trials": {"total": len(family.trials) - counts["waiting"], **counts},
-        "epochs": family.epochs,
-        "best": None if family.best is None else _summary(family.best),
     }
 
 
