@@ -59,14 +59,9 @@ def model_name(study: str, family: str | None = None) -> str:
 
 
 def register(uri: str, study: str, family: str, run_id: str, *, figures: Mapping[str, float] | None = None) -> str:
-    """Make a run's model the champion of its family; the same run again gives the same version, which is returned.
+    """Make a run's model, its artifact `model/`, the champion of its family; the same run gives the same version.
 
-    Args:
-        uri: MLflow's tracking URI.
-        study: name of the study.
-        family: name of the family.
-        run_id: of the retrained model, with the folder `model/` among its artifacts.
-        figures: metrics of its test, e.g. "test/accuracy".
+    The figures are the metrics of its test, e.g. "test/accuracy".
 
     Raises:
         NothingStoredError: the run is not there, or has no model.

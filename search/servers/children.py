@@ -137,12 +137,8 @@ def serve(
 ) -> None:
     """Run MLflow's and Optuna's pages until Ctrl-C or a termination signal, and leave no process behind.
 
-    Args:
-        tracking_uri: of MLflow; an MLflow server is announced, and none is started.
-        storage_url: of Optuna's storage, which must exist: the dashboard creates no tables.
-        mlflow_port: of MLflow's page.
-        dashboard_port: of Optuna's dashboard.
-        announce: called with the name and address of each server once it answers.
+    Each is announced with its name and address once it answers. An MLflow server elsewhere is announced, and none is
+    started. Optuna's storage must exist: the dashboard creates no tables.
 
     Raises:
         ServerError: a port is taken, or a server ended or did not answer in time.

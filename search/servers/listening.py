@@ -44,8 +44,11 @@ def listener(port: int, *, option: str, name: str | None = None) -> Generator[so
 @contextmanager
 def stop_signals(stop: Callable[[], None]) -> Generator[None]:
     """Have `stop` called on Ctrl-C, a termination signal or the end of the terminal until the block ends."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, lambda *_: stop()) for number in numbers}
+
+    def handle(*_: object) -> None:
+        stop()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
