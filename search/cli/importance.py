@@ -32,8 +32,7 @@ def importance(
 
     metric = families[0].study.metric
     found = {family.name: importances(family.optuna_study, evaluator=evaluator) for family in families}
-    studies = {family.name: family.optuna_study for family in families}
-    write_page(page, name, studies, metric=metric, found=found)
+    write_page(page, name, families, metric=metric, found=found)
     if as_json:
         answer = [{"family": family, **_as_json(item)} for family, item in found.items()]
         print_json({"study": name, "metric": metric, "page": str(page), "families": answer})

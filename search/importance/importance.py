@@ -68,14 +68,10 @@ class Importances:
             notes.append(f"too few trials to rank: {self.finished} finished, {MINIMUM_TRIALS} needed")
         if self.left_out:
             names = ", ".join(f"{name} (in {number})" for name, number in self.left_out.items())
-            notes.append(f"left out, {self._why_left_out}: {names}")
+            few = f"in fewer than {MINIMUM_TRIALS} of the finished trials"
+            partial = f"as {self.evaluator} ranks only what all finished trials have, in one range"
+            notes.append(f"left out, {few if EVALUATORS[self.evaluator].conditional else partial}: {names}")
         return "; ".join(notes)
-
-    @property
-    def _why_left_out(self) -> str:
-        if EVALUATORS[self.evaluator].conditional:
-            return f"in fewer than {MINIMUM_TRIALS} of the finished trials"
-        return f"as {self.evaluator} ranks only what all finished trials have, in one range"
 
     def interval_text(self, name: str) -> str:
         """Return the interval of a parameter's share as people read it, such as "0.48-0.95"."""

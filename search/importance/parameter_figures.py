@@ -4,7 +4,6 @@ import html
 from collections.abc import Callable, Sequence
 from itertools import combinations
 
-import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial
 
@@ -32,7 +31,9 @@ def slices(subject: Subject) -> Drawn:
         for trace in plot["data"]:
             trace["marker"] |= {"colorscale": FILL, "showscale": False, "size": 7}
             trace["marker"]["line"] = {"color": "#808080", "width": 1}
-        _unquote_choices(plot, _distribution(study, name))
+        _unquote_choices(
+            plot, next(trial.distributions[name] for trial in finite_trials(study) if name in trial.params)
+        )
         plots.append(plot)
     explanation = (
         f"Each point is a finished trial, dark for the early ones and bright for the late ones: "
@@ -103,10 +104,6 @@ def _unquote_choices(plot: Plot, distribution: BaseDistribution) -> None:
     axis["categoryarray"] = [texts[choice] for choice in axis["categoryarray"]]
     for trace in plot["data"]:
         trace["x"] = [texts[choice] for choice in trace["x"]]
-
-
-def _distribution(study: optuna.Study, name: str) -> BaseDistribution:
-    return next(trial.distributions[name] for trial in finite_trials(study) if name in trial.distributions)
 
 
 def _span_a_plane(trials: Sequence[FrozenTrial], pair: tuple[str, str]) -> bool:

@@ -2,26 +2,35 @@
 
 import os
 import secrets
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
+from .. import text
 from ..errors import StorageError
-from .look import TEMPLATE, Plot
+from .look import TEMPLATE
 
 ROOM = Path(__file__).parent
+FILTERS: dict[str, Any] = {
+    "duration": text.duration,
+    "number": text.count,
+    "percent": text.percent,
+    "percent_range": text.percent_range,
+    "plural": text.plural,
+    "settings": text.setting_texts,
+    "value": text.value_text,
+}
+"""What templates format by: `{{ family.parameters | number }}`."""
 
 
-def render(template: Path, *, plots: Sequence[Plot] | None, nonce: str | None = None, **values: Any) -> str:
+def render(template: Path, *, figures: bool, nonce: str | None = None, **values: Any) -> str:
     """Render a page that needs no network.
 
     Args:
         template: its file; what it includes lies beside it or in this room.
-        plots: the figures in the order in which the template lays them out; None for a page that never has any, which
-            so goes without the library that draws them.
+        figures: whether it has any, and so needs the library that draws them.
         nonce: what marks the page's own scripts and styles, where a header names it too; None draws one.
         **values: what the template shows besides; everything is escaped, as names and choices are user input.
     """
@@ -31,11 +40,13 @@ def render(template: Path, *, plots: Sequence[Plot] | None, nonce: str | None = 
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        extensions=["jinja2.ext.do"],
     )
+    environment.filters.update(FILTERS)
     return environment.get_template(template.name).render(
         look=TEMPLATE,
-        plots=plots,
-        plotly=None if plots is None else _library(),
+        plots=[],
+        plotly=_library() if figures else None,
         nonce=nonce or secrets.token_urlsafe(16),
         written=datetime.now().astimezone(),
         **values,

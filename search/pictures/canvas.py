@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from ..text import shortened
 
@@ -94,9 +94,7 @@ def titled(title: str, picture: Image.Image) -> Image.Image:
 
 def framed(picture: Image.Image) -> Image.Image:
     """Return a picture with a margin around it."""
-    whole = Image.new("RGB", (picture.width + 2 * _MARGIN, picture.height + 2 * _MARGIN), _WHITE)
-    whole.paste(picture, (_MARGIN, _MARGIN))
-    return whole
+    return ImageOps.expand(picture, _MARGIN, _WHITE)
 
 
 def _cut(line: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int | None) -> str:

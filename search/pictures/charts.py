@@ -19,6 +19,11 @@ def figure(traces: Sequence[Plot], x: Plot, y: Plot, *, height: int = HEIGHT, **
     return {"data": list(traces), "layout": {"height": height, "xaxis": x, "yaxis": y, **layout}}
 
 
+def scatter(x: Sequence[Any], y: Sequence[Any], mode: str, **look: Any) -> Plot:
+    """Return points that are drawn as `mode` says: "lines", "markers" or "lines+markers"."""
+    return {"type": "scatter", "mode": mode, "x": x, "y": y, **look}
+
+
 def axis(title: str, **options: Any) -> Plot:
     """Return an axis with a title, which is escaped."""
     return {"title": {"text": escaped_text(title)}, **options}

@@ -6,8 +6,9 @@ from ..pages.drawing import Drawing, Table
 from ..pages.look import BLUE, GREY, ORANGE, Plot
 from ..results.values import FamilyResult, RetrainedModel
 from ..stores.candidates import Candidate
+from ..study.metric import EpochResult
 from ..text import METRIC_NAMES, metric_text
-from .charts import accuracy_axis, axis, family_look, figure, finite, no_trial_finished, vertical_line
+from .charts import accuracy_axis, axis, family_look, figure, finite, no_trial_finished, scatter, vertical_line
 
 CURVES, WEIGHTS, RETRAINED = "Learning curves of the best trial", "Best against last weights", "Training of the models"
 
@@ -55,26 +56,12 @@ def retrained(result: FamilyResult) -> Drawing:
 
 def _against_validation(candidate: Candidate, quantity: str) -> Plot:
     traces = [
-        {
-            "type": "scatter",
-            "mode": "lines+markers",
-            "name": name,
-            "x": [epoch.epoch for epoch in candidate.epochs],
-            "y": [finite(epoch, f"{part}_{quantity}") for epoch in candidate.epochs],
-            "line": {"color": color, "width": 2},
-            "marker": {"size": 4},
-        }
+        _curve(candidate.epochs, f"{part}_{quantity}", name, color, width=2)
         for part, name, color in (("train", "training", GREY), ("val", "validation", BLUE))
     ]
-    best = {
-        "type": "scatter",
-        "mode": "markers",
-        "name": "best epoch",
-        "showlegend": False,
-        "x": [candidate.epoch],
-        "y": [finite(candidate.best_epoch, f"val_{quantity}")],
-        "marker": {"color": ORANGE, "size": 9},
-    }
+    value = finite(candidate.best_epoch, f"val_{quantity}")
+    marker = {"color": ORANGE, "size": 9}
+    best = scatter([candidate.epoch], [value], "markers", name="best epoch", showlegend=False, marker=marker)
     line = vertical_line(candidate.epoch, ORANGE)
     return figure([*traces, best], _epoch_axis(), _quantity_axis(quantity), shapes=[line])
 
@@ -82,19 +69,15 @@ def _against_validation(candidate: Candidate, quantity: str) -> Plot:
 def _of_each_seed(models: Sequence[RetrainedModel], quantity: str) -> Plot:
     traces: list[Plot] = []
     for index, model in enumerate(models):
-        color, _ = family_look(index)
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "lines+markers",
-                "name": "champion" if index == 0 else f"seed {model.number}",
-                "x": [epoch.epoch for epoch in model.epochs],
-                "y": [finite(epoch, f"train_{quantity}") for epoch in model.epochs],
-                "line": {"color": color, "width": 2.5 if index == 0 else 1.5},
-                "marker": {"size": 4},
-            }
-        )
+        name, width = ("champion", 2.5) if index == 0 else (f"seed {model.number}", 1.5)
+        traces.append(_curve(model.epochs, f"train_{quantity}", name, family_look(index)[0], width=width))
     return figure(traces, _epoch_axis(), _quantity_axis(quantity), showlegend=True)
+
+
+def _curve(epochs: Sequence[EpochResult], metric: str, name: str, color: str, *, width: float) -> Plot:
+    numbers, values = [epoch.epoch for epoch in epochs], [finite(epoch, metric) for epoch in epochs]
+    line = {"color": color, "width": width}
+    return scatter(numbers, values, "lines+markers", name=name, line=line, marker={"size": 4})
 
 
 def _weights_table(candidate: Candidate) -> Table:

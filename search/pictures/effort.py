@@ -8,7 +8,7 @@ from ..pages.look import BLUE, GREY, STATE_COLORS, Plot, escaped_text
 from ..results.values import StudyResults
 from ..stores.trials import OPTUNA_STATES, Trial
 from ..study.metric import Metric
-from .charts import axis, family_look, figure, metric_axis, names_axis, no_trial_finished
+from .charts import axis, family_look, figure, metric_axis, names_axis, no_trial_finished, scatter
 
 PROGRESS, BUDGET = "Best so far", "Budget spent"
 
@@ -80,17 +80,16 @@ def _steps(place: int, name: str, costs: Iterable[tuple[float, Trial]], metric: 
             points.append((spent, best, f"trial {trial.number}"))
     if best is not None and points[-1][0] < spent:
         points.append((spent, best, "until the last trial"))
-    return {
-        "type": "scatter",
-        "mode": "lines+markers",
-        "name": escaped_text(name),
-        "x": [x for x, _, _ in points],
-        "y": [y for _, y, _ in points],
-        "text": [text for _, _, text in points],
-        "line": {"shape": "hv", "width": 2, "color": color},
-        "marker": {"size": 6, "color": color, "symbol": symbol},
-        "hovertemplate": "%{fullData.name}, %{text}<br>%{x:.4~g}: %{y}<extra></extra>",
-    }
+    return scatter(
+        [x for x, _, _ in points],
+        [y for _, y, _ in points],
+        "lines+markers",
+        name=escaped_text(name),
+        text=[text for _, _, text in points],
+        line={"shape": "hv", "width": 2, "color": color},
+        marker={"size": 6, "color": color, "symbol": symbol},
+        hovertemplate="%{fullData.name}, %{text}<br>%{x:.4~g}: %{y}<extra></extra>",
+    )
 
 
 def _bars(names: list[str], label: str, color: str, values: list[int] | list[float]) -> Plot:

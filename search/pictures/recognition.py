@@ -13,7 +13,7 @@ from ..pages.look import BLUE, GREY, ORANGE, Plot, error_bars, escaped_text
 from ..results.scores import confusion, per_class_accuracy, reliability
 from ..results.values import FamilyResult, TestResult
 from ..text import percent
-from .charts import accuracy_axis, axis, figure, names_axis, vertical_line
+from .charts import accuracy_axis, axis, figure, names_axis, scatter, vertical_line
 
 CONFUSION, CONFUSIONS = "Confusion matrix", "Most frequent confusions"
 PER_CLASS, CALIBRATION = "Accuracy per class", "Calibration"
@@ -71,12 +71,8 @@ def _confusion(test: TestResult, counts: NDArray[np.int64]) -> Drawing:
         f"Each row is a right class, each column what its images were taken for: blue what was recognised, orange the "
         f"mistakes, the stronger the larger their share of the row (the strongest orange: {percent(worst)}).{left_out}"
     )
-    return Drawing(heading=CONFUSION, explanation=explanation, plots=(plot,), minimum_width=_width(size))
-
-
-def _width(size: int) -> int:
-    """Return the pixels below which a matrix has to be scrolled."""
-    return 0 if size <= _NUMBERED else 150 + 11 * size
+    width = 0 if size <= _NUMBERED else 150 + 11 * size
+    return Drawing(heading=CONFUSION, explanation=explanation, plots=(plot,), minimum_width=width)
 
 
 def _most_mistaken(counts: NDArray[np.int64]) -> list[int]:
@@ -118,10 +114,7 @@ def _cells(
 
 
 def _where(mask: NDArray[np.bool_], values: NDArray[np.int64] | NDArray[np.float64]) -> list[list[float | None]]:
-    return [
-        [value if here else None for value, here in zip(row, places, strict=True)]
-        for row, places in zip(values.tolist(), mask.tolist(), strict=True)
-    ]
+    return np.where(mask, values, np.array(None)).tolist()
 
 
 def _confusions(test: TestResult, counts: NDArray[np.int64]) -> list[Table]:
@@ -159,16 +152,15 @@ def _per_class(test: TestResult, counts: NDArray[np.int64]) -> Drawing:
     intervals = [(float(interval.low), float(interval.high)) for interval in found]
     names = [test.classes[index] for index in worst_first]
     values = [float(accuracy[index]) for index in worst_first]
-    points = {
-        "type": "scatter",
-        "mode": "markers",
-        "x": values,
-        "y": [escaped_text(name) for name in names],
-        "customdata": [[int(right[index]), int(images[index])] for index in worst_first],
-        "marker": {"color": BLUE, "size": 8},
-        "error_x": error_bars(values, intervals, color=GREY, thickness=1.2, width=0),
-        "hovertemplate": "%{y}: %{x:.2%}<br>%{customdata[0]} of %{customdata[1]} test images<extra></extra>",
-    }
+    points = scatter(
+        values,
+        [escaped_text(name) for name in names],
+        "markers",
+        customdata=[[int(right[index]), int(images[index])] for index in worst_first],
+        marker={"color": BLUE, "size": 8},
+        error_x=error_bars(values, intervals, color=GREY, thickness=1.2, width=0),
+        hovertemplate="%{y}: %{x:.2%}<br>%{customdata[0]} of %{customdata[1]} test images<extra></extra>",
+    )
     rows = names_axis(names, 24, autorange="reversed")
     line = vertical_line(test.accuracy, ORANGE)
     plot = figure([points], accuracy_axis(), rows, height=90 + 18 * len(names), shapes=[line])
@@ -188,33 +180,25 @@ def _calibration(test: TestResult) -> Drawing:
         bins = reliability(test.confidences, test.correct)
     except StudyError as error:
         return Drawing(heading=CALIBRATION, explanation=f"This cannot be drawn: {error}")
-    ideal = {
-        "type": "scatter",
-        "mode": "lines",
-        "name": "as it should be",
-        "x": [0, 1],
-        "y": [0, 1],
-        "hoverinfo": "skip",
-        "line": {"color": GREY, "width": 1.5, "dash": "dot"},
-    }
+    dotted = {"color": GREY, "width": 1.5, "dash": "dot"}
+    ideal = scatter([0, 1], [0, 1], "lines", name="as it should be", hoverinfo="skip", line=dotted)
     largest = max(part.count for part in bins)
-    points = {
-        "type": "scatter",
-        "mode": "lines+markers",
-        "cliponaxis": False,
-        "name": "test images",
-        "x": [part.confidence for part in bins],
-        "y": [part.accuracy for part in bins],
-        "customdata": [part.count for part in bins],
-        "line": {"color": BLUE, "width": 1.5},
-        "marker": {
+    points = scatter(
+        [part.confidence for part in bins],
+        [part.accuracy for part in bins],
+        "lines+markers",
+        cliponaxis=False,
+        name="test images",
+        customdata=[part.count for part in bins],
+        line={"color": BLUE, "width": 1.5},
+        marker={
             "color": BLUE,
             "line": {"width": 0},  # plotly outlines points of different sizes in white
             "opacity": 1,
             "size": [6 + 16 * math.sqrt(part.count / largest) for part in bins],
         },
-        "hovertemplate": "confidence %{x:.1%}, accuracy %{y:.1%}<br>%{customdata} images<extra></extra>",
-    }
+        hovertemplate="confidence %{x:.1%}, accuracy %{y:.1%}<br>%{customdata} images<extra></extra>",
+    )
     limits = {"range": [0, 1], "tickformat": ".0%", "constrain": "domain"}
     upwards = axis("accuracy", scaleanchor="x", constraintoward="top", **limits)
     plot = figure(

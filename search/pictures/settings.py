@@ -1,6 +1,6 @@
 """What the best trials of a family have in common: their learning rates, their batch norms, and all their values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ..pages.drawing import Drawing, Table
@@ -9,7 +9,7 @@ from ..results.values import FamilyResult
 from ..stores.trials import Trial
 from ..study.metric import MetricName
 from ..text import METRIC_NAMES, NOTHING, metric_text, value_text
-from .charts import axis, figure, logarithmic_axis, metric_axis, no_trial_finished
+from .charts import axis, figure, logarithmic_axis, metric_axis, no_trial_finished, scatter
 
 SETTINGS, TOP = "Learning rate and batch norm of the top trials", "Top trials"
 
@@ -41,15 +41,14 @@ def top_settings(result: FamilyResult) -> list[Drawing | Table]:
 
 def _against(name: str, top: Sequence[Trial], result: FamilyResult) -> Plot:
     shown = [trial for trial in top if name in trial.params]
-    points = {
-        "type": "scatter",
-        "mode": "markers",
-        "x": [_place(name, trial.params[name]) for trial in shown],
-        "y": [trial.value for trial in shown],
-        "customdata": [trial.number for trial in shown],
-        "marker": {"color": [ORANGE if trial is top[0] else BLUE for trial in shown], "size": 9},
-        "hovertemplate": "trial %{customdata}<br>%{x}: %{y}<extra></extra>",
-    }
+    points = scatter(
+        [_place(name, trial.params[name]) for trial in shown],
+        [trial.value for trial in shown],
+        "markers",
+        customdata=[trial.number for trial in shown],
+        marker={"color": [ORANGE if trial is top[0] else BLUE for trial in shown], "size": 9},
+        hovertemplate="trial %{customdata}<br>%{x}: %{y}<extra></extra>",
+    )
     return figure([points], _setting_axis(name, result), metric_axis(result.stored.study.metric), height=_HEIGHT)
 
 
@@ -79,7 +78,11 @@ def _table(top: Sequence[Trial], metric: MetricName) -> Table:
     numeric = [name for name in names if all(_is_number(trial.params.get(name, 0)) for trial in top)]
     columns = ("trial#", f"{METRIC_NAMES[metric]}#", *(f"{name}#" if name in numeric else name for name in names))
     rows = tuple(
-        (str(trial.number), metric_text(metric, trial.value), *(_cell(trial.params, name) for name in names))
+        (
+            str(trial.number),
+            metric_text(metric, trial.value),
+            *(value_text(trial.params[name]) if name in trial.params else NOTHING for name in names),
+        )
         for trial in top
     )
     best = "one" if len(top) == 1 else f"{len(top)} best ones"
@@ -89,10 +92,6 @@ def _table(top: Sequence[Trial], metric: MetricName) -> Table:
         columns=columns,
         rows=rows,
     )
-
-
-def _cell(params: Mapping[str, Any], name: str) -> str:
-    return value_text(params[name]) if name in params else NOTHING
 
 
 def _is_number(value: object) -> bool:

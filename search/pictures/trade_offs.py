@@ -6,22 +6,14 @@ from dataclasses import dataclass
 from ..pages.drawing import Drawing
 from ..pages.look import GREY, Plot, error_bars, escaped_text
 from ..results.values import FamilyResult, StudyResults
-from .charts import accuracy_axis, family_look, figure, logarithmic_axis, no_trial_finished
+from .charts import accuracy_axis, family_look, figure, logarithmic_axis, no_trial_finished, scatter
 
 TRADE_OFFS = "Accuracy against size and speed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Point:
-    """A family in a figure: its place in the study, what it costs, and how accurate it is.
-
-    Args:
-        place: in the study.
-        result: the family.
-        cost: parameters or milliseconds.
-        accuracies: of each seed's test, or the one on the validation images.
-        tested: which of these.
-    """
+    """A family in a figure; accuracies are those of each seed's test, or the one on the validation images."""
 
     place: int
     result: FamilyResult
@@ -33,6 +25,12 @@ class _Point:
     def accuracy(self) -> float:
         return sum(self.accuracies) / len(self.accuracies)
 
+    @property
+    def reported(self) -> float | None:
+        """The accuracy that was reported elsewhere on the same kind of images."""
+        reference = self.result.reference
+        return reference and (reference.test if self.tested else reference.validation)
+
 
 def trade_offs(results: StudyResults) -> Drawing:
     """Accuracy against number of parameters and against latency, with the Pareto front."""
@@ -41,13 +39,19 @@ def trade_offs(results: StudyResults) -> Drawing:
     speed = _points(results, [family.latency_ms for family in results.families])
     if not size and not speed:
         return Drawing(heading=TRADE_OFFS, explanation=_nothing(results))
-    plots = [_against_size(size)] if size else []
-    plots += [_against_speed(speed, results)] if speed else []
+    plots = [_trade_off(size, "parameters", tickformat="~s", hoverformat=".4~s")] if size else []
+    if speed:
+        title = f"milliseconds for one image{_device(results)}"
+        plots.append(_trade_off(speed, title, tickformat="~g", hoverformat=".3~g"))
     shown = [*size, *speed]
     unmeasured = "" if speed else f" Speed is measured when the models are tested: `optrack test {study}`."
     averaged = any(len(point.accuracies) > 1 for point in shown)
     seeds = " Test accuracy is the mean over seeds, with a bar from the lowest to the highest." if averaged else ""
-    hollow = " Hollow: what was reported elsewhere, at our network's place." if any(map(_reference, shown)) else ""
+    hollow = (
+        " Hollow: what was reported elsewhere, at our network's place."
+        if any(point.reported for point in shown)
+        else ""
+    )
     explanation = (
         f"Further left is cheaper, higher is better: no family beats one on the dotted line in both."
         f"{seeds}{hollow}{unmeasured}"
@@ -60,29 +64,18 @@ def trade_offs(results: StudyResults) -> Drawing:
     return Drawing(heading=TRADE_OFFS, explanation=explanation, plots=tuple(plots), caution=caution)
 
 
-def _against_size(points: Sequence[_Point]) -> Plot:
-    ticks = {"tickformat": "~s", "hoverformat": ".4~s"}
-    return _trade_off(points, logarithmic_axis("parameters", [point.cost for point in points], **ticks))
-
-
-def _against_speed(points: Sequence[_Point], results: StudyResults) -> Plot:
-    title = f"milliseconds for one image{_device(results)}"
-    ticks = {"tickformat": "~g", "hoverformat": ".3~g"}
-    return _trade_off(points, logarithmic_axis(title, [point.cost for point in points], **ticks))
-
-
-def _trade_off(points: Sequence[_Point], costs: Plot) -> Plot:
+def _trade_off(points: Sequence[_Point], title: str, **ticks: str) -> Plot:
     front = [points[place] for place in pareto_front([(point.cost, point.accuracy) for point in points])]
-    line = {
-        "type": "scatter",
-        "mode": "lines",
-        "name": "Pareto front",
-        "x": [point.cost for point in front],
-        "y": [point.accuracy for point in front],
-        "hoverinfo": "skip",
-        "line": {"shape": "hv", "color": GREY, "width": 1.5, "dash": "dot"},
-    }
-    reported = [_reported(point) for point in points if _reference(point) is not None]
+    line = scatter(
+        [point.cost for point in front],
+        [point.accuracy for point in front],
+        "lines",
+        name="Pareto front",
+        hoverinfo="skip",
+        line={"shape": "hv", "color": GREY, "width": 1.5, "dash": "dot"},
+    )
+    reported = [_reported(point) for point in points if point.reported is not None]
+    costs = logarithmic_axis(title, [point.cost for point in points], **ticks)
     worth = accuracy_axis("test accuracy" if points[0].tested else "validation accuracy")
     return figure([line, *map(_found, points), *reported], costs, worth, showlegend=True)
 
@@ -116,29 +109,16 @@ def _found(point: _Point) -> Plot:
     return marker | {"error_y": bars} if len(point.accuracies) > 1 else marker
 
 
-def _reference(point: _Point) -> float | None:
-    """Return the accuracy that was reported elsewhere on the same kind of images."""
-    reference = point.result.reference
-    if reference is None:
-        return None
-    return reference.test if point.tested else reference.validation
-
-
 def _reported(point: _Point) -> Plot:
     color, symbol = family_look(point.place)
     name = f"{escaped_text(point.result.name)}, reported"
-    return _marker(point, _reference(point), color, f"{symbol}-open") | {"name": name, "showlegend": False}
+    return _marker(point, point.reported, color, f"{symbol}-open") | {"name": name, "showlegend": False}
 
 
 def _marker(point: _Point, accuracy: float | None, color: str, symbol: str) -> Plot:
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "x": [point.cost],
-        "y": [accuracy],
-        "marker": {"color": color, "size": 11, "symbol": symbol, "line": {"width": 2, "color": color}},
-        "hovertemplate": "%{fullData.name}<br>%{x}: %{y:.2%}<extra></extra>",
-    }
+    look = {"color": color, "size": 11, "symbol": symbol, "line": {"width": 2, "color": color}}
+    hover = "%{fullData.name}<br>%{x}: %{y:.2%}<extra></extra>"
+    return scatter([point.cost], [accuracy], "markers", marker=look, hovertemplate=hover)
 
 
 def _nothing(results: StudyResults) -> str:

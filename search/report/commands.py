@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..results.values import StudyResults
 from ..study.study import Pruner, Sampler, Study
@@ -12,8 +12,7 @@ STORAGE, TRACKING_URI = "sqlite:///optuna.db", "sqlite:///mlflow.db"
 """The commands' defaults, which need not be named."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Commands:
+class Commands(NamedTuple):
     """The commands from a study's search to its report, in their order.
 
     Args:
@@ -27,11 +26,6 @@ class Commands:
     retrain: str
     test: str
     report: str
-
-    @property
-    def all(self) -> tuple[str, ...]:
-        """All of them, in their order."""
-        return (self.run, self.retrain, self.test, self.report)
 
 
 def commands(results: StudyResults, reference: str) -> Commands:

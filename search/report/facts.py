@@ -1,7 +1,5 @@
 """What was searched, and where the figures come from."""
 
-from datetime import datetime
-
 from ..results.values import StudyResults
 from ..study.study import Budget, Data, Pruner, Sampler
 from ..text import METRIC_NAMES, count, duration, listing, plural, setting_texts
@@ -73,12 +71,8 @@ def days(results: StudyResults) -> str:
     times = [time for trial in trials for time in (trial.started, trial.ended) if time is not None]
     if not times:
         return ""
-    first, last = _day(min(times)), _day(max(times))
+    first, last = f"{min(times):%Y-%m-%d}", f"{max(times):%Y-%m-%d}"
     return f"on {first}" if first == last else f"from {first} to {last}"
-
-
-def _day(time: datetime) -> str:
-    return f"{time:%Y-%m-%d}"
 
 
 def _classes(names: tuple[str, ...]) -> str:

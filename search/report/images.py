@@ -2,7 +2,6 @@
 
 import base64
 import struct
-from dataclasses import dataclass
 
 from ..results.values import FamilyResult
 
@@ -23,40 +22,16 @@ WORDS = {
 """Name of a picture to its heading and caption."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
-    """A PNG file in the page.
-
-    Args:
-        heading: what it shows.
-        caption: how to look at it.
-        source: the file as a data: URL.
-        width: in pixels.
-        height: in pixels.
-    """
-
-    heading: str
-    caption: str
-    source: str
-    width: int
-    height: int
-
-
-def pictures(result: FamilyResult) -> tuple[Picture, ...]:
-    """Return the pictures of a family's champion, those that are known by name first."""
+def pictures(result: FamilyResult) -> list[dict[str, object]]:
+    """Return the pictures of a family's champion for the template, those that are known by name first."""
     known = [name for name in WORDS if name in result.pictures]
     others = [name for name in result.pictures if name not in WORDS]
-    return tuple(_picture(name, result.pictures[name]) for name in [*known, *others])
+    return [_picture(name, result.pictures[name]) for name in [*known, *others]]
 
 
-def _picture(name: str, png: bytes) -> Picture:
+def _picture(name: str, png: bytes) -> dict[str, object]:
     heading, caption = WORDS.get(name, (name.replace("_", " ").capitalize(), ""))
     # Width and height are in the header chunk, which always comes first.
     width, height = struct.unpack(">II", png[16:24])
-    return Picture(
-        heading=heading,
-        caption=caption,
-        source=f"data:image/png;base64,{base64.b64encode(png).decode()}",
-        width=width,
-        height=height,
-    )
+    source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    return {"heading": heading, "caption": caption, "source": source, "width": width, "height": height}

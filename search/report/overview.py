@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ..errors import StudyError
 from ..results.values import FamilyResult, StudyResults
 from ..results.verdict import FamilyScore, Verdict, verdict
-from ..text import METRIC_NAMES, NOTHING, count, duration, listing, metric_text, percent, percent_range, plural
+from ..text import METRIC_NAMES, count, listing, metric_text, plural
 from .commands import Commands
 
 
@@ -42,51 +42,6 @@ class Judgement:
     basis: str
     comparisons: tuple[str, ...] = ()
     cautions: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """A family in the tables at the top: texts, a dash where nothing is known.
-
-    Args:
-        name: of the family.
-        anchor: of its section.
-        seeds: how many models are retrained, and how many of these tested.
-        test: mean accuracy of the seeds on the test images.
-        spread: the lowest and the highest of these.
-        champion: accuracy of the champion.
-        interval: of the champion's accuracy on other test images of this kind.
-        validation: accuracy on validation images that the search found.
-        reference_validation: reported accuracy on validation images.
-        reference_test: the same on test images.
-        source: of the reported accuracies.
-        above_reference: how far the mean test accuracy lies above the reference's, in points; empty without either.
-        parameters: of the network.
-        latency: for one image.
-        training: mean wall-clock time of a retraining.
-        trials: of the search.
-        epochs: of all these together.
-        search: seconds of training in the search.
-    """
-
-    name: str
-    anchor: str
-    seeds: str
-    test: str
-    spread: str
-    champion: str
-    interval: str
-    validation: str
-    reference_validation: str
-    reference_test: str
-    source: str
-    above_reference: str
-    parameters: str
-    latency: str
-    training: str
-    trials: str
-    epochs: str
-    search: str
 
 
 def judgement(results: StudyResults, commands: Commands) -> Judgement:
@@ -150,39 +105,6 @@ def steps(results: StudyResults, commands: Commands) -> tuple[Step, ...]:
         step("Retraining", of_all(retrained, "retrained"), retrained, commands.retrain),
         step("Test", of_all(tested, "tested"), tested, commands.test),
     )
-
-
-def standing(family: FamilyResult, score: FamilyScore | None, anchor: str) -> Standing:
-    """Return a family's row in the tables at the top."""
-    reference = family.reference
-    # Of the champion alone, and not of a seed that was tested in its stead.
-    own = score if family.champion_test else None
-    above = None if score is None or reference is None or reference.test is None else score.mean - reference.test
-    return Standing(
-        name=family.name,
-        anchor=anchor,
-        seeds=_seeds(family),
-        test=percent(score.mean if score else None),
-        spread=percent_range(score.lowest, score.highest) if score and len(score.accuracies) > 1 else NOTHING,
-        champion=percent(own.champion if own else None),
-        interval=percent_range(*own.champion_interval) if own else NOTHING,
-        validation=percent(family.candidate and family.candidate.val_accuracy),
-        reference_validation=percent(reference.validation if reference else None),
-        reference_test=percent(reference.test if reference else None),
-        source=reference.source if reference else "",
-        above_reference="" if above is None else f"{100 * above:+.2f}",
-        parameters=count(family.parameters),
-        latency=NOTHING if family.latency_ms is None else f"{family.latency_ms:.3g} ms",
-        training=duration(family.retraining_seconds / len(family.models) if family.models else None),
-        trials=count(len(family.stored.ended)),
-        epochs=count(family.stored.epochs),
-        search=duration(family.stored.seconds),
-    )
-
-
-def _seeds(family: FamilyResult) -> str:
-    models, tested = len(family.models), len(family.tests)
-    return str(models) if models == tested else f"{models}, {tested} tested"
 
 
 def _basis(found: Verdict, images: int) -> str:

@@ -4,35 +4,9 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import variance
 
 from ..stores.trials import StoredFamily, Trial
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
-    """Trials of one configuration.
-
-    Args:
-        values: of the metric, by trial number; at least two.
-    """
-
-    values: Mapping[int, float]
-
-    @property
-    def mean(self) -> float:
-        """The mean value."""
-        return fmean(self.values.values())
-
-    @property
-    def squares(self) -> float:
-        """The sum of squared deviations from the mean."""
-        return sum((value - self.mean) ** 2 for value in self.values.values())
-
-    @property
-    def deviation(self) -> float:
-        """The standard deviation of the values (n - 1)."""
-        return math.sqrt(self.squares / (len(self.values) - 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,20 +14,22 @@ class Noise:
     """The noise of a single training, measured by replicates.
 
     Args:
-        groups: of trials with equal configurations, in the order of their first trials.
+        groups: values of the metric by trial number, at least two, for each configuration that has as many; in the
+            order of their first trials.
     """
 
-    groups: tuple[Group, ...]
+    groups: tuple[Mapping[int, float], ...]
 
     @property
     def degrees(self) -> int:
         """Degrees of freedom: number of values minus number of groups."""
-        return sum(len(group.values) - 1 for group in self.groups)
+        return sum(len(group) - 1 for group in self.groups)
 
     @property
     def deviation(self) -> float:
         """The standard deviation of the metric between seeds, pooled over the groups."""
-        return math.sqrt(sum(group.squares for group in self.groups) / self.degrees)
+        squares = sum(variance(group.values()) * (len(group) - 1) for group in self.groups)
+        return math.sqrt(squares / self.degrees)
 
 
 def noise(stored: StoredFamily) -> Noise | None:
@@ -62,7 +38,7 @@ def noise(stored: StoredFamily) -> Noise | None:
     groups: defaultdict[int, dict[int, float]] = defaultdict(dict)
     for number, trial in known.items():
         groups[_first(trial, known)][number] = trial.value or 0.0
-    repeated = tuple(Group(values=values) for _, values in sorted(groups.items()) if len(values) > 1)
+    repeated = tuple(values for _, values in sorted(groups.items()) if len(values) > 1)
     return Noise(groups=repeated) if repeated else None
 
 

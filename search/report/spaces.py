@@ -1,14 +1,12 @@
 """Where the best values lie: each hyperparameter's range, with the champion and the best trials in it."""
 
 import math
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..stores.trials import StoredFamily, Trial
 from ..study.space import Categorical, Condition, Float, Int
-from ..study.study import Family
 from ..text import listing, value_text
 
 TOP_SHARE, TOP_AT_LEAST = 0.2, 3
@@ -18,51 +16,74 @@ EDGE = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChoiceCount:
-    """One of the values of a categorical hyperparameter.
-
-    Args:
-        text: the value.
-        tried: finished trials with it.
-        top: top trials with it.
-        chosen: whether it is the champion's.
-    """
-
-    text: str
-    tried: int
-    top: int
-    chosen: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SpaceRow:
-    """One searched hyperparameter.
+    """One searched hyperparameter, and the values that trials had; trials that lack it are left out.
 
     Args:
         name: of the hyperparameter.
-        kind: how it is sampled: "float, logarithmic", "int" or "choice".
-        low: lower end as text; empty for a choice.
-        high: upper end as text; empty for a choice.
-        condition: when it exists; empty for always.
-        value: the champion's; empty where the champion has none.
-        place: where that lies in the range, in percent of its scale; None without a value, and for a choice.
-        top: values of the top trials in words; empty without any.
-        band: start and width of their span, in percent of the scale; None without any, and for a choice.
-        choices: of a categorical hyperparameter.
-        edge: "lower" or "upper" where the champion lies at that edge of the range, else empty.
+        distribution: what it was drawn from.
+        champion: the one value of the champion's; empty where it has none.
+        tried: values of the finished trials, the best first.
+        top: those of the top trials.
     """
 
     name: str
-    kind: str
-    low: str = ""
-    high: str = ""
-    condition: str = ""
-    value: str = ""
-    place: float | None = None
-    top: str = ""
-    band: tuple[float, float] | None = None
-    choices: tuple[ChoiceCount, ...] = ()
-    edge: str = ""
+    distribution: Float | Int | Categorical
+    champion: Sequence[Any]
+    tried: Sequence[Any]
+    top: Sequence[Any]
+
+    @property
+    def kind(self) -> str:
+        """How it is sampled: "float, logarithmic", "int" or "choice"."""
+        if isinstance(self.distribution, Categorical):
+            return "choice"
+        log = ", logarithmic" if self.distribution.log else ""
+        step = f", in steps of {self.distribution.step}" if self.distribution.step not in (None, 1) else ""
+        return f"{self.distribution.type}{log}{step}"
+
+    @property
+    def condition(self) -> str:
+        """When it exists; empty for always."""
+        return condition_text(self.distribution.when)
+
+    @property
+    def choices(self) -> list[tuple[Any, int, int, bool]]:
+        """Each choice, its finished and its top trials, and whether it is the champion's; empty for a range."""
+        if not isinstance(self.distribution, Categorical):
+            return []
+        tried, top, champion = (list(map(_key, values)) for values in (self.tried, self.top, self.champion))
+        keys = [(choice, _key(choice)) for choice in self.distribution.choices]
+        return [(choice, tried.count(key), top.count(key), key in champion) for choice, key in keys]
+
+    @property
+    def place(self) -> float | None:
+        """Where the champion lies in the range, in percent of its scale; None without a value, and for a choice."""
+        if isinstance(self.distribution, Categorical) or not self.champion:
+            return None
+        return 100 * position(self.distribution, self.champion[0])
+
+    @property
+    def band(self) -> tuple[float, float] | None:
+        """Start and width of the top trials' span, in percent of the scale; None without any, and for a choice."""
+        if isinstance(self.distribution, Categorical) or not self.top:
+            return None
+        low, high = (100 * position(self.distribution, end(self.top)) for end in (min, max))
+        return low, high - low
+
+    @property
+    def found(self) -> str:
+        """The values of the top trials in words; empty without any."""
+        if isinstance(self.distribution, Categorical):
+            return ", ".join(f"{value_text(choice)} in {top}" for choice, _, top, _ in self.choices if top)
+        return " to ".join(dict.fromkeys(value_text(end(self.top)) for end in (min, max))) if self.top else ""
+
+    @property
+    def edge(self) -> str:
+        """The edge of the range at which the champion lies, "lower" or "upper"; empty elsewhere."""
+        if self.place is None or EDGE < self.place / 100 < 1 - EDGE:
+            return ""
+        return "lower" if self.place < 50 else "upper"  # noqa: PLR2004  per cent
 
     @property
     def picture(self) -> str:
@@ -72,22 +93,24 @@ class SpaceRow:
         return ", ".join(text for text in (where, band) if text) or "nothing found yet"
 
 
-def space_rows(stored: StoredFamily, family: Family, champion: Trial | None) -> tuple[SpaceRow, ...]:
+def space_rows(stored: StoredFamily, champion: Mapping[str, Any]) -> tuple[SpaceRow, ...]:
     """Return the space of a family, one row for each hyperparameter.
 
     Args:
         stored: the trials.
-        family: whose space it is.
-        champion: the trial whose configuration was chosen; None before there is one.
+        champion: the values that were chosen; empty before there is one.
     """
-    top = top_trials(stored)
-    rows: list[SpaceRow] = []
-    for name, distribution in family.space.items():
-        if isinstance(distribution, Categorical):
-            rows.append(_choice_row(name, distribution, champion, stored.ranked, top))
-        else:
-            rows.append(_range_row(name, distribution, champion, top))
-    return tuple(rows)
+    tried, top = ([trial.params for trial in trials] for trials in (stored.ranked, top_trials(stored)))
+    return tuple(
+        SpaceRow(
+            name=name,
+            distribution=distribution,
+            champion=_values(name, [champion]),
+            tried=_values(name, tried),
+            top=_values(name, top),
+        )
+        for name, distribution in stored.family.space.items()
+    )
 
 
 def top_trials(stored: StoredFamily) -> list[Trial]:
@@ -122,77 +145,8 @@ def position(distribution: Float | Int, value: float) -> float:
     return round(min(max((value - low) / (high - low), 0.0), 1.0), 6)
 
 
-def _range_row(name: str, distribution: Float | Int, champion: Trial | None, top: Sequence[Trial]) -> SpaceRow:
-    value = champion.params.get(name) if champion else None
-    place = None if value is None else position(distribution, value)
-    found = sorted(trial.params[name] for trial in top if name in trial.params)
-    log = ", logarithmic" if distribution.log else ""
-    step = f", in steps of {distribution.step}" if distribution.step not in (None, 1) else ""
-    return SpaceRow(
-        name=name,
-        kind=f"{distribution.type}{log}{step}",
-        low=value_text(distribution.low),
-        high=value_text(distribution.high),
-        condition=condition_text(distribution.when),
-        value="" if value is None else value_text(value),
-        place=None if place is None else 100 * place,
-        top=_span(found),
-        band=_band(distribution, found),
-        edge=_edge(distribution, place),
-    )
-
-
-def _edge(distribution: Float | Int, place: float | None) -> str:
-    if place is None or distribution.low == distribution.high:
-        return ""
-    if place <= EDGE:
-        return "lower"
-    return "upper" if place >= 1 - EDGE else ""
-
-
-def _span(found: Sequence[float]) -> str:
-    if not found:
-        return ""
-    low, high = value_text(found[0]), value_text(found[-1])
-    return low if low == high else f"{low} to {high}"
-
-
-def _band(distribution: Float | Int, found: Sequence[float]) -> tuple[float, float] | None:
-    if not found:
-        return None
-    low, high = (100 * position(distribution, value) for value in (found[0], found[-1]))
-    return low, high - low
-
-
-def _choice_row(
-    name: str,
-    distribution: Categorical,
-    champion: Trial | None,
-    finished: Sequence[Trial],
-    top: Sequence[Trial],
-) -> SpaceRow:
-    has_value = champion is not None and name in champion.params
-    value: Any = champion.params[name] if champion is not None and has_value else None
-    tried, best = (
-        Counter(_key(trial.params[name]) for trial in trials if name in trial.params) for trials in (finished, top)
-    )
-    choices = tuple(
-        ChoiceCount(
-            text=value_text(choice),
-            tried=tried[_key(choice)],
-            top=best[_key(choice)],
-            chosen=has_value and _key(choice) == _key(value),
-        )
-        for choice in distribution.choices
-    )
-    return SpaceRow(
-        name=name,
-        kind="choice",
-        condition=condition_text(distribution.when),
-        value=value_text(value) if has_value else "",
-        top=", ".join(f"{choice.text} in {choice.top}" for choice in choices if choice.top),
-        choices=choices,
-    )
+def _values(name: str, params: Sequence[Mapping[str, Any]]) -> list[Any]:
+    return [own[name] for own in params if name in own]
 
 
 def _key(value: object) -> tuple[str, str]:

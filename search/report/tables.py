@@ -1,13 +1,13 @@
 """The tables of the page that are lists of trials, models or costs."""
 
 from collections.abc import Sequence
-from statistics import fmean
+from statistics import fmean, stdev
 
 from ..pages.drawing import Table
 from ..results.values import FamilyResult, RetrainedModel
-from ..study.study import Study
+from ..stores.trials import StoredFamily
 from ..text import METRIC_NAMES, NOTHING, count, duration, metric_difference, metric_text, percent, plural
-from .replicates import Noise
+from .replicates import noise
 
 
 def race_table(result: FamilyResult) -> Table | None:
@@ -40,60 +40,52 @@ def model_table(result: FamilyResult) -> Table | None:
     """Return the retrained models, one row for each seed; None while there are none."""
     if not result.models:
         return None
+    rows = [_model_row(model) for model in result.models]
     return Table(
         heading="Retrained",
         explanation=(
             "Trained anew on training and validation images together, the schedule stretched to the number of epochs "
             "at which the configuration was best. The first seed is the champion: choosing by the test would be a leak."
         ),
-        columns=(
-            "model",
-            "seed#",
-            "epochs#",
-            "time#",
-            "last training accuracy#",
-            "test accuracy#",
-            "test loss#",
-            "calibration error#",
-            "openings#",
-        ),
-        rows=tuple(_model_row(model) for model in result.models),
+        columns=tuple(rows[0]),
+        rows=tuple(tuple(row.values()) for row in rows),
     )
 
 
-def _model_row(model: RetrainedModel) -> tuple[str, ...]:
+def _model_row(model: RetrainedModel) -> dict[str, str]:
     test = model.test
-    accuracy = model.epochs[-1].train_accuracy if model.epochs else None
-    return (
-        "1, champion" if model.number == 1 else str(model.number),
-        str(model.seed),
-        count(len(model.epochs)),
-        duration(model.seconds),
-        percent(accuracy),
-        percent(test.accuracy if test else None),
-        f"{test.loss:.4f}" if test else NOTHING,
-        percent(test.calibration_error if test else None),
-        count(None if test is None else test.openings),
-    )
+    return {
+        "model": "1, champion" if model.number == 1 else str(model.number),
+        "seed#": str(model.seed),
+        "epochs#": count(len(model.epochs)),
+        "time#": duration(model.seconds),
+        "last training accuracy#": percent(model.epochs[-1].train_accuracy if model.epochs else None),
+        "test accuracy#": percent(test and test.accuracy),
+        "test loss#": f"{test.loss:.4f}" if test else NOTHING,
+        "calibration error#": percent(test and test.calibration_error),
+        "openings#": count(test and test.openings),
+    }
 
 
-def replicate_table(noise: Noise, study: Study) -> Table:
-    """The trials that repeat a configuration, one row for each configuration."""
-    metric = study.metric
+def replicate_table(stored: StoredFamily) -> Table | None:
+    """Return the trials that repeat a configuration, one row for each configuration; None without any."""
+    found = noise(stored)
+    if found is None:
+        return None
+    metric = stored.study.metric
     rows = tuple(
         (
-            ", ".join(str(trial) for trial in group.values),
-            ", ".join(metric_text(metric, value) for value in group.values.values()),
-            metric_text(metric, group.mean),
-            metric_difference(metric, group.deviation),
+            ", ".join(str(trial) for trial in values),
+            ", ".join(metric_text(metric, value) for value in values.values()),
+            metric_text(metric, fmean(values.values())),
+            metric_difference(metric, stdev(values.values())),
         )
-        for group in noise.groups
+        for values in found.groups
     )
-    repeated = sum(len(group.values) for group in noise.groups)
     explanation = (
-        f"{plural(repeated, 'trial')} trained {plural(len(noise.groups), 'configuration')} under different seeds. "
-        f"By chance alone {METRIC_NAMES[metric]} has a standard deviation of "
-        f"{metric_difference(metric, noise.deviation)} (pooled, degrees of freedom: {noise.degrees}): two trials that "
+        f"{plural(sum(map(len, found.groups)), 'trial')} trained {plural(len(rows), 'configuration')} under different "
+        f"seeds. By chance alone {METRIC_NAMES[metric]} has a standard deviation of "
+        f"{metric_difference(metric, found.deviation)} (pooled, degrees of freedom: {found.degrees}): two trials that "
         "differ by less than about three times that may well be equal."
     )
     return Table(
@@ -108,7 +100,7 @@ def cost_table(families: Sequence[FamilyResult]) -> Table | None:
     """Return what each family cost, and all together; None without families."""
     if not families:
         return None
-    costs = [_costs(family) for family in families]
+    costs = [_costs(family.stored, family.retraining_seconds) for family in families]
     together = [sum(column) for column in zip(*costs, strict=True)]
     return Table(
         heading="Cost",
@@ -124,15 +116,10 @@ def cost_table(families: Sequence[FamilyResult]) -> Table | None:
     )
 
 
-def _costs(family: FamilyResult) -> list[float]:
+def _costs(stored: StoredFamily, retraining: float) -> list[float]:
     """Return trials by state, epochs, and seconds of search and of retraining."""
-    stored = family.stored
-    return [
-        *(stored.counts[word] for word in ("finished", "pruned", "failed")),
-        stored.epochs,
-        stored.seconds,
-        family.retraining_seconds,
-    ]
+    counts = stored.counts
+    return [counts["finished"], counts["pruned"], counts["failed"], stored.epochs, stored.seconds, retraining]
 
 
 def _cost_texts(name: str, cost: Sequence[float]) -> tuple[str, ...]:

@@ -167,7 +167,7 @@ class _Page:
         nonce = secrets.token_urlsafe(16)
         page = render(
             Path(__file__).with_name("serve.html"),
-            plots=None,
+            figures=False,
             nonce=nonce,
             study=self.study,
             served=self.served,

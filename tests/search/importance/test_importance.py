@@ -17,9 +17,10 @@ from optuna.importance import (
     get_param_importances,
 )
 
-from optrack.search import StorageError, StudyError
+from optrack.search import Data, Family, StorageError, Study, StudyError
 from optrack.search.importance.importance import EVALUATORS, MINIMUM_TRIALS, Importances, importances
 from optrack.search.importance.page import write_page
+from optrack.search.stores.trials import StoredFamily
 
 UNIT = FloatDistribution(0.0, 1.0)
 HOSTILE = "</script><script>document.title='broken out'</script>"
@@ -61,10 +62,15 @@ class References(HTMLParser):
         self.found += [f"{tag} {value}" for name, value in attrs if name in {"src", "href", "srcset", "action", "data"}]
 
 
+def stored(families: Mapping[str, optuna.Study]) -> list[StoredFamily]:
+    study = Study("digits", data=Data("digits"), families=[Family("lenet", architecture="lenet")])
+    return [StoredFamily.read(name, trials, study) for name, trials in families.items()]
+
+
 def page_of(folder: Path, families: Mapping[str, optuna.Study], study_name: str = "digits") -> str:
     path = folder / "page.html"
     found = {name: importances(study) for name, study in families.items()}
-    write_page(path, study_name, families, metric="val_accuracy", found=found)
+    write_page(path, study_name, stored(families), metric="val_accuracy", found=found)
     return path.read_text(encoding="utf-8")
 
 
@@ -234,7 +240,7 @@ def test_the_page_shows_every_family_with_its_best_trial(tmp_path: Path) -> None
 def test_the_page_shows_the_importances_that_it_is_given(tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     found = Importances(values={"y": 0.7, "x": 0.3}, finished=5, left_out={}, intervals={"y": (0.5, 0.9), "x": (0, 1)})
-    write_page(path, "digits", {"lenet": study_of(5)}, metric="val_accuracy", found={"lenet": found})
+    write_page(path, "digits", stored({"lenet": study_of(5)}), metric="val_accuracy", found={"lenet": found})
     assert "0.70 (0.50-0.90)" in path.read_text(encoding="utf-8")
 
 
@@ -265,7 +271,7 @@ def test_the_page_stays_below_ten_megabytes_and_its_library_is_there_once(tmp_pa
     studies = {name: study_of(300, rare=100) for name in ("a", "b", "c")}
     shares = {"x": 0.8, "y": 0.1, "rare": 0.1}
     found = Importances(values=shares, finished=300, left_out={}, intervals=dict.fromkeys(shares, (0.0, 1.0)))
-    write_page(path, "digits", studies, metric="val_accuracy", found=dict.fromkeys(studies, found))
+    write_page(path, "digits", stored(studies), metric="val_accuracy", found=dict.fromkeys(studies, found))
     page = path.read_text(encoding="utf-8")
     assert page.count(get_plotlyjs()[:200]) == 1
     assert len(page.encode()) < 10_000_000
@@ -273,7 +279,7 @@ def test_the_page_stays_below_ten_megabytes_and_its_library_is_there_once(tmp_pa
 
 def test_a_page_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "folder" / "page.html"
-    write_page(path, "digits", {}, metric="val_accuracy", found={})
+    write_page(path, "digits", [], metric="val_accuracy", found={})
     before = path.read_bytes()
 
     def fail(_self: Path, _target: Path) -> None:

@@ -32,7 +32,6 @@ def test_places_names_and_seeds_are_given_as_they_are_typed(results_of: Any) -> 
     assert found.retrain == f"optrack retrain 'my signs.py' --seeds 2 {places}"
     assert found.test == f"optrack test 'my signs.py' {places}"
     assert found.report == f"optrack report 'my signs.py' {places}"
-    assert found.all == (found.run, found.retrain, found.test, found.report)
 
 
 def test_a_race_is_part_of_retraining(results_of: Any) -> None:

@@ -27,15 +27,13 @@ def test_a_row_says_where_the_champion_and_the_top_trials_lie(study_of: Any, sto
     study = study_of("alpha")
     lower = {**BEST, "lr": 1e-4, "depth": 3}
     stored = stored_of(study, "alpha", [(BEST, 0.9, {}), (lower, 0.8, {}), ({**BEST, "lr": 1e-2}, None, {})])
-    lr, depth, optimizer, momentum = space_rows(stored, study.families[0], stored.trials[0])
-    assert (lr.value, lr.place, lr.band, lr.top, lr.edge) == ("0.001", 50.0, (0.0, 50.0), "0.0001 to 0.001", "")
+    lr, depth, optimizer, momentum = space_rows(stored, BEST)
+    assert (lr.champion, lr.place, lr.band, lr.found, lr.edge) == ([0.001], 50.0, (0.0, 50.0), "0.0001 to 0.001", "")
     assert lr.picture == "the champion at 50 per cent of the range, top trials from 0 to 50 per cent"
     assert (depth.place, depth.band, depth.edge) == (100.0, (50.0, 50.0), "upper")
-    assert [(c.text, c.tried, c.top, c.chosen) for c in optimizer.choices] == [
-        ("adam", 2, 2, True),
-        ("sgd", 0, 0, False),
-    ]
-    assert (momentum.value, momentum.place, momentum.band) == ("", None, None)
+    assert optimizer.choices == [("adam", 2, 2, True), ("sgd", 0, 0, False)]
+    assert (optimizer.place, optimizer.band, optimizer.found) == (None, None, "adam in 2")
+    assert (momentum.champion, momentum.place, momentum.band) == ([], None, None)
     assert momentum.condition == "only with optimizer = sgd"
 
 
@@ -43,8 +41,7 @@ def test_within_two_per_cent_of_an_end_is_its_edge(study_of: Any, stored_of: Any
     study = study_of("alpha")
 
     def edge(lr: float) -> str:
-        stored = stored_of(study, "alpha", [({**BEST, "lr": lr}, 0.9, {})])
-        return space_rows(stored, study.families[0], stored.trials[0])[0].edge
+        return space_rows(stored_of(study, "alpha", []), {**BEST, "lr": lr})[0].edge
 
     places = (0.0, 0.019, 0.021, 0.979, 0.981, 1.0)
     edges = [edge(10 ** (-4 + 2 * place)) for place in places]
@@ -53,9 +50,9 @@ def test_within_two_per_cent_of_an_end_is_its_edge(study_of: Any, stored_of: Any
 
 def test_a_family_without_trials_has_rows_without_places(study_of: Any, stored_of: Any) -> None:
     study = study_of("alpha")
-    rows = space_rows(stored_of(study, "alpha", []), study.families[0], None)
+    rows = space_rows(stored_of(study, "alpha", []), {})
     assert [row.name for row in rows] == ["lr", "depth", "optimizer", "momentum"]
-    assert all((row.value, row.place, row.top, row.edge) == ("", None, "", "") for row in rows)
+    assert all((row.champion, row.place, row.found, row.edge) == ([], None, "", "") for row in rows)
     assert rows[0].picture == "nothing found yet"
 
 
@@ -70,7 +67,6 @@ def test_the_top_trials_are_the_lowest_where_the_loss_counts(study_of: Any, stor
 def test_equal_looking_choices_of_different_types_are_told_apart(study_of: Any, stored_of: Any) -> None:
     study = study_of("alpha")
     family = replace(study.families[0], space={"optimizer": Categorical("1", 1)})
-    stored = stored_of(study, "alpha", [])
-    row = space_rows(stored, family, None)[0]
-    assert [choice.text for choice in row.choices] == ["1", "1"]
-    assert not any(choice.chosen for choice in row.choices)
+    stored = stored_of(replace(study, families=[family]), "alpha", [])
+    (row,) = space_rows(stored, {"optimizer": 1})
+    assert row.choices == [("1", 0, 0, False), (1, 0, 0, True)]
