@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ..launchers import Work
-from ..stores import Candidate, Stage, State
+from ..stores import Candidate, RunState, Stage
 from ..text import configuration, duration, short
 from ..training import Job
 from .output import console
@@ -52,7 +52,7 @@ class TrainingProgress(Display):
         if self._epochs is not None:
             self._bars.advance(self._epochs)
 
-    def ended(self, work: Work, state: State) -> None:
+    def ended(self, work: Work, state: RunState) -> None:
         """Say how it ended."""
         if work.reason is not None:
             self.line(f"{work.name}: {state}, {work.reason}")

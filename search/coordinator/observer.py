@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from ..launchers import Work
-from ..stores import Candidate, Stage, State
+from ..stores import Candidate, RunState, Stage
 from ..training import Job
 from .family_search import FamilySearch
 
@@ -29,5 +29,5 @@ class Observer:
     def epoch_ended(self, work: Work) -> None:
         """Note that an epoch is recorded."""
 
-    def ended(self, work: Work, state: State) -> None:
+    def ended(self, work: Work, state: RunState) -> None:
         """Note that a job is recorded with its final state."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..coordinator import Observer
 from ..launchers import EpochEnded, Event, JobEnded, JobFailed, Launcher, Outcome, Pool, Work
-from ..stores import Candidate, ModelRun, Stage, State, Tracker
+from ..stores import Candidate, ModelRun, RunState, Stage, Tracker
 from ..stores import mlflow_names as names
 from ..study import EpochResult
 from ..training import Job
@@ -187,7 +187,7 @@ class ModelTrainer:
         self._tracker.log_file(running.run_id, names.FAILURE_FILE, details)
         self._end(running, "failed")
 
-    def _end(self, running: RunningTraining, state: State) -> None:
+    def _end(self, running: RunningTraining, state: RunState) -> None:
         self._pool.release(running)
         if running.job.weights is not None:
             running.job.weights.unlink(missing_ok=True)

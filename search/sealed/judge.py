@@ -6,17 +6,7 @@ from ...datasets import Progress
 from ..champions import set_best
 from ..errors import NothingStoredError
 from ..results import StudyResults, TestResult, Verdict, collect, recorded_runs, retrained_models, verdict
-from ..stores import (
-    MlflowWriter,
-    ModelRun,
-    Places,
-    RunReader,
-    StoredFamily,
-    check_places,
-    check_searched,
-    owned,
-    whole_study,
-)
+from ..stores import ModelRun, Places, RunStore, StoredFamily, check_places, check_searched, owned, whole_study
 from .sealed_test import evaluate_models
 
 
@@ -62,7 +52,6 @@ def judge_study(
                 study,
                 _models(runs, names),  # once more, now that nobody else can be testing
                 runs=runs,
-                writer=MlflowWriter(places.tracking_uri),
                 places=places,
                 again=again,
                 on_decoded=on_decoded,
@@ -74,6 +63,6 @@ def judge_study(
     return results, judged
 
 
-def _models(runs: RunReader, names: Sequence[str]) -> dict[str, list[ModelRun]]:
+def _models(runs: RunStore, names: Sequence[str]) -> dict[str, list[ModelRun]]:
     found = retrained_models(runs, runs.families())
     return {name: found.get(name, []) for name in names}

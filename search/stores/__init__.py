@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 from ...sources import lazily
 
 if TYPE_CHECKING:
-    from .addresses import check_tracking, has_records, make_state_folder, shown
+    from .addresses import check_tracking, first_line, has_records, make_state_folder, shown
     from .comparable import check_comparable, data_record
     from .mlflow_names import tagged
-    from .mlflow_store import MlflowRuns, MlflowWriter, answers_of, client, log_report, quiet_mlflow, study_links
+    from .mlflow_store import MlflowRuns, all_pages, answers_of, client, log_report, quiet_mlflow, study_links
     from .mlflow_tracker import MlflowTracker
     from .model_runs import FamilyRun, ModelRun, Stage, race_values
     from .optuna_store import (
@@ -25,20 +25,12 @@ if TYPE_CHECKING:
     )
     from .places import Places, check_places, prepared_data
     from .ranking import Candidate, candidate_of, candidates, check_searched, picked, replicated
-    from .tracking import RunReader, RunWriter, State, Tracker
-    from .trials import (
-        OPTUNA_STATES,
-        REPLICATE_ATTRIBUTE,
-        STATE_WORDS,
-        End,
-        StoredFamily,
-        Trial,
-        epoch_of,
-        stored_epoch,
-    )
+    from .tracking import RunState, RunStore, Tracker
+    from .trials import ENDS, OPTUNA_STATES, REPLICATE_ATTRIBUTE, STATE_WORDS, End, StoredFamily, Trial, epoch_of
 
 __all__ = [
     "DATA_ATTRIBUTE",
+    "ENDS",
     "OPTUNA_STATES",
     "REPLICATE_ATTRIBUTE",
     "SOURCE_ATTRIBUTE",
@@ -49,16 +41,15 @@ __all__ = [
     "FamilyRun",
     "MlflowRuns",
     "MlflowTracker",
-    "MlflowWriter",
     "ModelRun",
     "Places",
-    "RunReader",
-    "RunWriter",
+    "RunState",
+    "RunStore",
     "Stage",
-    "State",
     "StoredFamily",
     "Tracker",
     "Trial",
+    "all_pages",
     "answers_of",
     "candidate_of",
     "candidates",
@@ -69,6 +60,7 @@ __all__ = [
     "client",
     "data_record",
     "epoch_of",
+    "first_line",
     "has_records",
     "log_report",
     "make_state_folder",
@@ -82,7 +74,6 @@ __all__ = [
     "replicated",
     "requeue",
     "shown",
-    "stored_epoch",
     "stored_families",
     "stored_names",
     "study_links",
@@ -94,12 +85,12 @@ if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any mi
     __getattr__ = lazily(
         __name__,
         {
-            "addresses": ["check_tracking", "has_records", "make_state_folder", "shown"],
+            "addresses": ["check_tracking", "first_line", "has_records", "make_state_folder", "shown"],
             "comparable": ["check_comparable", "data_record"],
             "mlflow_names": ["tagged"],
             "mlflow_store": [
                 "MlflowRuns",
-                "MlflowWriter",
+                "all_pages",
                 "answers_of",
                 "client",
                 "log_report",
@@ -122,8 +113,9 @@ if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any mi
             ],
             "places": ["Places", "check_places", "prepared_data"],
             "ranking": ["Candidate", "candidate_of", "candidates", "check_searched", "picked", "replicated"],
-            "tracking": ["RunReader", "RunWriter", "State", "Tracker"],
+            "tracking": ["RunState", "RunStore", "Tracker"],
             "trials": [
+                "ENDS",
                 "OPTUNA_STATES",
                 "REPLICATE_ATTRIBUTE",
                 "STATE_WORDS",
@@ -131,7 +123,6 @@ if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any mi
                 "StoredFamily",
                 "Trial",
                 "epoch_of",
-                "stored_epoch",
             ],
         },
     )
