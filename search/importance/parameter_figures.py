@@ -81,9 +81,8 @@ def parallel(subject: Subject) -> Drawn:
         annotation["text"] = escaped_text(shortened(html.unescape(annotation["text"]), _TICK_LETTERS))
     values = [value_of(trial) for trial in finite_trials(study)]
     *lines, scale = plot["data"]
-    worst, best = (
-        (min(values), max(values)) if study.direction == StudyDirection.MAXIMIZE else (max(values), min(values))
-    )
+    ends = min(values), max(values)
+    worst, best = ends if study.direction == StudyDirection.MAXIMIZE else ends[::-1]
     goodnesses = [1.0 if best == worst else (value - worst) / (best - worst) for value in values]
     ranked = sorted(zip(goodnesses, lines, strict=True), key=lambda pair: pair[0])
     for goodness, line in ranked:
