@@ -32,13 +32,7 @@ USAGE = (
 
 
 def save_model(folder: Path, champion_folder: Path, recipe: Recipe) -> None:
-    """Write a model that MLflow can load, with the champion's weights and recipe as files in it.
-
-    Args:
-        folder: to be created.
-        champion_folder: written by `champion.save_folder`.
-        recipe: the one in that folder.
-    """
+    """Write a model that MLflow can load, with the files that `champion.save_folder` wrote for a recipe in it."""
     from ..stores.mlflow_store import quiet_mlflow
 
     quiet_mlflow()

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
@@ -14,9 +14,9 @@ from mlflow.exceptions import MlflowException
 
 from ..errors import NothingStoredError, TrackingError, unknown
 from ..stores import mlflow_names as names
-from ..stores.addresses import check_tracking, has_records, shown
+from ..stores.addresses import check_tracking, first_line, has_records, shown
 from ..stores.mlflow_names import tagged
-from ..stores.mlflow_store import answers_of, client
+from ..stores.mlflow_store import all_pages, answers_of, client
 from .mlflow_model import USAGE
 from .recipe import CONFIGURATION_FILE, Recipe, read_recipe
 
@@ -37,16 +37,12 @@ class RegisteredChampion:
     """A family's champion as it stands in the registry.
 
     Args:
-        study: name of the study.
-        name: of the registered model.
-        version: of it, counted by MLflow.
+        version: of the registered model, counted by MLflow.
         run_id: of the MLflow run that trained it.
         best: whether it is the study's winner.
         figures: of the test by name, e.g. "test_accuracy"; empty before it.
     """
 
-    study: str
-    name: str
     version: str
     run_id: str
     best: bool
@@ -63,17 +59,9 @@ def model_name(study: str, family: str | None = None) -> str:
 
 
 def register(uri: str, study: str, family: str, run_id: str, *, figures: Mapping[str, float] | None = None) -> str:
-    """Make a run's model the champion of its family; the same run again gives the same version.
+    """Make a run's model, its artifact `model/`, the champion of its family; the same run gives the same version.
 
-    Args:
-        uri: MLflow's tracking URI.
-        study: name of the study.
-        family: name of the family.
-        run_id: of the retrained model, with the folder `model/` among its artifacts.
-        figures: metrics of its test, e.g. "test/accuracy".
-
-    Returns:
-        The version in the registry.
+    The figures are the metrics of its test, e.g. "test/accuracy".
 
     Raises:
         NothingStoredError: the run is not there, or has no model.
@@ -95,10 +83,7 @@ def register(uri: str, study: str, family: str, run_id: str, *, figures: Mapping
 
 
 def set_best(uri: str, study: str, family: str) -> str:
-    """Make a family's champion the study's winner: a version of the model `STUDY` with the same artifacts.
-
-    Returns:
-        The version of that model.
+    """Make a family's champion the study's winner: return the version of the model `STUDY` with the same artifacts.
 
     Raises:
         NothingStoredError: the family has no champion.
@@ -111,23 +96,16 @@ def set_best(uri: str, study: str, family: str) -> str:
         return _version(calls, name, str(champion.source), str(champion.run_id), dict(champion.tags), BEST_ALIAS)
 
 
-def update_figures(uri: str, champion: RegisteredChampion, figures: Mapping[str, float]) -> None:
-    """Note a champion's figures once it has been tested, also where it stands as the study's winner.
-
-    Args:
-        uri: MLflow's tracking URI.
-        champion: as it is registered.
-        figures: metrics of its test, e.g. "test/accuracy".
+def update_figures(uri: str, study: str, family: str, run_id: str, figures: Mapping[str, float]) -> None:
+    """Note the metrics of a model's test, e.g. "test/accuracy", where it is registered: as champion and as winner.
 
     Raises:
         TrackingError: MLflow does not answer.
     """
     calls = client(uri)
     with answers_of(uri):
-        for name in (champion.name, champion.study):
-            known = _version_of_run(calls, name, champion.run_id)
-            if known is not None:
-                _set_tags(calls, name, known, _figure_tags(figures))
+        for name in (model_name(study, family), study):
+            _tagged_version(calls, name, run_id, _figure_tags(figures))
 
 
 def registered(uri: str, study: str) -> dict[str, RegisteredChampion]:
@@ -143,14 +121,12 @@ def registered(uri: str, study: str) -> dict[str, RegisteredChampion]:
     champions: dict[str, RegisteredChampion] = {}
     with answers_of(uri):
         models = {family: model for (owner, family), model in _models(calls, study).items() if owner == study}
-        winner = _behind(calls, models[None], BEST_ALIAS) if None in models else None
+        winner = _behind(calls, models.pop(None), BEST_ALIAS) if None in models else None
         for family, model in models.items():
             found = _behind(calls, model, CHAMPION_ALIAS)
             if family is not None and found is not None:
                 tags = found.tags.items()
                 champions[family] = RegisteredChampion(
-                    study=study,
-                    name=found.name,
                     version=str(found.version),
                     run_id=str(found.run_id),
                     best=winner is not None and winner.run_id == found.run_id,
@@ -203,18 +179,7 @@ def load_champion(
 def _fetched(
     what: str, uri: str, tracking_uri: str, names: Iterable[str], *, perhaps: Iterable[str] = ()
 ) -> Generator[Path]:
-    """Have a folder with some files of a model until the block ends; those elsewhere are downloaded.
-
-    Args:
-        what: the model, as a message names it.
-        uri: where its files lie.
-        tracking_uri: of MLflow.
-        names: the files.
-        perhaps: more of them, which need not be there.
-
-    Raises:
-        NothingStoredError: one is not there.
-    """
+    """Have a folder with some files of a model until the block ends; those in `perhaps` need not be there."""
     place = uri.removeprefix("file://")
     if ":/" not in place:
         missing = [name for name in names if not (Path(place) / name).is_file()]
@@ -230,8 +195,9 @@ def _fetched(
             except (MlflowException, OSError) as error:
                 if name in perhaps:
                     continue
-                reason = str(error).strip().splitlines()[0]
-                raise NothingStoredError(f"{what} is gone: {name} cannot be had from {uri} ({reason})") from None
+                raise NothingStoredError(
+                    f"{what} is gone: {name} cannot be had from {uri} ({first_line(error)})"
+                ) from None
         yield Path(scratch)
 
 
@@ -253,8 +219,7 @@ def _model_of(calls: MlflowClient, uri: str, run_id: str) -> tuple[str, Recipe]:
 def _opened_model(calls: MlflowClient, study: str, family: str | None) -> str:
     """Return the name of a registered model, made where it is not there.
 
-    Raises:
-        TrackingError: it is someone else's; family `c` of study `a.b` has the same name as family `b.c` of `a`.
+    It may be someone else's: family `c` of study `a.b` has the same name as family `b.c` of `a`.
     """
     name, what = model_name(study, family), "study's winner" if family is None else "family's champion"
     tags = {names.STUDY_TAG: study} if family is None else {names.STUDY_TAG: study, names.FAMILY_TAG: family}
@@ -286,18 +251,9 @@ def _owner(model: RegisteredModel) -> tuple[str | None, str | None]:
 
 def _models(calls: MlflowClient, study: str | None) -> dict[tuple[str, str | None], RegisteredModel]:
     """Return the models of a study, or of all, by study and family, a study's winner under family None."""
-    found: dict[tuple[str, str | None], RegisteredModel] = {}
-    token: str | None = None
-    while True:
-        wanted = None if study is None else tagged(names.STUDY_TAG, study)
-        page: Any = calls.search_registered_models(wanted, page_token=token)
-        for model in page:
-            owner, family = _owner(model)
-            if owner is not None:
-                found[owner, family] = model
-        token = page.token
-        if not token:
-            return found
+    query = None if study is None else tagged(names.STUDY_TAG, study)
+    owned = [(*_owner(model), model) for model in all_pages(calls.search_registered_models, query)]
+    return {(owner, family): model for owner, family, model in owned if owner is not None}
 
 
 def _aliased(calls: MlflowClient, uri: str, study: str, family: str | None) -> ModelVersion:
@@ -340,24 +296,20 @@ def _behind(calls: MlflowClient, model: RegisteredModel, alias: str) -> ModelVer
 
 def _version(calls: MlflowClient, name: str, source: str, run_id: str, tags: Mapping[str, str], alias: str) -> str:
     """Return the version of a registered model that came from a run, made where there is none, with tags and alias."""
-    found = _version_of_run(calls, name, run_id)
+    found = _tagged_version(calls, name, run_id, tags)
     if found is None:
-        made = calls.create_model_version(name, source, run_id, tags=dict(tags), description=USAGE)
-        found = str(made.version)
-    else:
-        _set_tags(calls, name, found, tags)
+        found = str(calls.create_model_version(name, source, run_id, tags=dict(tags), description=USAGE).version)
     calls.set_registered_model_alias(name, alias, found)
     return found
 
 
-def _version_of_run(calls: MlflowClient, name: str, run_id: str) -> str | None:
-    found = calls.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
-    return str(found[0].version) if found else None
-
-
-def _set_tags(calls: MlflowClient, name: str, number: str, tags: Mapping[str, str]) -> None:
-    for key, value in tags.items():
-        calls.set_model_version_tag(name, number, key, value)
+def _tagged_version(calls: MlflowClient, name: str, run_id: str, tags: Mapping[str, str]) -> str | None:
+    """Set tags of the version of a registered model that came from a run, and return it; None where there is none."""
+    for found in calls.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")[:1]:
+        for key, value in tags.items():
+            calls.set_model_version_tag(name, str(found.version), key, value)
+        return str(found.version)
+    return None
 
 
 def _figure_tags(figures: Mapping[str, float]) -> dict[str, str]:

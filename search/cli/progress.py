@@ -18,7 +18,7 @@ from rich.text import Text
 from ..coordinator.family_search import FamilySearch
 from ..coordinator.observer import Observer
 from ..launchers.pool import Work
-from ..stores.tracking import State
+from ..stores.tracking import RunState
 from ..text import configuration, duration, short
 from ..training.job import JobKey
 from .output import console
@@ -71,7 +71,7 @@ class LineProgress(Display):
             if search.started:
                 self.line(f"{name}: {search.started} of {search.limit} trials are stored")
 
-    def ended(self, work: Work, state: State) -> None:
+    def ended(self, work: Work, state: RunState) -> None:
         """Say how it ended."""
         self.line(trial_line(work, state))
 
@@ -103,7 +103,7 @@ class LiveProgress(Display):
         """Show it as running."""
         self._running[work.job.key] = work
 
-    def ended(self, work: Work, state: State) -> None:
+    def ended(self, work: Work, state: RunState) -> None:
         """Write a line that stays, above the table."""
         self._running.pop(work.job.key, None)
         self._ended += 1
@@ -141,7 +141,7 @@ class LiveProgress(Display):
         return f"about {duration(round(seconds))} left"
 
 
-def trial_line(work: Work, state: State) -> str:
+def trial_line(work: Work, state: RunState) -> str:
     """Return a trial's end in one line: family, number, state, best epoch, configuration."""
     best, reason = work.best_epoch, work.reason or ""
     result = f"{work.job.metric} {short(work.value)} in epoch {best.epoch}" if best else "no result"

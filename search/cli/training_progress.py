@@ -8,7 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from ..launchers.pool import Work
 from ..stores.candidates import Candidate
 from ..stores.model_runs import Stage
-from ..stores.tracking import State
+from ..stores.tracking import RunState
 from ..text import configuration, duration, short
 from ..training import Job
 from .output import console
@@ -54,7 +54,7 @@ class TrainingProgress(Display):
         if self._epochs is not None:
             self._bars.advance(self._epochs)
 
-    def ended(self, work: Work, state: State) -> None:
+    def ended(self, work: Work, state: RunState) -> None:
         """Say how it ended."""
         if work.reason is not None:
             self.line(f"{work.name}: {state}, {work.reason}")

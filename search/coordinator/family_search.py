@@ -2,19 +2,17 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from ..launchers.pool import Work
-from ..stores.trials import OPTUNA_STATES, End, StoredFamily, stored_epoch
+from ..stores.trials import ENDS, OPTUNA_STATES, End, StoredFamily
 from ..study.study import Family, Study
 from ..training import EpochResult
 from .strategies import sampler, suggest
-
-ENDS: tuple[End, ...] = ("finished", "pruned", "failed")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -150,7 +148,7 @@ class RunningTrial(Work):
     def tell(self, state: End) -> None:
         """Store in Optuna all that is needed to rebuild MLflow's side, then the state."""
         best = self.best_epoch
-        self.trial.set_user_attr("epochs", [stored_epoch(result) for result in self.epochs])
+        self.trial.set_user_attr("epochs", [asdict(result) for result in self.epochs])
         self.trial.set_user_attr("best_epoch", best and best.epoch)
         if self.reason:
             self.trial.set_user_attr("reason", self.reason)

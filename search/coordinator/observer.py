@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from ..launchers.pool import Work
 from ..stores.candidates import Candidate
 from ..stores.model_runs import Stage
-from ..stores.tracking import State
+from ..stores.tracking import RunState
 from ..training import Job
 from .family_search import FamilySearch
 
@@ -31,5 +31,5 @@ class Observer:
     def epoch_ended(self, work: Work) -> None:
         """Note that an epoch is recorded."""
 
-    def ended(self, work: Work, state: State) -> None:
+    def ended(self, work: Work, state: RunState) -> None:
         """Note that a job is recorded with its final state."""

@@ -12,7 +12,7 @@ from ..stores.candidates import Candidate, candidate_of, picked
 from ..stores.mlflow_store import MlflowRuns
 from ..stores.model_runs import FamilyRun, ModelRun, race_values
 from ..stores.optuna_store import DATA_ATTRIBUTE, whole_study
-from ..stores.tracking import RunReader
+from ..stores.tracking import RunStore
 from ..stores.trials import StoredFamily, epoch_of
 from ..study.metric import MetricName
 from .predictions import PREDICTIONS_FILE, RESULT_FILE, decoded
@@ -52,7 +52,7 @@ def collect(stored: Sequence[StoredFamily], *, storage: str, tracking_uri: str) 
     )
 
 
-def recorded_runs(tracking_uri: str, study: str) -> RunReader | None:
+def recorded_runs(tracking_uri: str, study: str) -> RunStore | None:
     """Return the runs of a study; None where MLflow does not know it."""
     try:
         return MlflowRuns(tracking_uri, study)
@@ -60,7 +60,7 @@ def recorded_runs(tracking_uri: str, study: str) -> RunReader | None:
         return None
 
 
-def retrained_models(runs: RunReader, parents: Mapping[str, FamilyRun]) -> dict[str, list[ModelRun]]:
+def retrained_models(runs: RunStore, parents: Mapping[str, FamilyRun]) -> dict[str, list[ModelRun]]:
     """Return the finished models of each family's chosen configuration, by seed; the latest of two of one seed.
 
     Args:
@@ -76,7 +76,7 @@ def retrained_models(runs: RunReader, parents: Mapping[str, FamilyRun]) -> dict[
 
 def _families(
     stored: Sequence[StoredFamily],
-    runs: RunReader,
+    runs: RunStore,
     parents: Mapping[str, FamilyRun],
     versions: Mapping[str, str],
     metric: MetricName,
@@ -108,7 +108,7 @@ def _candidate(stored: StoredFamily, chosen: int | None, raced: Mapping[int, Seq
     return picked(stored, raced) if chosen is None else candidate_of(stored, chosen)
 
 
-def _model(runs: RunReader, run: ModelRun) -> RetrainedModel:
+def _model(runs: RunStore, run: ModelRun) -> RetrainedModel:
     epochs = tuple(epoch_of(epoch) for epoch in runs.epochs(run))
     return RetrainedModel(
         run_id=run.run_id,
@@ -121,14 +121,14 @@ def _model(runs: RunReader, run: ModelRun) -> RetrainedModel:
     )
 
 
-def _test(runs: RunReader, run: ModelRun) -> TestResult | None:
+def _test(runs: RunStore, run: ModelRun) -> TestResult | None:
     if not run.tested:
         return None
     files = {name: runs.read(run.run_id, name) for name in (PREDICTIONS_FILE, RESULT_FILE)}
     return decoded(files, openings=max(run.openings, 1))
 
 
-def _parameters(runs: RunReader, family_run: str, candidate: Candidate) -> int | None:
+def _parameters(runs: RunStore, family_run: str, candidate: Candidate) -> int | None:
     """Count the parameters of the candidate's network for the search's images; None while no trial has finished."""
     if not runs.artifacts(family_run, names.BEST):
         return None
@@ -142,7 +142,7 @@ def _parameters(runs: RunReader, family_run: str, candidate: Candidate) -> int |
     return found.parameters.total
 
 
-def _pictures(runs: RunReader, run_id: str) -> dict[str, bytes]:
+def _pictures(runs: RunStore, run_id: str) -> dict[str, bytes]:
     """Return the pictures of a family's first model by name, as far as they are there."""
     there = runs.artifacts(run_id, names.PICTURES_FOLDER)
     files = {name: f"{names.PICTURES_FOLDER}/{name}.png" for name in PICTURES}

@@ -14,7 +14,7 @@ from ..launchers.pool import Outcome, Pool, Work
 from ..stores import mlflow_names as names
 from ..stores.candidates import Candidate
 from ..stores.model_runs import ModelRun, Stage
-from ..stores.tracking import State, Tracker
+from ..stores.tracking import RunState, Tracker
 from ..training import EpochResult, Job
 
 UNFINISHED = {"running", "interrupted"}
@@ -189,7 +189,7 @@ class ModelTrainer:
         self._tracker.log_file(running.run_id, names.FAILURE_FILE, details)
         self._end(running, "failed")
 
-    def _end(self, running: RunningTraining, state: State) -> None:
+    def _end(self, running: RunningTraining, state: RunState) -> None:
         self._pool.release(running)
         if running.job.weights is not None:
             running.job.weights.unlink(missing_ok=True)

@@ -29,7 +29,7 @@ from ..stores.mlflow_store import MlflowRuns
 from ..stores.mlflow_tracker import MlflowTracker
 from ..stores.model_runs import ModelRun, Stage, race_values
 from ..stores.places import Places, check_places, prepared_data
-from ..stores.tracking import RunReader, Tracker
+from ..stores.tracking import RunStore, Tracker
 from ..stores.trials import StoredFamily
 from ..study.study import Study
 from ..training.jobs import Jobs
@@ -119,7 +119,7 @@ class Retraining:
         families: Sequence[StoredFamily],
         *,
         tracker: Tracker,
-        runs: RunReader,
+        runs: RunStore,
         tracking_uri: str,
         launcher: Launcher,
         data: Prepared,

@@ -9,11 +9,10 @@ from ..results.collecting import collect, recorded_runs, retrained_models
 from ..results.values import StudyResults, TestResult
 from ..results.verdict import Verdict, verdict
 from ..stores.candidates import check_searched
-from ..stores.mlflow_store import MlflowWriter
 from ..stores.model_runs import ModelRun
 from ..stores.optuna_store import owned, whole_study
 from ..stores.places import Places, check_places
-from ..stores.tracking import RunReader
+from ..stores.tracking import RunStore
 from ..stores.trials import StoredFamily
 from .sealed_test import evaluate_models
 
@@ -60,7 +59,6 @@ def judge_study(
                 study,
                 _models(runs, names),  # once more, now that nobody else can be testing
                 runs=runs,
-                writer=MlflowWriter(places.tracking_uri),
                 places=places,
                 again=again,
                 on_decoded=on_decoded,
@@ -72,6 +70,6 @@ def judge_study(
     return results, judged
 
 
-def _models(runs: RunReader, names: Sequence[str]) -> dict[str, list[ModelRun]]:
+def _models(runs: RunStore, names: Sequence[str]) -> dict[str, list[ModelRun]]:
     found = retrained_models(runs, runs.families())
     return {name: found.get(name, []) for name in names}

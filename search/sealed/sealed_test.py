@@ -13,7 +13,7 @@ import torch
 from ...datasets import Progress
 from ...datasets.prepared.sealed import TestData, open_test
 from ..champions.champion import Champion, load_folder
-from ..champions.registry import registered, update_figures
+from ..champions.registry import update_figures
 from ..errors import NothingStoredError, OwnSourceError, StudyError, TrackingError
 from ..pictures.images import misclassified, png
 from ..results.predictions import encoded
@@ -22,7 +22,7 @@ from ..results.values import TestResult
 from ..stores import mlflow_names as names
 from ..stores.model_runs import ModelRun
 from ..stores.places import Places
-from ..stores.tracking import RunReader, RunWriter
+from ..stores.tracking import RunStore
 from ..study.study import Study
 
 LATENCY_DEVICE = "one CPU thread"
@@ -36,24 +36,15 @@ def evaluate_models(
     study: Study,
     models: Mapping[str, Sequence[ModelRun]],
     *,
-    runs: RunReader,
-    writer: RunWriter,
+    runs: RunStore,
     places: Places,
     again: bool = False,
     on_decoded: Progress | None,
     on_tested: Callable[[ModelRun, TestResult], None],
 ) -> None:
-    """Test all retrained models that have not been tested yet, and record their answer for each image.
+    """Test the models of each family, the champion first, and add their answers for each image to their runs.
 
-    Args:
-        study: what was searched.
-        models: the retrained models of each family, the champion first.
-        runs: reads what is recorded.
-        writer: adds the results.
-        places: where things lie.
-        again: also open the test part for models that were tested; it is counted and shown from then on.
-        on_decoded: called with (decoded, total) image counts.
-        on_tested: called with each result.
+    The other arguments are those of `judge_study`.
 
     Raises:
         DataError: there is no test part, or something is wrong with its files; nothing is counted then.
@@ -65,15 +56,21 @@ def evaluate_models(
         return
     # Before the test part is touched: all models are there, and fit the images.
     champions = {model.run_id: _fetched(runs, study.name, model.run_id) for model in waiting}
-    data = _opened(study, places, on_decoded)
+    data = open_test(
+        study.data.name,
+        image_size=study.data.image_size,
+        data_dir=places.data_dir,
+        cache_dir=places.cache_dir,
+        group_pattern=study.data.group_pattern,
+        progress=on_decoded,
+    )
     for champion in champions.values():
         _check_fits(champion, data)
     firsts = {family[0].run_id for family in models.values() if family}
-    noted = {each.run_id: each for each in registered(places.tracking_uri, study.name).values()}
     for model in waiting:
         openings = model.openings + 1
         # First the count: who is interrupted after this has seen the test images.
-        writer.log(model.run_id, tags={names.OPENINGS_TAG: str(openings)})
+        runs.log(model.run_id, tags={names.OPENINGS_TAG: str(openings)})
         champion = champions[model.run_id]
         result, files = _tested(champion, data, openings=openings)
         if model.run_id in firsts:
@@ -85,23 +82,17 @@ def evaluate_models(
             f"{names.TEST}/accuracy": result.accuracy,
         }
         for name, content in files.items():
-            writer.log_file(model.run_id, name, content)
-        writer.log(model.run_id, tags={names.LATENCY_TAG: LATENCY_DEVICE})
+            runs.log_file(model.run_id, name, content)
+        runs.log(model.run_id, tags={names.LATENCY_TAG: LATENCY_DEVICE})
         # The accuracy tells that a test is complete, hence last of all.
-        writer.log(model.run_id, metrics=figures)
+        runs.log(model.run_id, metrics=figures)
         # Whoever is registered later brings the figures along from the run.
-        if model.run_id in noted:
-            update_figures(places.tracking_uri, noted[model.run_id], figures)
+        update_figures(places.tracking_uri, study.name, model.family, model.run_id, figures)
         on_tested(model, result)
 
 
 def latency_ms(champion: Champion, data: TestData) -> float:
-    """Return the median time for one image in milliseconds, from pixels to logits, on one thread of the CPU.
-
-    Args:
-        champion: a model.
-        data: images of its size.
-    """
+    """Return the median time for one image in milliseconds, from pixels to logits, on one thread of the CPU."""
     image = data.images[:1]
     seconds: list[float] = []
     threads = torch.get_num_threads()
@@ -117,18 +108,7 @@ def latency_ms(champion: Champion, data: TestData) -> float:
     return 1000 * statistics.median(seconds[LATENCY_WARM_UP:])
 
 
-def _opened(study: Study, places: Places, on_decoded: Progress | None) -> TestData:
-    return open_test(
-        study.data.name,
-        image_size=study.data.image_size,
-        data_dir=places.data_dir,
-        cache_dir=places.cache_dir,
-        group_pattern=study.data.group_pattern,
-        progress=on_decoded,
-    )
-
-
-def _fetched(runs: RunReader, study: str, run_id: str) -> Champion:
+def _fetched(runs: RunStore, study: str, run_id: str) -> Champion:
     with runs.fetched(run_id, names.MODEL_FOLDER) as folder:
         try:
             return load_folder(folder)

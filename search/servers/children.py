@@ -35,12 +35,12 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """A server to start, and where it answers.
+    """A server to start on this machine.
 
     Args:
         name: as users see it.
         arguments: what follows the interpreter on its command line.
-        port: TCP port on this machine at which it listens.
+        port: at which it listens.
         option: of our command line that changes the port.
         path: a page that answers once the server is up.
     """
@@ -51,18 +51,9 @@ class Server:
     option: str
     path: str
 
-    @property
-    def address(self) -> str:
-        """Where a browser finds it."""
-        return f"http://{HOST}:{self.port}"
-
 
 class Child:
-    """A started server: its process, and the last lines that it printed.
-
-    Args:
-        server: to be started; environment variables that the user has set win over ours.
-    """
+    """A started server: its process, and the last lines that it printed; variables that the user has set win."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -82,11 +73,7 @@ class Child:
         self._reader.start()
 
     def require_alive(self) -> None:
-        """Do nothing while the server runs.
-
-        Raises:
-            ServerError: it has ended; with its last lines.
-        """
+        """Raise a `ServerError` with the server's last lines once it has ended."""
         code = self._process.poll()
         if code is None:
             return
@@ -150,12 +137,8 @@ def serve(
 ) -> None:
     """Run MLflow's and Optuna's pages until Ctrl-C or a termination signal, and leave no process behind.
 
-    Args:
-        tracking_uri: of MLflow; an MLflow server is announced, and none is started.
-        storage_url: of Optuna's storage, which must exist: the dashboard creates no tables.
-        mlflow_port: of MLflow's page.
-        dashboard_port: of Optuna's dashboard.
-        announce: called with the name and address of each server once it answers.
+    Each is announced with its name and address once it answers. An MLflow server elsewhere is announced, and none is
+    started. Optuna's storage must exist: the dashboard creates no tables.
 
     Raises:
         ServerError: a port is taken, or a server ended or did not answer in time.
@@ -185,8 +168,7 @@ def _dashboard(storage_url: str, port: int) -> Server:
     # an open SQLite database must not be carried across a fork (sqlite.org/howtocorrupt.html, 2.6). wsgiref does not
     # fork. The package has no __main__; _cli is what its own console script runs.
     arguments = ("-m", "optuna_dashboard._cli", storage_url, *_where(port), "--server", "wsgiref")
-    name, option = "Optuna dashboard", "--dashboard-port"
-    return Server(name=name, arguments=arguments, port=port, option=option, path="/dashboard")
+    return Server(name="Optuna dashboard", arguments=arguments, port=port, option="--dashboard-port", path="/dashboard")
 
 
 def _where(port: int) -> tuple[str, ...]:
@@ -212,7 +194,7 @@ def _watch(children: Sequence[Child], stops: Sequence[bool], announce: Callable[
         for child in list(silent):
             if child.answers():
                 silent.remove(child)
-                announce(child.server.name, child.server.address)
+                announce(child.server.name, f"http://{HOST}:{child.server.port}")
         if silent and time.monotonic() > deadline:
             raise ServerError(f"{silent[0].server.name} did not answer within {_START_SECONDS:.0f} s")
         time.sleep(_POLL_SECONDS)

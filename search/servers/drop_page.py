@@ -2,8 +2,8 @@
 
 import asyncio
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from io import BytesIO
 from pathlib import Path
@@ -36,6 +36,8 @@ MOST_BYTES = 32 * MIB
 HOSTS = ("127.0.0.1", "localhost")
 
 Part = Literal["validation", "test"]
+Ranking = tuple[tuple[str, float], ...]
+"""The most probable classes with their probabilities in [0, 1], the best first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -74,43 +76,21 @@ class Served:
         """The reported accuracy, on the same images as `accuracy` where possible; None if nothing was reported."""
         if self.reference is None:
             return None
-        reported: dict[Part, float | None] = {"test": self.reference.test, "validation": self.reference.validation}
-        parts: list[Part] = ["test", "validation"]
+        reported: list[tuple[Part, float | None]]
+        reported = [("test", self.reference.test), ("validation", self.reference.validation)]
         if self.accuracy is not None and self.accuracy[0] == "validation":
-            parts.reverse()
-        return next(((part, value) for part in parts if (value := reported[part]) is not None), None)
+            reported.reverse()
+        return next(((part, value) for part, value in reported if value is not None), None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """How a family's champion classifies an image.
-
-    Args:
-        family: name of the family.
-        ranking: the most probable classes with their probabilities in [0, 1], the best first.
-    """
-
-    family: str
-    ranking: tuple[tuple[str, float], ...]
-
-    @property
-    def label(self) -> str:
-        """The most probable class."""
-        return self.ranking[0][0]
-
-
-def answers(served: Sequence[Served], content: bytes) -> list[Answer]:
-    """Classify an image with all champions, bit for bit as `optrack predict` does.
-
-    Args:
-        served: the champions.
-        content: bytes of an image file.
+def answers(served: Sequence[Served], content: bytes) -> dict[str, Ranking]:
+    """Classify an image file with each family's champion, bit for bit as `optrack predict` does.
 
     Raises:
         StudyError: it cannot be read as an image.
     """
     prepared: dict[object, NDArray[np.uint8]] = {}
-    found: list[Answer] = []
+    found: dict[str, Ranking] = {}
     for each in served:
         champion = each.champion
         # Decoding a photograph takes longer than classifying it, and most champions of a study need the same pixels.
@@ -118,7 +98,7 @@ def answers(served: Sequence[Served], content: bytes) -> list[Answer]:
         if form not in prepared:
             prepared[form] = _prepared(champion, content)
         [probabilities] = champion.probabilities(prepared[form])
-        found.append(Answer(family=each.family, ranking=ranking_of(champion.classes, probabilities, RANKS)))
+        found[each.family] = ranking_of(champion.classes, probabilities, RANKS)
     return found
 
 
@@ -139,16 +119,15 @@ def _prepared(champion: Champion, content: bytes) -> NDArray[np.uint8]:
     raise StudyError(f"This file cannot be read as an image: {reason}.")
 
 
-def agreement(found: Sequence[Answer]) -> list[tuple[str, list[str]]]:
-    """Group families by their label, the most frequent label first; ties stay in order of appearance.
+def agreement(found: Mapping[str, Ranking]) -> list[tuple[str, list[str]]]:
+    """Group families by their most probable class, the most frequent one first; ties stay in order of appearance.
 
-    >>> said = {"a": "cat", "b": "dog", "c": "dog"}
-    >>> agreement([Answer(family=family, ranking=((label, 0.9),)) for family, label in said.items()])
+    >>> agreement({"a": (("cat", 0.9),), "b": (("dog", 0.7),), "c": (("dog", 0.9),)})
     [('dog', ['b', 'c']), ('cat', ['a'])]
     """
     groups: dict[str, list[str]] = {}
-    for answer in found:
-        groups.setdefault(answer.label, []).append(answer.family)
+    for family, ranking in found.items():
+        groups.setdefault(ranking[0][0], []).append(family)
     return sorted(groups.items(), key=lambda group: -len(group[1]))
 
 
@@ -161,27 +140,27 @@ def page_app(
     most probable classes of each, and `groups`, the families by label; or with `error`, a sentence.
 
     Args:
-        study: name of the study.
+        study: its name.
         served: its champions, at least one, in the order in which they are shown.
         missing: names of families that have no champion yet.
         most_bytes: largest image file that is accepted.
     """
-    page = _Page(study, served, missing, most_bytes)
+    page = _Page(study=study, served=served, missing=missing, most_bytes=most_bytes)
     return Starlette(
         routes=[Route("/", page.show), Route("/predict", page.predict, methods=["POST"])],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS, www_redirect=False)],
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Page:
     """The handlers of `page_app`, with the same arguments."""
 
-    def __init__(self, study: str, served: Sequence[Served], missing: Sequence[str], most_bytes: int) -> None:
-        self._study = study
-        self._served = served
-        self._missing = missing
-        self._most_bytes = most_bytes
-        self._one_at_a_time = asyncio.Lock()  # torch uses all cores, and Pillow's warnings are global
+    study: str
+    served: Sequence[Served]
+    missing: Sequence[str]
+    most_bytes: int
+    one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)  # torch uses all cores, Pillow warns globally
 
     async def show(self, _request: Request) -> Response:
         """Answer with the page, under a policy that allows only scripts and styles with its nonce."""
@@ -190,12 +169,12 @@ class _Page:
             Path(__file__).with_name("serve.html"),
             figures=False,
             nonce=nonce,
-            study=self._study,
-            served=self._served,
-            inputs={each.champion.input_shape for each in self._served},
-            sources=_sources(self._served),
-            missing=self._missing,
-            most_bytes=self._most_bytes,
+            study=self.study,
+            served=self.served,
+            inputs={each.champion.input_shape for each in self.served},
+            sources=_sources(self.served),
+            missing=self.missing,
+            most_bytes=self.most_bytes,
         )
         policy = (
             f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src blob: data:; "
@@ -213,24 +192,25 @@ class _Page:
         except ClientDisconnect:
             return Response(status_code=HTTPStatus.BAD_REQUEST)  # nobody reads it
         if content is None:
-            sentence = f"This file has more than {self._most_bytes / MIB:g} MiB, which is the limit."
+            sentence = f"This file has more than {self.most_bytes / MIB:g} MiB, which is the limit."
             return _refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, sentence)
-        async with self._one_at_a_time:
+        async with self.one_at_a_time:
             if await request.is_disconnected():  # another image was dropped while this one waited
                 return Response(status_code=HTTPStatus.BAD_REQUEST)
             try:
-                found = await run_in_threadpool(answers, self._served, content)
+                found = await run_in_threadpool(answers, self.served, content)
             except StudyError as error:
                 return _refused(HTTPStatus.BAD_REQUEST, str(error))
         groups = [{"label": label, "families": families} for label, families in agreement(found)]
-        return JSONResponse({"families": [_as_json(answer) for answer in found], "groups": groups}, headers=_HEADERS)
+        families = [_as_json(family, ranking) for family, ranking in found.items()]
+        return JSONResponse({"families": families, "groups": groups}, headers=_HEADERS)
 
     async def _content(self, request: Request) -> bytes | None:
         """Return the body; None as soon as it is too large."""
         content = bytearray()
         async for part in request.stream():
             content += part
-            if len(content) > self._most_bytes:
+            if len(content) > self.most_bytes:
                 return None
         return bytes(content)
 
@@ -247,9 +227,9 @@ def _refused(status: HTTPStatus, sentence: str) -> Response:
     return JSONResponse({"error": sentence}, status_code=status, headers=_HEADERS)
 
 
-def _as_json(answer: Answer) -> dict[str, object]:
-    ranking = [{"label": label, "confidence": confidence} for label, confidence in answer.ranking]
-    return {"family": answer.family, **ranking[0], "ranking": ranking}
+def _as_json(family: str, ranking: Ranking) -> dict[str, object]:
+    entries = [{"label": label, "confidence": confidence} for label, confidence in ranking]
+    return {"family": family, **entries[0], "ranking": entries}
 
 
 def _sources(served: Sequence[Served]) -> dict[str, list[str]]:

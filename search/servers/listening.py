@@ -4,7 +4,6 @@ import signal
 import socket
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from ..errors import ServerError
@@ -46,7 +45,7 @@ def listener(port: int, *, option: str, name: str | None = None) -> Generator[so
 def stop_signals(stop: Callable[[], None]) -> Generator[None]:
     """Have `stop` called on Ctrl-C, a termination signal or the end of the terminal until the block ends."""
 
-    def handle(_number: int, _frame: FrameType | None) -> None:
+    def handle(*_: object) -> None:
         stop()
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
@@ -76,13 +75,7 @@ def server_of(app: "ASGIApp") -> "uvicorn.Server":
 
 
 def serve_until_stopped(app: "ASGIApp", opened: socket.socket, *, announce: Callable[[str], None]) -> None:
-    """Serve until Ctrl-C, a termination signal, or the end of the terminal.
-
-    Args:
-        app: what to serve.
-        opened: where.
-        announce: called with the address, once a signal would be heard.
-    """
+    """Serve until Ctrl-C, a termination signal, or the end of the terminal; announce the address once one is heard."""
     server = server_of(app)
 
     def stop() -> None:

@@ -6,49 +6,17 @@ import sqlite3
 import urllib.error
 import urllib.request
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..errors import OptrackError, StorageError, TrackingError
+from ..errors import StorageError, TrackingError
 
 # How long an MLflow server may take to answer.
 SERVER_SECONDS = 10.0
 
 TRACKING_DATABASES = {"sqlite", "postgresql", "mysql", "mssql"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Library:
-    """Whose records lie at an address.
-
-    Args:
-        name: of the library, for messages.
-        address: what messages call its address.
-        tables: that tell its database from another one.
-        fewest: how many of them are there even while another process creates the database.
-        error: what to raise.
-    """
-
-    name: str
-    address: str
-    tables: frozenset[str]
-    fewest: int
-    error: type[OptrackError]
-
-
-_OPTUNA = _Library(
-    name="Optuna",
-    address="storage",
-    tables=frozenset({"studies", "trials", "version_info"}),
-    fewest=1,
-    error=StorageError,
-)
-_MLFLOW = _Library(
-    name="MLflow", address="tracking URI", tables=frozenset({"experiments", "runs"}), fewest=2, error=TrackingError
-)
 
 
 def check_storage(url: str) -> None:
@@ -63,7 +31,9 @@ def check_storage(url: str) -> None:
             "--storage must be a database URL such as sqlite:///optuna.db or postgresql://host/name, but got "
             f"{shown(url)!r}"
         )
-    _check_database(_OPTUNA, url, parsed)
+    problem = _problem(url, parsed, "Optuna", {"studies", "trials", "version_info"}, fewest=1)
+    if problem is not None:
+        raise StorageError(f"storage {shown(url)}{problem}")
 
 
 def check_tracking(uri: str) -> None:
@@ -89,7 +59,9 @@ def check_tracking(uri: str) -> None:
         raise TrackingError(
             f"--tracking-uri must begin with sqlite, postgresql, mysql, mssql, http or https, but got {shown(uri)!r}"
         )
-    _check_database(_MLFLOW, uri, parsed)
+    problem = _problem(uri, parsed, "MLflow", {"experiments", "runs"}, fewest=2)
+    if problem is not None:
+        raise TrackingError(f"tracking URI {shown(uri)}{problem}")
     path = sqlite_path(uri)
     if path is not None and any((path.parent / "mlruns").glob("*/meta.yaml")):
         raise TrackingError(
@@ -140,43 +112,43 @@ def _parsed(url: str) -> sqlalchemy.URL | None:
         return None
 
 
-def _check_database(library: _Library, url: str, parsed: sqlalchemy.URL) -> None:
-    where = f"{library.address} {shown(url)}"
-    if parsed.get_backend_name() != "sqlite":
-        problem = _connection_problem(parsed)
-        if problem is not None:
-            raise library.error(f"{where} cannot be opened: {problem}")
-        return
-    path = sqlite_path(url)
-    if path is None:
-        raise library.error(f"{where} must name a file: a database in memory keeps nothing")
-    if path.is_dir():
-        raise library.error(f"{where}: {path} is a folder")
-    if not path.parent.is_dir():
-        raise library.error(f"{where}: there is no folder {path.parent}")
-    if not has_records(url):
-        return
-    try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
-            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    except sqlite3.Error as error:
-        raise library.error(f"{where} cannot be opened: {error}") from None
-    if tables and len(tables & library.tables) < library.fewest:
-        raise library.error(f"{where}: {path.name} is a database, but not one of {library.name}'s")
-
-
-def _connection_problem(url: sqlalchemy.URL) -> str | None:
-    """Return why a database server does not let us in, in one line; None where it does."""
+def _server_problem(url: sqlalchemy.URL) -> str | None:
+    """Return why a database server does not let us in, to be read after its address; None where it does."""
     try:
         engine = sqlalchemy.create_engine(url)
         with engine.connect():
             pass
         engine.dispose()
     except ImportError as error:
-        return f"its driver is not installed ({error})"
+        return f" cannot be opened: its driver is not installed ({error})"
     except (SQLAlchemyError, ValueError) as error:
-        return first_line(error)
+        return f" cannot be opened: {first_line(error)}"
     return None
+
+
+def _problem(url: str, parsed: sqlalchemy.URL, library: str, known: set[str], *, fewest: int) -> str | None:
+    """Return what is wrong with a library's database, to be read after its address; None where it can be used.
+
+    The known tables tell it from another one; so many are there even while another process creates the database.
+    """
+    if parsed.get_backend_name() != "sqlite":
+        return _server_problem(parsed)
+    path = sqlite_path(url)
+    if path is None:
+        return " must name a file: a database in memory keeps nothing"
+    if path.is_dir():
+        return f": {path} is a folder"
+    if not path.parent.is_dir():
+        return f": there is no folder {path.parent}"
+    tables: set[str] = set()
+    try:
+        if has_records(url):
+            with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+                tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.Error as error:
+        return f" cannot be opened: {error}"
+    is_another = tables and len(tables & known) < fewest
+    return f": {path.name} is a database, but not one of {library}'s" if is_another else None
 
 
 def _check_mlflow_server(uri: str) -> None:

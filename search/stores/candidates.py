@@ -47,11 +47,7 @@ class Candidate:
 
 
 def check_searched(families: Sequence[StoredFamily]) -> None:
-    """Check that each family has a finished trial.
-
-    Raises:
-        NothingStoredError: one has none.
-    """
+    """Raise a `NothingStoredError` unless each family has a finished trial."""
     unfinished = [family.name for family in families if family.best is None]
     if unfinished:
         raise NothingStoredError(
@@ -61,12 +57,7 @@ def check_searched(families: Sequence[StoredFamily]) -> None:
 
 
 def candidates(stored: StoredFamily, count: int) -> tuple[Candidate, ...]:
-    """Return the best configurations of a family, each once, the best first; fewer where there are fewer.
-
-    Args:
-        stored: a family with its trials.
-        count: how many at most.
-    """
+    """Return the best configurations of a family, each once, the best first; at most so many."""
     chosen: list[Trial] = []
     for trial in stored.ranked:
         if len(chosen) < count and replicated(trial.params, chosen) is None:
@@ -75,15 +66,12 @@ def candidates(stored: StoredFamily, count: int) -> tuple[Candidate, ...]:
 
 
 def picked(stored: StoredFamily, raced: Mapping[int, Sequence[float]]) -> Candidate | None:
-    """Return the configuration to be retrained: the winner of a race, or the search's best.
+    """Return the configuration to be retrained: the winner of a race, or the search's best; None while there is none.
 
     Args:
         stored: a family with its trials.
         raced: fresh values of the configurations that were raced, by trial number, seed by seed; compared over the
             seeds that all of them have. A race without the search's best configuration is outdated and does not count.
-
-    Returns:
-        None while no trial is finished.
     """
     best = next(iter(candidates(stored, 1)), None)
     seeds = min((len(values) for values in raced.values()), default=0)
@@ -95,12 +83,7 @@ def picked(stored: StoredFamily, raced: Mapping[int, Sequence[float]]) -> Candid
 
 
 def candidate_of(stored: StoredFamily, number: int) -> Candidate | None:
-    """Return the configuration of a trial, even where a replicate has a better value; None for no finished trial.
-
-    Args:
-        stored: a family with its trials.
-        number: of the trial.
-    """
+    """Return the configuration of a trial, even where a replicate has a better value; None for no finished trial."""
     return next((_candidate(stored, trial) for trial in stored.ranked if trial.number == number), None)
 
 

@@ -1,7 +1,7 @@
 """Runs recorded in this process: what stands in for MLflow where it is not what is tested."""
 
 import tempfile
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,22 +9,13 @@ from pathlib import Path
 from typing_extensions import override
 
 from ..errors import TrackingError
-from ..study.metric import EPOCH_METRICS
 from . import mlflow_names as names
-from .model_runs import FamilyRun, ModelRun, Stage
-from .tracking import NONE, Metrics, Params, RunReader, State, Tags, Tracker
+from .tracking import NONE, Metrics, Params, RunState, Tags, Tracker
 
 
 @dataclass(slots=True, kw_only=True)
 class MemoryRun:
-    """A run as it is recorded.
-
-    Args:
-        params: settings, as text.
-        tags: by name.
-        history: each metric's steps and values, in the order in which they were logged.
-        files: content of the artifacts by path.
-    """
+    """A run as it is recorded: each metric's steps and values in the order in which they were logged, files by path."""
 
     params: dict[str, str] = field(default_factory=dict[str, str])
     tags: dict[str, str] = field(default_factory=dict[str, str])
@@ -42,7 +33,7 @@ class MemoryRun:
         return [step for step, _ in self.history.get("train_loss", ())]
 
 
-class MemoryStore(Tracker, RunReader):
+class MemoryStore(Tracker):
     """Records one study in this process, and reads what is recorded.
 
     Args:
@@ -55,23 +46,17 @@ class MemoryStore(Tracker, RunReader):
         self.left = {}
 
     @override
-    def families(self) -> dict[str, FamilyRun]:
-        return {
-            run.tags[names.FAMILY_TAG]: FamilyRun.of(run_id, run.tags)
-            for run_id, run in self._of_stage(names.FAMILY_STAGE)
-        }
+    def recorded(self, tags: Tags, *, running: bool = False) -> list[tuple[str, Tags, Metrics]]:
+        wanted = {**tags, names.STATE_TAG: "running"} if running else tags
+        return [
+            (run_id, dict(run.tags), run.metrics)
+            for run_id, run in self.runs.items()
+            if wanted.items() <= run.tags.items()
+        ]
 
     @override
-    def find(self, stage: Stage) -> list[ModelRun]:
-        return [ModelRun.of(run_id, dict(run.tags), run.metrics) for run_id, run in self._of_stage(stage)]
-
-    @override
-    def epochs(self, run: ModelRun) -> tuple[Mapping[str, float], ...]:
-        by_epoch: dict[int, dict[str, float]] = {}
-        for name in EPOCH_METRICS:
-            for step, value in self.runs[run.run_id].history.get(name, ()):
-                by_epoch.setdefault(step, {"epoch": step})[name] = value
-        return tuple(by_epoch[epoch] for epoch in sorted(by_epoch))
+    def history(self, run_id: str, metric: str) -> list[tuple[int, float]]:
+        return self.runs[run_id].history.get(metric, [])
 
     @override
     def artifacts(self, run_id: str, folder: str) -> list[str]:
@@ -131,30 +116,5 @@ class MemoryStore(Tracker, RunReader):
         self.log(run_id, params=params)
 
     @override
-    def resume_run(self, run_id: str) -> None:
+    def set_status(self, run_id: str, state: RunState) -> None:
         """The tag says it all."""
-
-    @override
-    def end_run(self, run_id: str, state: State) -> None:
-        """The tag says it all."""
-
-    @override
-    def family_run(self, family: str) -> str | None:
-        found = self.families().get(family)
-        return found and found.run_id
-
-    @override
-    def running_trials(self, family_run: str) -> dict[int, str]:
-        mine = (family_run, "running")
-        return {
-            int(run.tags[names.TRIAL_TAG]): run_id
-            for run_id, run in self._of_stage(names.SEARCH_STAGE)
-            if (run.tags[names.PARENT_TAG], run.tags[names.STATE_TAG]) == mine
-        }
-
-    @override
-    def logged_epochs(self, run_id: str) -> int:
-        return max(self.runs[run_id].epochs, default=0)
-
-    def _of_stage(self, stage: str) -> list[tuple[str, MemoryRun]]:
-        return [(run_id, run) for run_id, run in self.runs.items() if run.tags[names.STAGE_TAG] == stage]

@@ -3,7 +3,7 @@
 import logging
 import tempfile
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from typing_extensions import override
 
 from ..errors import NothingStoredError, TrackingError
-from ..study.metric import EPOCH_METRICS
 from . import mlflow_names as names
 from .addresses import check_tracking, first_line, has_records, shown
 from .mlflow_names import tagged
 from .mlflow_views import MODELS_VIEW, TRIALS_VIEW
-from .model_runs import FamilyRun, ModelRun, Stage
-from .tracking import NONE, Metrics, Params, RunReader, RunWriter, Tags
+from .tracking import NONE, Metrics, Params, RunStore, Tags
 
 
 def quiet_mlflow() -> None:
@@ -40,10 +38,7 @@ def answers_of(uri: str) -> Generator[None]:
 
 
 def client(uri: str) -> MlflowClient:
-    """Return MLflow's client for runs and registered models.
-
-    Args:
-        uri: MLflow's tracking URI, which `check_tracking` has accepted.
+    """Return MLflow's client for runs and registered models at an address that `check_tracking` has accepted.
 
     Raises:
         TrackingError: MLflow does not answer.
@@ -53,12 +48,20 @@ def client(uri: str) -> MlflowClient:
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
-class MlflowRuns(RunReader):
-    """The runs of one study in MLflow.
+def all_pages(search: Callable[..., Any], *arguments: Any, **options: Any) -> list[Any]:
+    """Return what is on all pages of one of the client's searches."""
+    found: list[Any] = []
+    token: str | None = None
+    while True:
+        page = search(*arguments, page_token=token, **options)
+        found += page
+        token = page.token
+        if not token:
+            return found
 
-    Args:
-        uri: MLflow's tracking URI.
-        study: name of the study.
+
+class MlflowRuns(RunStore):
+    """The runs of one study in MLflow.
 
     Raises:
         TrackingError: MLflow does not answer.
@@ -81,23 +84,18 @@ class MlflowRuns(RunReader):
         self.experiment_id = found.experiment_id
 
     @override
-    def families(self) -> dict[str, FamilyRun]:
-        runs = self.search(names.FAMILY_STAGE)
-        return {run.data.tags[names.FAMILY_TAG]: FamilyRun.of(run.info.run_id, run.data.tags) for run in runs}
-
-    @override
-    def find(self, stage: Stage) -> list[ModelRun]:
-        return [ModelRun.of(run.info.run_id, run.data.tags, run.data.metrics) for run in self.search(stage)]
-
-    @override
-    def epochs(self, run: ModelRun) -> tuple[Mapping[str, float], ...]:
-        by_epoch: dict[int, dict[str, float]] = {}
+    def recorded(self, tags: Tags, *, running: bool = False) -> list[tuple[str, Tags, Metrics]]:
+        conditions = [tagged(name, value) for name, value in tags.items()]
+        query = " and ".join([*conditions, *(["attributes.status = 'RUNNING'"] if running else [])])
+        order = ["attributes.start_time ASC"]
         with answers_of(self.uri):
-            for name in EPOCH_METRICS:
-                if name in run.metrics:
-                    for metric in self._client.get_metric_history(run.run_id, name):
-                        by_epoch.setdefault(metric.step, {"epoch": metric.step})[name] = metric.value
-        return tuple(by_epoch[epoch] for epoch in sorted(by_epoch))
+            found: list[Run] = all_pages(self._client.search_runs, [self.experiment_id], query, order_by=order)
+        return [(run.info.run_id, run.data.tags, run.data.metrics) for run in found]
+
+    @override
+    def history(self, run_id: str, metric: str) -> list[tuple[int, float]]:
+        with answers_of(self.uri):
+            return [(each.step, each.value) for each in self._client.get_metric_history(run_id, metric)]
 
     @override
     def artifacts(self, run_id: str, folder: str) -> list[str]:
@@ -117,35 +115,6 @@ class MlflowRuns(RunReader):
                     f"delete the run, and `optrack retrain {self.study}` makes it again"
                 ) from None
             yield path
-
-    def search(self, stage: str) -> list[Run]:
-        """Return MLflow's runs of a stage, the oldest first."""
-        found: list[Run] = []
-        token: str | None = None
-        with answers_of(self.uri):
-            while True:
-                page: Any = self._client.search_runs(
-                    [self.experiment_id],
-                    tagged(names.STAGE_TAG, stage),
-                    order_by=["attributes.start_time ASC"],
-                    page_token=token,
-                )
-                found += page
-                token = page.token
-                if not token:
-                    return found
-
-
-class MlflowWriter(RunWriter):
-    """Adds to runs in MLflow.
-
-    Args:
-        uri: MLflow's tracking URI.
-    """
-
-    def __init__(self, uri: str) -> None:
-        self.uri = uri
-        self._client = client(uri)
 
     @override
     def log(
@@ -182,23 +151,22 @@ def log_report(uri: str, study: str, page: bytes) -> None:
         TrackingError: MLflow does not answer.
     """
     runs = MlflowRuns(uri, study)
-    found = runs.search(names.REPORT_STAGE)
-    tags = {names.STAGE_TAG: names.REPORT_STAGE, names.STUDY_TAG: study, names.STATE_TAG: "finished"}
+    tags = {names.STAGE_TAG: names.REPORT_STAGE}
+    found = [run_id for run_id, _, _ in runs.recorded(tags)]
+    tags |= {names.STUDY_TAG: study, names.STATE_TAG: "finished"}
     writes = client(uri)
     with answers_of(uri):
-        run = found[0] if found else writes.create_run(runs.experiment_id, run_name=names.REPORT_STAGE, tags=tags)
-        writes.set_terminated(run.info.run_id)
-    MlflowWriter(uri).log_file(run.info.run_id, names.REPORT_FILE, page)
+        if not found:
+            made = writes.create_run(runs.experiment_id, run_name=names.REPORT_STAGE, tags=tags)
+            found.append(made.info.run_id)
+        writes.set_terminated(found[0])
+    runs.log_file(found[0], names.REPORT_FILE, page)
 
 
 def study_links(uri: str, address: str) -> list[tuple[str, str]]:
     """Return the tables of all studies by what they show: trials, and retrained models, the best first.
 
-    Left alone, MLflow opens an experiment on an empty page of traces.
-
-    Args:
-        uri: MLflow's tracking URI.
-        address: of its server, e.g. "http://127.0.0.1:5000".
+    Left alone, MLflow opens an experiment on an empty page of traces; the address is its server's.
     """
     with answers_of(uri):
         experiments = client(uri).search_experiments(filter_string=f"tags.`{names.STUDY_TAG}` != ''")

@@ -4,10 +4,8 @@ By default its table of runs shows neither metrics nor parameters.
 """
 
 import json
-from collections.abc import Mapping
 
 from ...datasets import Prepared
-from ..study.metric import METRICS
 from ..study.study import Family, Study
 from . import mlflow_names as names
 from .mlflow_names import tagged
@@ -22,25 +20,19 @@ MODELS_VIEW = "models"
 
 
 def experiment_tags(study: Study, data: Prepared) -> dict[str, str]:
-    """Return the tags that describe a study's experiment to MLflow's UI.
-
-    Args:
-        study: what is searched.
-        data: the prepared images.
-    """
-    hyperparameters = dict.fromkeys(name for family in study.families for name in family.space)
-    views = _views(study.metric, hyperparameters)
+    """Return the tags that describe a study's experiment to MLflow's UI."""
     return {
         names.KIND_TAG: "custom_model_development",
         names.NOTE_TAG: _study_note(study, data)[:NOTE_LIMIT],
         names.STUDY_TAG: study.name,
-        **{f"{names.VIEW_TAG_PREFIX}{key}": view for key, view in views.items()},
+        **_views(study),
     }
 
 
-def _views(metric: str, hyperparameters: Mapping[str, object]) -> dict[str, str]:
-    """Return MLflow's shared views: tables of runs with these columns, the best run first."""
-    best = f"metrics.`{names.BEST}/{metric}`"
+def _views(study: Study) -> dict[str, str]:
+    """Return MLflow's shared views: tables of runs with the columns that matter, the best run first."""
+    hyperparameters = dict.fromkeys(name for family in study.families for name in family.space)
+    best = f"metrics.`{names.BEST}/{study.metric}`"
     trial_columns = [
         "attributes.`Duration`",
         best,
@@ -50,7 +42,7 @@ def _views(metric: str, hyperparameters: Mapping[str, object]) -> dict[str, str]
     ]
     common: dict[str, object] = {
         "orderByKey": best,
-        "orderByAsc": not METRICS[metric].maximize,
+        "orderByAsc": not study.objective.maximize,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
@@ -72,7 +64,7 @@ def _views(metric: str, hyperparameters: Mapping[str, object]) -> dict[str, str]
             "orderByAsc": False,
         },
     }
-    return {key: json.dumps({**common, **view}) for key, view in views.items()}
+    return {f"{names.VIEW_TAG_PREFIX}{key}": json.dumps({**common, **view}) for key, view in views.items()}
 
 
 def _study_note(study: Study, data: Prepared) -> str:

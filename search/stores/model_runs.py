@@ -99,18 +99,12 @@ class ModelRun:
 
 
 def race_values(runs: Sequence[ModelRun], metric: str) -> dict[str, dict[int, list[float]]]:
-    """Return what was found under fresh seeds, from the first seed on without a gap: by family and trial number.
-
-    Args:
-        runs: of races, in any state.
-        metric: what was compared.
-    """
+    """Return what races found under fresh seeds, from the first seed on without a gap: by family and trial number."""
     values: dict[str, dict[int, dict[int, float]]] = {}
     for run in runs:
-        if run.state == "finished" and f"{names.BEST}/{metric}" in run.metrics:
-            values.setdefault(run.family, {}).setdefault(run.trial, {})[run.number] = run.metrics[
-                f"{names.BEST}/{metric}"
-            ]
+        value = run.metrics.get(f"{names.BEST}/{metric}")
+        if run.state == "finished" and value is not None:
+            values.setdefault(run.family, {}).setdefault(run.trial, {})[run.number] = value
     return {
         family: {
             trial: [by_seed[number] for number in takewhile(by_seed.__contains__, count(1))]

@@ -9,7 +9,6 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 import filelock
 import optuna
@@ -130,24 +129,21 @@ def stored_names(storage: RDBStorage) -> list[str]:
 
 def stored_families(storage: RDBStorage, study_name: str) -> list[StoredFamily]:
     """Return all families of a study in the order in which they were created; none for a study that is not stored."""
-    names = [name for name in optuna.get_all_study_names(storage) if name.startswith(f"{study_name}/")]
-    return [_stored_family(storage, name) for name in names]
+    families: list[StoredFamily] = []
+    for name in optuna.get_all_study_names(storage):
+        if name.startswith(f"{study_name}/"):
+            loaded = optuna.load_study(study_name=name, storage=storage)
+            if STUDY_ATTRIBUTE not in loaded.user_attrs:
+                raise StorageError(
+                    f"Optuna's study {name!r} was not made by optrack: it lacks the attribute {STUDY_ATTRIBUTE}"
+                )
+            study = Study.from_json(loaded.user_attrs[STUDY_ATTRIBUTE])
+            families.append(StoredFamily.read(name.split("/", 1)[1], loaded, study))
+    return families
 
 
 def whole_study(families: Sequence[StoredFamily]) -> Study:
     """Return a stored study with all its families, even those that the last run left out."""
-    latest = max(families, key=_last_change).study
-    return replace(latest, families=[stored.family for stored in families])
-
-
-def _last_change(stored: StoredFamily) -> datetime:
-    starts = [trial.started for trial in stored.trials if trial.started is not None]
-    return max(starts, default=datetime.min)  # noqa: DTZ901 - Optuna's times have no zone
-
-
-def _stored_family(storage: RDBStorage, name: str) -> StoredFamily:
-    loaded = optuna.load_study(study_name=name, storage=storage)
-    attributes: dict[str, Any] = loaded.user_attrs
-    if STUDY_ATTRIBUTE not in attributes:
-        raise StorageError(f"Optuna's study {name!r} was not made by optrack: it lacks the attribute {STUDY_ATTRIBUTE}")
-    return StoredFamily.read(name.split("/", 1)[1], loaded, Study.from_json(attributes[STUDY_ATTRIBUTE]))
+    never = datetime.min  # noqa: DTZ901 - Optuna's times have no zone
+    latest = max(families, key=lambda stored: max((trial.started or never for trial in stored.trials), default=never))
+    return replace(latest.study, families=[stored.family for stored in families])

@@ -30,8 +30,7 @@ def check_places(places: Places) -> None:
     """Check that both stores can be opened or created; write nothing.
 
     Raises:
-        StorageError: something is wrong with the storage, or both are one: Optuna and MLflow keep the version of their
-            tables under one name.
+        StorageError: something is wrong with the storage, or both are one: their versions of tables have one name.
         TrackingError: something is wrong with the tracking URI.
     """
     check_storage(places.storage)

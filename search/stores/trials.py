@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -14,6 +14,7 @@ from ..study.metric import EpochResult
 from ..study.study import Family, Study
 
 End: TypeAlias = Literal["finished", "pruned", "failed"]
+ENDS: tuple[End, ...] = get_args(End)
 State: TypeAlias = End | Literal["running", "waiting"]
 
 OPTUNA_STATES: dict[State, TrialState] = {
@@ -27,6 +28,9 @@ OPTUNA_STATES: dict[State, TrialState] = {
 interrupted trials wait."""
 
 STATE_WORDS: dict[TrialState, State] = {state: word for word, state in OPTUNA_STATES.items()}
+
+COPIED_ATTRIBUTES = ("best_epoch", "planned_epochs", "patience", "replicate_of", "mlflow_run", "reason")
+"""A trial's user attributes that its record has under the same name."""
 
 REPLICATE_ATTRIBUTE = "replicate_of"
 """A trial's user attribute: the number of an earlier one with the same configuration, under another seed."""
@@ -72,11 +76,6 @@ class Trial:
     ended: datetime | None
 
     @property
-    def has_ended(self) -> bool:
-        """Whether it finished, was pruned or failed."""
-        return self.state in ("finished", "pruned", "failed")
-
-    @property
     def seconds(self) -> float:
         """Wall-clock time of its epochs; 0 before its end, when these are stored."""
         return sum(epoch.seconds for epoch in self.epochs)
@@ -94,28 +93,16 @@ def trial_of(stored: FrozenTrial) -> Trial:
         distributions=stored.distributions,
         reported=len(stored.intermediate_values),
         epochs=tuple(epoch_of(epoch) for epoch in attributes.get("epochs", ())),
-        best_epoch=attributes.get("best_epoch"),
-        planned_epochs=attributes.get("planned_epochs"),
-        patience=attributes.get("patience"),
-        replicate_of=attributes.get(REPLICATE_ATTRIBUTE),
-        mlflow_run=attributes.get("mlflow_run"),
-        reason=attributes.get("reason"),
         started=stored.datetime_start,
         ended=stored.datetime_complete,
+        **{name: attributes.get(name) for name in COPIED_ATTRIBUTES},
     )
-
-
-def stored_epoch(result: EpochResult) -> dict[str, float | None]:
-    """Return an epoch as JSON can hold it; `epoch_of` reads it."""
-    return asdict(result)
 
 
 def epoch_of(stored: Mapping[str, Any]) -> EpochResult:
-    """Return the epoch that `stored_epoch` wrote, or that MLflow's metrics hold; there is no validation in some."""
-    missing = {"val_loss": None, "val_accuracy": None}
-    return EpochResult(
-        **{field.name: stored.get(field.name, missing.get(field.name, math.nan)) for field in fields(EpochResult)}
-    )
+    """Return an epoch from a trial's attributes or from MLflow's metrics; there is no validation in some."""
+    defaults = {field.name: None if field.name.startswith("val_") else math.nan for field in fields(EpochResult)}
+    return EpochResult(**{name: stored.get(name, default) for name, default in defaults.items()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +145,7 @@ class StoredFamily:
     @property
     def ended(self) -> list[Trial]:
         """The trials that finished, were pruned or failed."""
-        return [trial for trial in self.trials if trial.has_ended]
+        return [trial for trial in self.trials if trial.state in ENDS]
 
     @property
     def ranked(self) -> list[Trial]:
@@ -186,7 +173,18 @@ def status(study: str, families: Sequence[StoredFamily]) -> dict[str, Any]:
 
     Interrupted trials and start configurations that wait are counted beside the total, not in it.
     """
-    return {"study": study, "families": [_family_status(family) for family in families]}
+    return {
+        "study": study,
+        "families": [
+            {
+                "family": family.name,
+                "trials": {"total": len(family.trials) - family.counts["waiting"], **family.counts},
+                "epochs": family.epochs,
+                "best": None if family.best is None else _summary(family.best),
+            }
+            for family in families
+        ],
+    }
 
 
 def best(study: str, families: Sequence[StoredFamily]) -> dict[str, Any]:
@@ -199,16 +197,6 @@ def best(study: str, families: Sequence[StoredFamily]) -> dict[str, Any]:
             for family in families
             if (trial := family.best) is not None
         ],
-    }
-
-
-def _family_status(family: StoredFamily) -> dict[str, Any]:
-    counts = family.counts
-    return {
-        "family": family.name,
-        "trials": {"total": len(family.trials) - counts["waiting"], **counts},
-        "epochs": family.epochs,
-        "best": None if family.best is None else _summary(family.best),
     }
 
 

@@ -148,7 +148,7 @@ def test_the_registry_says_where_a_champion_comes_from_and_what_its_test_said(st
     run_id = store.retrained(seed=7)
     register(store.uri, "mine", "small", run_id)
     (champion,) = registered(store.uri, "mine").values()
-    assert (champion.name, champion.version, champion.run_id) == ("mine.small", "1", run_id)
+    assert (champion.version, champion.run_id) == ("1", run_id)
     assert (champion.best, champion.figures) == (False, {})
     tags = store.client.get_model_version("mine.small", "1").tags
     assert tags == {
@@ -159,7 +159,7 @@ def test_the_registry_says_where_a_champion_comes_from_and_what_its_test_said(st
         "optrack.data_digest": "abc",
     }
     set_best(store.uri, "mine", "small")
-    update_figures(store.uri, champion, {"test/accuracy": 0.1 + 0.2, "test/loss": 1e-9})
+    update_figures(store.uri, "mine", "small", run_id, {"test/accuracy": 0.1 + 0.2, "test/loss": 1e-9})
     (champion,) = registered(store.uri, "mine").values()
     assert champion.best
     assert champion.figures == {"test_accuracy": 0.1 + 0.2, "test_loss": 1e-9}

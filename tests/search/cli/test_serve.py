@@ -67,21 +67,22 @@ def photograph(tmp_path: Path) -> Path:
 def test_the_page_says_of_a_file_what_the_command_predict_says(
     retrained: Places, photograph: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = {answer.family: answer for answer in answers(served(retrained), photograph.read_bytes())}
+    found = answers(served(retrained), photograph.read_bytes())
     assert found.keys() == {"linear", "deep"}
-    for family, answer in found.items():
+    for family, shown in found.items():
         capsys.readouterr()
         predict("tiny", [str(photograph)], family, tracking_uri=retrained.tracking_uri, as_json=True)
         [said] = json.loads(capsys.readouterr().out)
         ranking = [(said["label"], said["confidence"])]
         ranking += [(entry["label"], entry["confidence"]) for entry in said["next"]]
-        assert list(answer.ranking[:3]) == ranking
+        assert list(shown[:3]) == ranking
 
 
 def test_a_champion_stands_beside_its_test_and_what_was_reported_the_winner_first(retrained: Places) -> None:
-    champions = registered(retrained.tracking_uri, "tiny")
-    update_figures(retrained.tracking_uri, champions["deep"], {"test/accuracy": 0.75})
-    update_figures(retrained.tracking_uri, champions["linear"], {"test/accuracy": 0.5, "test/loss": 2.0})
+    uri = retrained.tracking_uri
+    champions = registered(uri, "tiny")
+    update_figures(uri, "tiny", "deep", champions["deep"].run_id, {"test/accuracy": 0.75})
+    update_figures(uri, "tiny", "linear", champions["linear"].run_id, {"test/accuracy": 0.5, "test/loss": 2.0})
     set_best(retrained.tracking_uri, "tiny", "linear")
     refer(retrained, "deep")
     first, second = served(retrained)

@@ -26,7 +26,7 @@ from optrack.search.stores.optuna_store import (
     read_storage,
     stored_families,
 )
-from optrack.search.stores.tracking import State
+from optrack.search.stores.tracking import RunState
 from optrack.search.stores.trials import StoredFamily
 from optrack.search.training import EpochResult, Job, TrainingConfig
 from optrack.search.training.job import JobKey
@@ -49,8 +49,9 @@ class RecordingTracker(MemoryStore):
             raise TrackingError("MLflow does not answer")
         super().log_epoch(run_id, epoch, metrics)
 
-    def end_run(self, run_id: str, state: State) -> None:
-        self.ends.setdefault(run_id, []).append(state)
+    def set_status(self, run_id: str, state: RunState) -> None:
+        if state != "running":
+            self.ends.setdefault(run_id, []).append(state)
 
     def log_best(
         self, family_run: str, *, weights: Path | None, configuration: Mapping[str, Any], metrics: Mapping[str, float]

@@ -17,7 +17,7 @@ from optrack.search.results.collecting import collect, retrained_models
 from optrack.search.results.values import StudyResults
 from optrack.search.retraining.retraining import retrain_study
 from optrack.search.sealed.sealed_test import evaluate_models
-from optrack.search.stores.mlflow_store import MlflowRuns, MlflowWriter
+from optrack.search.stores.mlflow_store import MlflowRuns
 from optrack.search.stores.optuna_store import read_storage, stored_families
 from optrack.search.stores.places import Places
 from optrack.search.stores.trials import State, StoredFamily
@@ -54,7 +54,6 @@ def opened(places: Places) -> StudyResults:
         collected(places).study,
         retrained_models(runs, runs.families()),
         runs=runs,
-        writer=MlflowWriter(places.tracking_uri),
         places=places,
         on_decoded=None,
         on_tested=unheard,

@@ -23,7 +23,7 @@ from optrack.search.results.values import StudyResults, TestResult
 from optrack.search.retraining.retraining import retrain_study
 from optrack.search.sealed import sealed_test as module
 from optrack.search.sealed.sealed_test import evaluate_models, latency_ms
-from optrack.search.stores.mlflow_store import MlflowRuns, MlflowWriter
+from optrack.search.stores.mlflow_store import MlflowRuns
 from optrack.search.stores.model_runs import ModelRun
 from optrack.search.stores.optuna_store import read_storage, stored_families
 from optrack.search.stores.places import Places
@@ -61,7 +61,6 @@ class Desk:
             stored[0].study,
             {name: models[name] for name in families or [family.name for family in stored]},
             runs=self.runs,
-            writer=MlflowWriter(self.places.tracking_uri),
             places=self.places,
             again=again,
             on_decoded=None,

@@ -15,7 +15,7 @@ from optrack.search.servers.children import Child, Server, running, serve
 
 _SCRIPT = """
 import sys
-from optrack.search.servers import serve
+from optrack.search.servers.children import serve
 tracking_uri, storage_url, mlflow_port, dashboard_port = sys.argv[1:]
 serve(
     tracking_uri=tracking_uri,

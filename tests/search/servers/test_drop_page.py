@@ -23,7 +23,7 @@ from optrack.search.champions.champion import Champion, load_folder, save_folder
 from optrack.search.champions.predict import Prediction, predict
 from optrack.search.champions.recipe import Recipe
 from optrack.search.servers import drop_page as serving
-from optrack.search.servers.drop_page import Answer, Served, agreement, page_app
+from optrack.search.servers.drop_page import Ranking, Served, agreement, page_app
 from optrack.search.servers.listening import listener, server_of
 from optrack.search.study.study import Reference
 
@@ -161,8 +161,8 @@ def test_fewer_classes_than_ranks_are_all_shown(tmp_path: Path) -> None:
     assert {entry["label"] for entry in answer["families"][0]["ranking"]} == {"yes", "no"}
 
 
-def said(**labels: str) -> list[Answer]:
-    return [Answer(family=family, ranking=((label, 0.9), ("other", 0.1))) for family, label in labels.items()]
+def said(**labels: str) -> dict[str, Ranking]:
+    return {family: ((label, 0.9), ("other", 0.1)) for family, label in labels.items()}
 
 
 def test_families_that_say_the_same_stand_together_the_most_first() -> None:

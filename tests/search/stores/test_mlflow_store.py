@@ -6,7 +6,7 @@ import pytest
 from mlflow import MlflowClient
 
 from optrack.search import NothingStoredError, TrackingError
-from optrack.search.stores.mlflow_store import MlflowRuns, MlflowWriter, log_report, study_links
+from optrack.search.stores.mlflow_store import MlflowRuns, log_report, study_links
 
 # MLflow 3.17 uses what SQLAlchemy 2.1 has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
@@ -77,7 +77,7 @@ def test_runs_of_another_study_and_deleted_ones_are_not_found(runs: MlflowRuns, 
 @pytest.mark.parametrize("name", ["model", "model/weights"])
 def test_an_artifact_that_is_gone_is_named_with_the_way_out(name: str, runs: MlflowRuns, tmp_path: Path) -> None:
     run_id = made(runs, "retrain")
-    MlflowWriter(runs.uri).log_file(run_id, "model/weights", b"weights")
+    runs.log_file(run_id, "model/weights", b"weights")
     shutil.rmtree(tmp_path / "artifacts" / run_id / "artifacts" / "model")
     with pytest.raises(TrackingError, match=f"the artifact {name} of run {run_id} is gone from .*mlflow.db") as caught:
         runs.read(run_id, name)

@@ -13,7 +13,7 @@ from optrack.datasets import Prepared
 from optrack.search import Categorical, Data, Family, Float, Study, TrackingError
 from optrack.search.stores.mlflow_names import TEXT_LIMIT
 from optrack.search.stores.mlflow_tracker import MLFLOW_STATUS, MlflowTracker
-from optrack.search.stores.tracking import State
+from optrack.search.stores.tracking import RunState
 
 # MLflow 3.17 uses what SQLAlchemy 2.1 has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
@@ -59,7 +59,7 @@ def run_of(tracker: MlflowTracker, run_id: str) -> Run:
 
 
 @pytest.mark.parametrize("state", ["finished", "pruned", "failed", "interrupted"])
-def test_the_state_of_a_trial_is_a_tag_and_a_status(state: State, tracker: MlflowTracker) -> None:
+def test_the_state_of_a_trial_is_a_tag_and_a_status(state: RunState, tracker: MlflowTracker) -> None:
     run_id = opened(tracker, tracker.open_family(FAMILY))
     assert run_of(tracker, run_id).info.status == "RUNNING"
     assert run_of(tracker, run_id).data.tags["optrack.state"] == "running"

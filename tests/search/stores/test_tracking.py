@@ -12,7 +12,7 @@ from optrack.search import Data, Family, Study, TrackingError
 from optrack.search.stores.memory_store import MemoryStore
 from optrack.search.stores.mlflow_store import MlflowRuns
 from optrack.search.stores.mlflow_tracker import MlflowTracker
-from optrack.search.stores.tracking import RunReader, State, Tracker
+from optrack.search.stores.tracking import RunState, RunStore, Tracker
 
 # MLflow 3.17 uses what SQLAlchemy 2.1 has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
@@ -38,7 +38,7 @@ class Place:
         return MlflowTracker(self.uri, Study("mine", data=Data("digits"), families=[FAMILY, OTHER]), self.data)
 
     @property
-    def reader(self) -> RunReader:
+    def reader(self) -> RunStore:
         """What a process reads with."""
         return self.memory if self.uri is None else MlflowRuns(self.uri, "mine")
 
@@ -126,7 +126,7 @@ def test_the_run_of_a_trial_that_nobody_else_heard_of_is_taken_up_once(place: Pl
 
 
 @pytest.mark.parametrize("state", ["finished", "failed", "interrupted"])
-def test_a_model_is_read_with_all_that_is_recorded_of_it(state: State, place: Place, tracker: Tracker) -> None:
+def test_a_model_is_read_with_all_that_is_recorded_of_it(state: RunState, place: Place, tracker: Tracker) -> None:
     run_id = model_of(tracker, tracker.open_family(FAMILY))
     [found] = place.reader.find("retrain")
     assert (found.run_id, found.family, found.stage, found.trial, found.value) == (run_id, "linear", "retrain", 4, 0.25)
