@@ -1,10 +1,11 @@
 """Figures of what the trials found over their parameters: one at a time, two at a time, and all together."""
 
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from ..pages import FILL, POOR_TO_GOOD, Plot, escaped_text
@@ -80,7 +81,9 @@ def parallel(subject: Subject) -> Drawn:
         annotation["text"] = escaped_text(shortened(html.unescape(annotation["text"]), _TICK_LETTERS))
     values = [value_of(trial) for trial in finite_trials(study)]
     *lines, scale = plot["data"]
-    goodnesses = map(_goodness(values, maximize=subject.maximize), values)
+    ends = min(values), max(values)
+    worst, best = ends if study.direction == StudyDirection.MAXIMIZE else ends[::-1]
+    goodnesses = [1.0 if best == worst else (value - worst) / (best - worst) for value in values]
     ranked = sorted(zip(goodnesses, lines, strict=True), key=lambda pair: pair[0])
     for goodness, line in ranked:
         line["line"]["color"] = _mix(goodness)
@@ -116,12 +119,6 @@ def _only(shown: Sequence[str], subject: Subject) -> str:
         return ""
     which = "rank highest" if subject.importances.values else "come first in the alphabet"
     return f" Of {len(subject.parameters)} parameters the {len(shown)} that {which} are shown."
-
-
-def _goodness(values: Sequence[float], *, maximize: bool) -> Callable[[float], float]:
-    """Return a function from a value to its place between the worst, 0, and the best, 1."""
-    worst, best = (min(values), max(values)) if maximize else (max(values), min(values))
-    return lambda value: 1.0 if best == worst else (value - worst) / (best - worst)
 
 
 def _mix(goodness: float) -> str:

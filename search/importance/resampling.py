@@ -42,12 +42,7 @@ def intervals(
     kept = min(round(_KEPT * trials), at_most)
     if kept < 2 or kept == trials:  # noqa: PLR2004  one trial has no best tenth
         return np.zeros_like(estimate), np.ones_like(estimate)
-    found = np.stack([shares(_subset(trials, kept, rng)) for _ in range(rounds)])
+    drawn = [rng.choice(trials, kept, replace=False) for _ in range(rounds)]
+    found = np.stack([shares(np.isin(np.arange(trials), chosen)) for chosen in drawn])
     half = _NORMAL_QUANTILE * math.sqrt(kept / (trials - kept)) * found.std(axis=0, ddof=1)
     return np.clip(estimate - half, 0.0, 1.0), np.clip(estimate + half, 0.0, 1.0)
-
-
-def _subset(trials: int, kept: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-    mask = np.zeros(trials, dtype=np.bool_)
-    mask[rng.choice(trials, kept, replace=False)] = True
-    return mask

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import optuna
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from ..pages import Plot, escaped_text
@@ -40,11 +39,6 @@ class Subject:
     label: str
     parameters: tuple[str, ...]
     importances: Importances
-
-    @property
-    def maximize(self) -> bool:
-        """Whether a larger value is better."""
-        return self.study.direction == StudyDirection.MAXIMIZE
 
     @property
     def finished(self) -> list[FrozenTrial]:

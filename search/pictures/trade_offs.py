@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..pages import GREY, Drawing, Plot, error_bars, escaped_text
 from ..results import FamilyResult, StudyResults
@@ -73,7 +74,11 @@ def _trade_off(points: Sequence[_Point], title: str, **ticks: str) -> Plot:
         hoverinfo="skip",
         line={"shape": "hv", "color": GREY, "width": 1.5, "dash": "dot"},
     )
-    reported = [_reported(point) for point in points if point.reported is not None]
+    reported = [
+        _marker(point, point.reported, ", reported", "-open", showlegend=False)
+        for point in points
+        if point.reported is not None
+    ]
     costs = logarithmic_axis(title, [point.cost for point in points], **ticks)
     worth = accuracy_axis("test accuracy" if points[0].tested else "validation accuracy")
     return figure([line, *map(_found, points), *reported], costs, worth, showlegend=True)
@@ -101,23 +106,24 @@ def _points(results: StudyResults, costs: Sequence[float | None]) -> list[_Point
 
 
 def _found(point: _Point) -> Plot:
-    color, symbol = family_look(point.place)
-    spread = (min(point.accuracies), max(point.accuracies))
+    if len(point.accuracies) == 1:
+        return _marker(point, point.accuracy)
+    spread, color = (min(point.accuracies), max(point.accuracies)), family_look(point.place)[0]
     bars = error_bars([point.accuracy], [spread], color=color, thickness=1.5, width=4)
-    marker = _marker(point, point.accuracy, color, symbol) | {"name": escaped_text(point.result.name)}
-    return marker | {"error_y": bars} if len(point.accuracies) > 1 else marker
+    return _marker(point, point.accuracy, error_y=bars)
 
 
-def _reported(point: _Point) -> Plot:
+def _marker(point: _Point, accuracy: float | None, words: str = "", shape: str = "", **look: Any) -> Plot:
     color, symbol = family_look(point.place)
-    name = f"{escaped_text(point.result.name)}, reported"
-    return _marker(point, point.reported, color, f"{symbol}-open") | {"name": name, "showlegend": False}
-
-
-def _marker(point: _Point, accuracy: float | None, color: str, symbol: str) -> Plot:
-    look = {"color": color, "size": 11, "symbol": symbol, "line": {"width": 2, "color": color}}
-    hover = "%{fullData.name}<br>%{x}: %{y:.2%}<extra></extra>"
-    return scatter([point.cost], [accuracy], "markers", marker=look, hovertemplate=hover)
+    return scatter(
+        [point.cost],
+        [accuracy],
+        "markers",
+        name=f"{escaped_text(point.result.name)}{words}",
+        marker={"color": color, "size": 11, "symbol": f"{symbol}{shape}", "line": {"width": 2, "color": color}},
+        hovertemplate="%{fullData.name}<br>%{x}: %{y:.2%}<extra></extra>",
+        **look,
+    )
 
 
 def _nothing(results: StudyResults) -> str:
