@@ -120,15 +120,11 @@ def read_arrays(folder: Path, meta: Meta) -> tuple[NDArray[np.uint8], NDArray[np
     """Return images, mapped into memory, labels, and groups or None, of a folder with `read_meta`; all read-only."""
     images = np.load(folder / "images.npy", mmap_mode="r")
     labels = np.load(folder / "labels.npy")
-    labels.setflags(write=False)
-    return images, labels, read_groups(folder) if meta.grouped else None
-
-
-def read_groups(folder: Path) -> NDArray[np.int64]:
-    """Return the groups of a folder whose `read_meta` says that there are any; read-only."""
-    groups = np.load(folder / "groups.npy")
-    groups.setflags(write=False)
-    return groups
+    groups = np.load(folder / "groups.npy") if meta.grouped else None
+    for array in (labels, groups):
+        if array is not None:
+            array.setflags(write=False)
+    return images, labels, groups
 
 
 def ensure_folder(
@@ -237,9 +233,9 @@ def _write_contents(
         _settle(stream)
     sha.update(labels.tobytes())
     _write_indices(folder / "labels.npy", labels)
+    grouped = contents.groups is not None
     if contents.groups is not None:
         _write_indices(folder / "groups.npy", contents.groups.astype("<i8"))
-    grouped = contents.groups is not None
     meta = Meta(
         version=_VERSION,
         stamp=source.stamp,
