@@ -2,14 +2,12 @@
 
 import re
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from ..errors import DataError
 from ..store.contents import Source
 from ..store.values import DatasetInfo
-from .class_folders import find_direct, find_parts, find_test_part
-from .folder_files import has_parts
+from .class_folders import find_sealed, find_searched
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +24,6 @@ class ImageFolder:
     beside `PATH/train`. Where class folders have no list, a fifth is withheld, always the same images while no file
     comes or goes and the group pattern stays. With a group pattern no split divides a group, that of the withheld fifth
     included. Which files count and how they are decoded is described in `folder_files` and `decoding`.
-
-    Args:
-        path: the folder, as the study names it.
     """
 
     path: str
@@ -49,14 +44,12 @@ class ImageFolder:
     def find(self, data_dir: Path, group_pattern: str | None) -> Source:
         """Find all images but those of the test part, see `Dataset.find`."""
         folder = self._folder()
-        find = find_parts if has_parts(folder) else find_direct
-        return find(folder, cache_name=_cache_name(folder), group_pattern=group_pattern)
+        return find_searched(folder, cache_name=_cache_name(folder), group_pattern=group_pattern)
 
     def find_test(self, data_dir: Path, group_pattern: str | None) -> Source:
         """Find the listed images, those of `PATH/test`, or the withheld fifth, see `Dataset.find_test`."""
         folder = self._folder()
-        find = find_test_part if has_parts(folder) else partial(find_direct, withheld=True)
-        return find(folder, cache_name=f"{_cache_name(folder)}-test", group_pattern=group_pattern)
+        return find_sealed(folder, cache_name=f"{_cache_name(folder)}-test", group_pattern=group_pattern)
 
     def download(self, data_dir: Path) -> Path:
         """Return the folder: it cannot be downloaded, see `Dataset.download`."""

@@ -174,7 +174,6 @@ GTSRB = NamedDataset(
         image_size=None,
         classes=len(_CLASSES),
         source="https://doi.org/10.1016/j.neunet.2012.02.016",
-        downloadable=True,
         usual_size=30,
     ),
     official=GtsrbFiles(),
