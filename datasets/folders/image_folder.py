@@ -8,6 +8,7 @@ from ..errors import DataError
 from ..store.contents import Source
 from ..store.values import DatasetInfo
 from .class_folders import find_sealed, find_searched
+from .folder_files import expanded
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +39,17 @@ class ImageFolder:
 
     def locate(self, data_dir: Path) -> Path | None:
         """Return the folder, if it is one, see `Dataset.locate`."""
-        folder = self._folder()
+        folder = expanded(Path(self.path))
         return folder if folder.is_dir() else None
 
     def find(self, data_dir: Path, group_pattern: str | None) -> Source:
         """Find all images but those of the test part, see `Dataset.find`."""
-        folder = self._folder()
+        folder = expanded(Path(self.path))
         return find_searched(folder, cache_name=_cache_name(folder), group_pattern=group_pattern)
 
     def find_test(self, data_dir: Path, group_pattern: str | None) -> Source:
         """Find the listed images, those of `PATH/test`, or the withheld fifth, see `Dataset.find_test`."""
-        folder = self._folder()
+        folder = expanded(Path(self.path))
         return find_sealed(folder, cache_name=f"{_cache_name(folder)}-test", group_pattern=group_pattern)
 
     def download(self, data_dir: Path) -> Path:
@@ -57,12 +58,6 @@ class ImageFolder:
         if found is None:
             raise DataError(f"an image folder cannot be downloaded, and {self.path!r} is not there")
         return found
-
-    def _folder(self) -> Path:
-        try:
-            return Path(self.path).expanduser()
-        except RuntimeError as error:  # an unknown user's home folder
-            raise DataError(f"{self.path!r} cannot be expanded: {error}") from error
 
 
 def _cache_name(folder: Path) -> str:

@@ -94,11 +94,6 @@ def stamp_with(stamp: str, rule: str | None) -> str:
     return stamp if rule is None else hashlib.sha256(f"{stamp}\0{rule}".encode()).hexdigest()
 
 
-def folder_of(source: Source, *, image_size: int | None, cache_dir: Path) -> Path:
-    """Return the cache folder of a data set at a size; absolute, because workers may run elsewhere."""
-    return cache_dir.absolute() / f"{source.cache_name}-{image_size or 'native'}-{source.stamp[:16]}"
-
-
 def read_meta(folder: Path) -> Meta | None:
     """Return what a cache folder holds, or None if it is missing, damaged, or was written by another version."""
     # meta.json is checked as a whole by its checksum, so that its fields need no further checks of their own.
@@ -142,7 +137,8 @@ def ensure_folder(
     Raises:
         DataError: images cannot be read, or the folder cannot be written. Nothing is left behind then.
     """
-    folder = folder_of(source, image_size=image_size, cache_dir=cache_dir)
+    # Absolute, because workers may run elsewhere.
+    folder = cache_dir.absolute() / f"{source.cache_name}-{image_size or 'native'}-{source.stamp[:16]}"
     meta = read_meta(folder)
     if meta is not None:
         return folder, meta
