@@ -10,6 +10,7 @@ Images that come later are not on it, so they go to the search.
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from ..errors import DataError, listed
 from ..store.groups import check_apart, groups_of
 from ..store.split import class_counts
-from .folder_files import TEST_LIST, FolderFiles
+from .folder_files import TEST_LIST, FolderFiles, expanded
 from .new_file import write_new
 
 _HEADER = """\
@@ -51,17 +52,12 @@ def read_test_list(folder: Path) -> tuple[str, ...] | None:
 
 
 def listed_images(name: str, count: int) -> list[Path]:
-    """Return some images on the list of a data set's folder, of all classes, to try out; none if there is no list.
-
-    Args:
-        name: of the data set, `image_folder:PATH`.
-        count: how many at most.
-    """
+    """Return at most `count` images on the list of a data set's folder, of all classes; none without a list."""
     kind, _, argument = name.partition(":")
     folder = Path(argument)
     try:
-        paths = read_test_list(folder.expanduser()) if kind == "image_folder" else None
-    except (DataError, RuntimeError):
+        paths = read_test_list(expanded(folder)) if kind == "image_folder" else None
+    except DataError:
         return []
     if paths is None:
         return []
@@ -70,11 +66,7 @@ def listed_images(name: str, count: int) -> list[Path]:
 
 
 def write_test_list(folder: Path, paths: Iterable[str]) -> Path:
-    """Write a folder's list, and return its path.
-
-    Args:
-        folder: of the data set.
-        paths: relative to it, with `/`.
+    """Write a folder's list of paths relative to it, with `/`, and return the list's own path.
 
     Raises:
         DataError: there is one already, it cannot be written, or a name cannot stand on one line.
@@ -127,11 +119,7 @@ def divided_by(files: FolderFiles, paths: Sequence[str]) -> tuple[FolderFiles, F
 
 
 def check_whole_groups(kept: FolderFiles, sealed: FolderFiles, pattern: str) -> None:
-    """Check that a list divides no group.
-
-    Raises:
-        DataError: a group has images both on the list and beside it, or the pattern finds no key in a name.
-    """
+    """Check that a list divides no group."""
     groups = groups_of([*kept.names, *sealed.names], pattern)
     start = len(kept.names)
     shared = np.intersect1d(groups[:start], groups[start:])
@@ -147,11 +135,6 @@ def check_whole_groups(kept: FolderFiles, sealed: FolderFiles, pattern: str) -> 
 def groups_apart(files: FolderFiles, sealed: FolderFiles | None, group_pattern: str | None) -> NDArray[np.int64] | None:
     """Return the groups of what a search may see, int64 [N], none of which is in two parts; None without a pattern.
 
-    Args:
-        files: what the search may see.
-        sealed: what the list of test images seals; None without a list.
-        group_pattern: which images belong together.
-
     Raises:
         DataError: a group is in two parts, or the pattern finds no key in a name.
     """
@@ -166,13 +149,9 @@ def groups_apart(files: FolderFiles, sealed: FolderFiles | None, group_pattern: 
 
 
 def _check_paths(files: FolderFiles, paths: Sequence[str], name: str) -> None:
-    known, seen, odd, twice = set(files.paths), set[str](), list[str](), list[str]()
-    for path in paths:
-        if path in seen:
-            twice.append(path)
-        elif path not in known:
-            odd.append(f"{path} ({_what_is_wrong(files.root, path)})")
-        seen.add(path)
+    counts, known = Counter(paths), set(files.paths)
+    odd = [f"{path} ({_what_is_wrong(files.root, path)})" for path in counts if path not in known]
+    twice = [path for path, count in counts.items() if count > 1]
     if odd:
         raise DataError(
             f"{name} names {len(odd)} that cannot be tested on: {listed(odd)}; put them back, or remove their lines"

@@ -40,7 +40,7 @@ class Official(Protocol):
         """
         ...
 
-    def fetch(self, data_dir: Path) -> None:
+    def fetch(self, data_dir: Path, /) -> None:
         """Download and unpack all parts.
 
         Raises:
@@ -58,7 +58,7 @@ class PartFiles:
         names: of each part's files; a file may also be packed, with `.gz` behind its name.
         others: how messages go on after the first file of a part.
         read: reads the files of a part, in their order.
-        download: downloads and unpacks all parts into a data folder.
+        fetch: downloads and unpacks all parts into a data folder, see `Official.fetch`.
         may_be_partial: one file is enough to recognize a part, and it is an error if others are missing.
     """
 
@@ -66,7 +66,7 @@ class PartFiles:
     names: Mapping[Part, Sequence[str]]
     others: Mapping[Part, str]
     read: Callable[[Sequence[Path]], Contents]
-    download: Callable[[Path], None]
+    fetch: Callable[[Path], None]
     may_be_partial: bool = False
 
     def folder(self, data_dir: Path) -> Path:
@@ -93,10 +93,6 @@ class PartFiles:
         files = [file for file in found if file is not None]
         return official_source(data_dir, files, partial(self.read, files), cache_name)
 
-    def fetch(self, data_dir: Path) -> None:
-        """Download all parts, see `Official.fetch`."""
-        self.download(data_dir)
-
     def _files(self, data_dir: Path, part: Part) -> list[Path | None]:
         """Return the files of a part, None for those that are missing."""
         folder = self.folder(data_dir)
@@ -117,14 +113,7 @@ def labelled(
     *,
     first: int = 0,
 ) -> ArrayContents:
-    """Check that labels fit images, and combine them.
-
-    Args:
-        images: uint8 [N, C, H, W].
-        labels: int64 [M], from 0 on.
-        classes: names of the classes.
-        files: of images and of labels, for messages.
-        first: the lowest label in the file.
+    """Combine images, uint8 [N, C, H, W], and labels, int64 [N] from 0; in the file the lowest label is `first`.
 
     Raises:
         DataError: there are more or fewer labels than images, none, or a label without a class.
@@ -141,10 +130,7 @@ def labelled(
 def fetch_members(published: Any, data_dir: Path, members: Collection[str]) -> None:
     """Download a tar archive unless it is there, and unpack some of its files, each all at once.
 
-    Args:
-        published: torchvision's class for the data set, which says where the archive is and what its MD5 is.
-        data_dir: where it is downloaded and unpacked to.
-        members: names of what is unpacked; anything else stays in the archive.
+    `published` is torchvision's class for the data set, which says where the archive is and what its MD5 is.
 
     Raises:
         RuntimeError: the archive is not the expected one.

@@ -19,14 +19,7 @@ from .preparation import check_image_size
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TestData:
-    """All images of the test part; every array is read-only.
-
-    Attributes:
-        images: uint8 [N, C, H, W], mapped into memory from the cache.
-        labels: int64 [N], indices into `classes`.
-        classes: names of the classes, the same as those of the other parts.
-        digest: SHA-256 over class names, images and labels, in hexadecimal.
-    """
+    """All images of the test part; arrays and digest are those of `SearchData`."""
 
     __test__: ClassVar[bool] = False  # pytest takes it for a test otherwise
 
@@ -48,15 +41,8 @@ def open_test(
     """Open the test part, decoded once into a cache folder of its own.
 
     It is the official one if there is one. Data sets without one have a fifth withheld from searches: the digits,
-    and user images in class folders without parts.
-
-    Args:
-        name: as for `prepare`, like all that follow.
-        image_size: width and height in pixels to resize to; None for images as they come.
-        data_dir: folder that named data sets lie in.
-        cache_dir: folder for decoded images.
-        group_pattern: the one that the search had: a withheld fifth depends on it.
-        progress: called with (decoded, total) image counts.
+    and user images in class folders without parts. Arguments are those of `prepare`; a withheld fifth depends on the
+    group pattern.
 
     Raises:
         NoTestPartError: the data set is there without a test part.

@@ -42,10 +42,6 @@ class Meta:
     """What a cache folder holds.
 
     Attributes:
-        version: of the form of a cache folder.
-        stamp: of the files that it was made from.
-        layout: in which they were found.
-        classes: names of the classes.
         shape: [N, C, H, W] of the images.
         grouped: images belong to groups.
         original_sizes: (height, width) before resizing: the smallest, the median and the largest of each.
@@ -71,10 +67,6 @@ def stamp_files(root: Path, files: Iterable[Path]) -> str:
 
     The time of the last change of the inode is among them: files of equal size that come out of an archive may have
     the same time of modification.
-
-    Args:
-        root: the folder that the data set lies in.
-        files: files below it.
 
     Raises:
         DataError: some of them are broken links, or would block when opened, such as named pipes; all are named.
@@ -102,11 +94,6 @@ def stamp_with(stamp: str, rule: str | None) -> str:
     return stamp if rule is None else hashlib.sha256(f"{stamp}\0{rule}".encode()).hexdigest()
 
 
-def folder_of(source: Source, *, image_size: int | None, cache_dir: Path) -> Path:
-    """Return the cache folder of a data set at a size; absolute, because workers may run elsewhere."""
-    return cache_dir.absolute() / f"{source.cache_name}-{image_size or 'native'}-{source.stamp[:16]}"
-
-
 def read_meta(folder: Path) -> Meta | None:
     """Return what a cache folder holds, or None if it is missing, damaged, or was written by another version."""
     # meta.json is checked as a whole by its checksum, so that its fields need no further checks of their own.
@@ -128,15 +115,11 @@ def read_arrays(folder: Path, meta: Meta) -> tuple[NDArray[np.uint8], NDArray[np
     """Return images, mapped into memory, labels, and groups or None, of a folder with `read_meta`; all read-only."""
     images = np.load(folder / "images.npy", mmap_mode="r")
     labels = np.load(folder / "labels.npy")
-    labels.setflags(write=False)
-    return images, labels, read_groups(folder) if meta.grouped else None
-
-
-def read_groups(folder: Path) -> NDArray[np.int64]:
-    """Return the groups of a folder whose `read_meta` says that there are any; read-only."""
-    groups = np.load(folder / "groups.npy")
-    groups.setflags(write=False)
-    return groups
+    groups = np.load(folder / "groups.npy") if meta.grouped else None
+    for array in (labels, groups):
+        if array is not None:
+            array.setflags(write=False)
+    return images, labels, groups
 
 
 def ensure_folder(
@@ -149,17 +132,13 @@ def ensure_folder(
 ) -> tuple[Path, Meta]:
     """Return the cache folder of a data set at a size, and what it holds; create it if it is missing or damaged.
 
-    Args:
-        source: of the images.
-        image_size: width and height in pixels to resize to; None for images as they come.
-        cache_dir: folder for decoded images.
-        progress: called with (decoded, total) image counts.
-        check: raises a DataError before anything is written for contents that cannot be used.
+    What `check` raises for contents that cannot be used is raised before anything is written.
 
     Raises:
         DataError: images cannot be read, or the folder cannot be written. Nothing is left behind then.
     """
-    folder = folder_of(source, image_size=image_size, cache_dir=cache_dir)
+    # Absolute, because workers may run elsewhere.
+    folder = cache_dir.absolute() / f"{source.cache_name}-{image_size or 'native'}-{source.stamp[:16]}"
     meta = read_meta(folder)
     if meta is not None:
         return folder, meta
@@ -195,11 +174,7 @@ def read_split(file: Path, meta: Meta) -> Split | None:
 
 
 def write_split(file: Path, split: Split) -> None:
-    """Write a split all at once; two processes that do it at once write the same.
-
-    Raises:
-        DataError: it cannot be written.
-    """
+    """Write a split all at once; two processes that do it at once write the same."""
     temporary = _temporary(file)
     try:
         with temporary.open("wb") as stream:
@@ -254,9 +229,9 @@ def _write_contents(
         _settle(stream)
     sha.update(labels.tobytes())
     _write_indices(folder / "labels.npy", labels)
+    grouped = contents.groups is not None
     if contents.groups is not None:
         _write_indices(folder / "groups.npy", contents.groups.astype("<i8"))
-    grouped = contents.groups is not None
     meta = Meta(
         version=_VERSION,
         stamp=source.stamp,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...datasets import DataError
+from ...datasets.folders.folder_files import expanded
 from ...datasets.folders.new_file import write_new
 from ...datasets.folders.sealing import check_search, split_off_test
 from ...datasets.folders.survey import FolderSurvey, survey_folder
@@ -26,12 +27,7 @@ MOST_TRIALS = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """The file to be written, and the images as they were typed.
-
-    Args:
-        file: where to.
-        images: the folder.
-    """
+    """The file to be written, and the images as they were typed."""
 
     file: Path
     images: Path
@@ -52,8 +48,6 @@ class Findings:
     """What is in the folder, and what the study does about it.
 
     Args:
-        survey: with the test images to be listed already set aside.
-        group_pattern: which images belong together; None for no groups.
         to_list: images to be listed as test images; None if some are set aside already.
         doubts: what the user should know, one sentence each.
     """
@@ -69,9 +63,6 @@ class NewStudy:
     """A planned study, not written yet.
 
     Args:
-        text: of the file.
-        study: what the text says.
-        estimate: how long it will take.
         missing: which pretrained weights are missing and where to put them; None if none are.
     """
 
@@ -103,14 +94,12 @@ def check_target(target: Target) -> None:
 def look(images: Path, group_pattern: str | None) -> Findings:
     """Survey a folder of images, and choose test images if it has none; nothing is written.
 
-    Args:
-        images: the folder.
-        group_pattern: which images belong together; None for what the names suggest, if that can be kept.
+    Without a group pattern the names' own suggestion counts, if it can be kept.
 
     Raises:
         DataError: the folder cannot be trained on as it is.
     """
-    survey = survey_folder(images)
+    survey = survey_folder(expanded(images))
     if group_pattern is not None or survey.groups is None:
         return _set_aside(survey, group_pattern, ())
     try:
@@ -122,10 +111,6 @@ def look(images: Path, group_pattern: str | None) -> Findings:
 
 def plan_study(findings: Findings, target: Target) -> NewStudy:
     """Propose a study, measure what it costs, and give it as many trials as fit.
-
-    Args:
-        findings: in the folder.
-        target: where it is to be written.
 
     Raises:
         StudyError: no network can take the images.
