@@ -63,7 +63,7 @@ def run(
 
     from ..study import Pruner, Sampler, first_problem, load_study
 
-    found = load_study(study).study
+    found = load_study(study)
     limits = {
         "trials": trials,
         "epochs": epochs,

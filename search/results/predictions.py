@@ -31,7 +31,6 @@ def encoded(result: TestResult, probabilities: NDArray[np.float32]) -> dict[str,
         confidences=result.confidences,
         probabilities=probabilities.astype(np.float16),
     )
-    matrix = confusion(result.labels, result.predictions, len(result.classes))
     by_class = per_class_accuracy(result.labels, result.predictions, len(result.classes))
     figures: dict[str, Any] = {
         "images": len(result.labels),
@@ -41,17 +40,13 @@ def encoded(result: TestResult, probabilities: NDArray[np.float32]) -> dict[str,
         "digest": result.digest,
         "classes": list(result.classes),
         "class_accuracy": [None if np.isnan(value) else float(value) for value in by_class],
-        "confusion": matrix.tolist(),
+        "confusion": confusion(result.labels, result.predictions, len(result.classes)).tolist(),
     }
     return {PREDICTIONS_FILE: arrays.getvalue(), RESULT_FILE: json.dumps(figures, indent=2).encode()}
 
 
 def decoded(files: Mapping[str, bytes], *, openings: int) -> TestResult:
-    """Return the result that `encoded` wrote.
-
-    Args:
-        files: by name.
-        openings: how often the test part was opened for the model.
+    """Return the result whose files `encoded` made; `openings` is how often the test part was opened for the model.
 
     Raises:
         TrackingError: the files are broken.
