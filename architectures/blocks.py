@@ -48,13 +48,7 @@ def paired_convolutions(
 
 
 def check_image_size(architecture: str, input_shape: tuple[int, int, int], minimum: int, condition: str = "") -> None:
-    """Refuse images that are too small, before any layer is built.
-
-    Args:
-        architecture: the name that the message gives.
-        input_shape: channels, height, width; the last two in pixels.
-        minimum: the smallest height and width in pixels.
-        condition: what the minimum depends on, for the message, such as "with kernel_size_1=7"; may be empty.
+    """Refuse images below a height and width in pixels; the condition says what this minimum depends on.
 
     Raises:
         ValueError: height or width is below the minimum.
@@ -84,22 +78,10 @@ def hidden_widths(depth: int, width: int, width_factor: float, repeats: int = 1)
 def hidden_layer(
     number: int, inputs: int, width: int, *, batch_norm: bool, bn_momentum: float, dropout: float, relu_first: bool
 ) -> OrderedDict[str, nn.Module]:
-    """Build a hidden linear layer: linear, batch norm, relu, dropout, from [B, inputs] to [B, width].
+    """Build the modules fc1, bn1, relu1, dropout1 of a hidden layer by name, from [B, inputs] to [B, width].
 
     The linear layer keeps its bias in front of batch norm too, as the hand-tuned networks that we compare with do.
     Order: Ioffe and Szegedy 2015, arXiv:1502.03167, section 3.2 (batch norm before the nonlinearity).
-
-    Args:
-        number: ends the names of the modules: fc1, bn1, relu1, dropout1.
-        inputs: number of features that come in.
-        width: number of units.
-        batch_norm: whether there is a batch norm.
-        bn_momentum: of the batch norm, in (0, 1].
-        dropout: in [0, 1); at 0 there is no dropout module.
-        relu_first: whether the relu stands in front of the batch norm instead of behind it.
-
-    Returns:
-        Modules by name, in the order in which they run.
     """
     modules: OrderedDict[str, nn.Module] = OrderedDict()
     modules[f"fc{number}"] = nn.Linear(inputs, width)

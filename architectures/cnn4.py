@@ -33,8 +33,6 @@ class CNN4(FeatureNetwork):
     The pool stands in front of the relu, which gives the same as behind it.
 
     Args:
-        input_shape: channels, height, width.
-        classes: number of classes.
         filters_1: of the first convolution.
         filters_2: of the second convolution.
         filters_3: of the third convolution.
@@ -46,9 +44,6 @@ class CNN4(FeatureNetwork):
         head_width_factor: width of each further hidden linear layer relative to the one before.
         dropout: after each hidden linear layer, or on the features where there is none.
         init: how the weights are drawn.
-
-    Raises:
-        ValueError: the image is smaller than 61 x 61 pixels.
     """
 
     minimum_image_size: ClassVar[int] = 61

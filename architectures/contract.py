@@ -25,14 +25,7 @@ def check_contract(
 ) -> None:
     """Check that a network can be searched: trained, evaluated, stored and built again.
 
-    The caller's random state is left as it is.
-
-    Args:
-        name: of the architecture, for messages; the part before its colon may be its file.
-        build: its class.
-        input_shape: channels, height, width.
-        classes: number of classes.
-        settings: hyperparameters; the others keep their defaults.
+    Settings that are not given keep their defaults. The caller's random state is left as it is.
 
     Raises:
         BrokenContractError: it breaks the contract; one sentence says how.

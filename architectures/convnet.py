@@ -21,8 +21,6 @@ class ConvNet(FeatureNetwork):
     The pool stands in front of the relu, which gives the same as behind it.
 
     Args:
-        input_shape: channels, height, width.
-        classes: number of classes.
         depth: number of blocks; each halves height and width.
         filters_1: of the first block.
         filters_2: of each further block.
@@ -30,9 +28,6 @@ class ConvNet(FeatureNetwork):
         bn_momentum: of the batch norms; without effect when there are none.
         dropout: after each block, so also in front of the linear layer.
         init: how the weights are drawn.
-
-    Raises:
-        ValueError: the image is smaller than 2 ** depth pixels on a side.
     """
 
     minimum_image_size: ClassVar[int] = 32  # with five blocks

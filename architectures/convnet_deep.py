@@ -18,8 +18,6 @@ class ConvNetDeep(FeatureNetwork):
     Bregler, CVPR 2015, arXiv:1411.4280.
 
     Args:
-        input_shape: channels, height, width.
-        classes: number of classes.
         filters: of the first block's convolutions; each further block has twice as many.
         batch_norm: whether batch norm stands behind the relu of each convolution and hidden linear layer.
         bn_momentum: of the batch norms; without effect when there are none.
@@ -28,9 +26,6 @@ class ConvNetDeep(FeatureNetwork):
         head_width_factor: width of each further hidden linear layer relative to the one before.
         dropout: of whole channels, behind the second relu of each block.
         init: how the weights are drawn.
-
-    Raises:
-        ValueError: the image is smaller than 8 x 8 pixels.
     """
 
     minimum_image_size: ClassVar[int] = 2**BLOCKS

@@ -18,8 +18,6 @@ class ConvNetWide(FeatureNetwork):
     arXiv:1606.02228.
 
     Args:
-        input_shape: channels, height, width.
-        classes: number of classes.
         filters: of the first convolution; each further one has twice as many.
         batch_norm: whether batch norm stands behind the relu of each convolution.
         bn_momentum: of the batch norms; without effect when there are none.
@@ -28,9 +26,6 @@ class ConvNetWide(FeatureNetwork):
         head_width_factor: width of each further hidden linear layer relative to the one before.
         dropout: after each hidden linear layer, or on the features where there is none.
         init: how the weights are drawn.
-
-    Raises:
-        ValueError: the image is smaller than 4 x 4 pixels.
     """
 
     minimum_image_size: ClassVar[int] = 2**BLOCKS

@@ -6,17 +6,13 @@ from .hyperparameters import Init
 
 
 def initialise(model: nn.Module, init: Init) -> None:
-    """Draw the weights of all convolutions and linear layers anew, in place; other layers keep theirs.
+    """Draw the weights of all convolutions and linear layers anew, in place; others keep theirs.
 
     - `default`: PyTorch's own, which the layers come with: uniform within 1 / sqrt(fan_in), the biases as well.
     - `xavier`: uniform within sqrt(6 / (fan_in + fan_out)), biases 0 (X. Glorot, Y. Bengio, Understanding the
       difficulty of training deep feedforward neural networks, AISTATS 2010, equation 16).
     - `kaiming`: normal with variance 2 / fan_in, biases 0 (K. He, X. Zhang, S. Ren, J. Sun, Delving deep into
       rectifiers, ICCV 2015, arXiv:1502.01852, equation 10).
-
-    Args:
-        model: changed in place, with random numbers of PyTorch's global generator.
-        init: one of the three.
     """
     if init == "default":
         return

@@ -20,12 +20,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterCount:
-    """Numbers of parameters.
-
-    Attributes:
-        total: all of them.
-        trainable: those with a gradient.
-    """
+    """Numbers of parameters."""
 
     total: int
     trainable: int
@@ -36,8 +31,6 @@ class Layer:
     """One module of a model: a leaf of the module tree, or a module with parameters of its own.
 
     Attributes:
-        name: its dotted path in the model.
-        type: the name of its class.
         output_shape: without the batch dimension, at its first use; None when it is not used or gives no single tensor.
         parameters: how many it holds itself, its children's left out. One that layers share counts in each of them.
         trainable: how many of these take a gradient.
@@ -55,9 +48,6 @@ class Description:
     """What a model is made of.
 
     Attributes:
-        architecture: the registered name, or that of a class that is not registered.
-        input: channels, height, width.
-        classes: number of classes.
         parameters: of the whole model; one that layers share counts once.
         multiply_adds: multiply-adds of matrix products and convolutions for one image, forward; biases, batch norm,
             pooling and activations do not count.
@@ -78,15 +68,6 @@ def describe(
     model: str | type[nn.Module], /, input_shape: tuple[int, int, int], classes: int, **hyperparameters: Any
 ) -> Description:
     """Describe an architecture: build it on the meta device and send one image of shapes alone through it.
-
-    Args:
-        model: a name that `architecture` knows, or a class that fulfils the contract of architectures.
-        input_shape: channels, height, width; the last two in pixels.
-        classes: number of classes.
-        **hyperparameters: for the constructor; the others keep their defaults.
-
-    Returns:
-        Parameters, multiply-adds, memory and layers.
 
     Raises:
         UnknownArchitectureError: there is no such name.

@@ -37,11 +37,7 @@ def size_after(size: int, *kernel_sizes: int) -> int:
 
 
 def check_lenet_size(architecture: str, input_shape: tuple[int, int, int], kernel_sizes: tuple[int, int]) -> None:
-    """Refuse images of which the two convolutions would leave nothing.
-
-    Raises:
-        ValueError: the image is too small; the message names the kernel sizes where they are not the default ones.
-    """
+    """Refuse images of which the two convolutions would leave nothing."""
     minimum = minimum_size(*kernel_sizes)
     condition = "with kernel_size_1={} and kernel_size_2={}".format(*kernel_sizes)
     check_image_size(architecture, input_shape, minimum, "" if minimum == LeNet.minimum_image_size else condition)
@@ -79,8 +75,6 @@ class LeNet(FeatureNetwork):
     of the second convolution connected to all of the first, and a linear output for the radial basis functions.
 
     Args:
-        input_shape: channels, height, width.
-        classes: number of classes.
         filters_1: of the first convolution.
         filters_2: of the second convolution.
         kernel_size_1: of the first convolution.
@@ -92,9 +86,6 @@ class LeNet(FeatureNetwork):
         bn_momentum: of the batch norms; without effect when there are none.
         dropout: after the relu of both hidden linear layers.
         init: how the weights are drawn.
-
-    Raises:
-        ValueError: the image is smaller than the convolutions need: 16 x 16 pixels with the default kernels.
     """
 
     minimum_image_size: ClassVar[int] = 16  # with the default kernel sizes
@@ -142,8 +133,6 @@ class LeNetFCN(nn.Module):
     size, it takes larger ones too: it then stands at several positions, and its logits are the mean over them.
 
     Args:
-        input_shape: channels, height, width.
-        classes: number of classes.
         filters_1: of the first convolution.
         filters_2: of the second convolution.
         kernel_size_1: of the first convolution.
@@ -155,9 +144,6 @@ class LeNetFCN(nn.Module):
         bn_momentum: of the batch norms; without effect when there are none.
         dropout: after the relu of the third and fourth convolution.
         init: how the weights are drawn.
-
-    Raises:
-        ValueError: the image is smaller than the convolutions need: 16 x 16 pixels with the default kernels.
     """
 
     minimum_image_size: ClassVar[int] = 16  # with the default kernel sizes

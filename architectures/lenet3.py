@@ -17,8 +17,6 @@ class LeNet3(FeatureNetwork):
     hidden linear layer of 64), with max-pools throughout, and filters 32, 64, 128 for 32, 32, 64.
 
     Args:
-        input_shape: channels, height, width.
-        classes: number of classes.
         filters: of the first convolution; each further one has twice as many.
         kernel_size: of all convolutions, padded by half of it.
         batch_norm: whether batch norm stands before the relu of each convolution and hidden linear layer.
@@ -28,9 +26,6 @@ class LeNet3(FeatureNetwork):
         head_width_factor: width of each further hidden linear layer relative to the one before.
         dropout: after each hidden linear layer, or on the features where there is none.
         init: how the weights are drawn.
-
-    Raises:
-        ValueError: the image is smaller than 8 x 8 pixels.
     """
 
     minimum_image_size: ClassVar[int] = POOLING**CONVOLUTIONS

@@ -17,13 +17,8 @@ class Logistic(nn.Module):
     Source: C. M. Bishop, Pattern Recognition and Machine Learning, 2006, section 4.3.4.
 
     Args:
-        input_shape: channels, height, width.
-        classes: number of classes.
         dropout: on the pixels.
         init: how the weights are drawn.
-
-    Raises:
-        ValueError: the image is empty.
     """
 
     minimum_image_size: ClassVar[int] = 1

@@ -19,8 +19,6 @@ class MLP(nn.Module):
     With depth 5, width 512, width_factor 0.5 and repeats 2 the hidden widths are 512, 512, 256, 256, 128.
 
     Args:
-        input_shape: channels, height, width.
-        classes: number of classes.
         depth: number of hidden layers.
         width: units of the first hidden layer.
         width_factor: what the width is multiplied by, each time that it changes.
@@ -29,9 +27,6 @@ class MLP(nn.Module):
         bn_momentum: of the batch norms; without effect when there are none.
         dropout: after each relu.
         init: how the weights are drawn.
-
-    Raises:
-        ValueError: the image is empty.
     """
 
     minimum_image_size: ClassVar[int] = 1

@@ -23,10 +23,6 @@ def fetch(name: str, url: str) -> Path:
 
     A file in the cache is used as it is; a downloaded one must have the hash that its name ends with.
 
-    Args:
-        name: the architecture, for messages.
-        url: where the file can be downloaded.
-
     Raises:
         PretrainedWeightsError: it is neither in the cache nor available for download.
     """
@@ -65,12 +61,6 @@ def read(name: str, file: Path) -> dict[str, Tensor]:
 
 def load_into(network: nn.Module, weights: Mapping[str, Tensor], name: str, file: Path) -> None:
     """Load weights into a network, all of them or none.
-
-    Args:
-        network: changed in place.
-        weights: by the names of the network's state.
-        name: the architecture, for messages.
-        file: where they come from, for messages.
 
     Raises:
         PretrainedWeightsError: names or shapes differ.

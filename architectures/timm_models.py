@@ -18,10 +18,6 @@ MINIMUM_IMAGE_SIZE = 32  # where timm states none: its networks halve the image 
 def timm_class(model: str, name: str) -> type[TransferModel]:
     """Return the class of a timm model.
 
-    Args:
-        model: timm's name, with or without the tag of its pretrained weights.
-        name: what it goes by among all architectures.
-
     Raises:
         MissingLibraryError: timm is not installed.
         UnknownArchitectureError: timm has no such model.

@@ -26,10 +26,6 @@ def torchvision_class(model: str, name: str) -> type[TransferModel]:
     Pretrained weights are the first published ones (IMAGENET1K_V1), where there are some: those of the original
     recipe, as in most papers that compare with them.
 
-    Args:
-        model: torchvision's name.
-        name: what it goes by among all architectures.
-
     Raises:
         UnknownArchitectureError: torchvision has no such model.
     """

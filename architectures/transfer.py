@@ -45,11 +45,8 @@ class Backbone:
     """A network of a library without its head.
 
     Attributes:
-        name: of the architecture.
         source: paper or project, for the docstring.
-        minimum_image_size: in pixels.
         fixed_image_size: whether it takes only square images of that size.
-        head_depth: number of hidden linear layers of the head by default.
         build: builds it with random weights, on torch's default device; the argument says whether pretrained weights
             will be loaded. It maps [B, 3, H, W] to [B, F] or [B, F, 1, 1].
         load: loads the pretrained weights into it, or raises PretrainedWeightsError.
@@ -101,13 +98,7 @@ def before_kernels(layers: Iterable[nn.Module]) -> list[nn.Module]:
 
 
 class TransferModel(nn.Module):
-    """A library network (`features`) with a new head (`classifier`); subclasses say which network.
-
-    Attributes:
-        features: the network without its head.
-        classifier: the head.
-        pretrained: whether `load_pretrained` loads anything.
-    """
+    """A library network (`features`) with a new head (`classifier`); subclasses say which network."""
 
     minimum_image_size: ClassVar[int]
     features: nn.Module
@@ -117,11 +108,7 @@ class TransferModel(nn.Module):
     _frozen_blocks: int
 
     def train(self, mode: bool = True) -> "TransferModel":  # noqa: FBT001, FBT002 - torch's signature
-        """Switch to training or inference; fixed blocks stay in inference, so that their batch norms do not change.
-
-        Args:
-            mode: whether to train.
-        """
+        """Switch to training or inference; fixed blocks stay in inference, so that their batch norms do not change."""
         super().train(mode)
         blocks = feature_blocks(self.features)
         fixed = blocks[: self._frozen_blocks] if self._frozen_blocks < len(blocks) else [[self.features]]
@@ -145,11 +132,7 @@ class TransferModel(nn.Module):
 
 
 def check_input(backbone: Backbone, input_shape: tuple[int, int, int]) -> None:
-    """Refuse images that the network cannot take.
-
-    Raises:
-        ValueError: they are too small, not of the only possible size, or neither grey nor coloured.
-    """
+    """Refuse images that the network cannot take."""
     channels, height, width = input_shape
     side = backbone.minimum_image_size
     if backbone.fixed_image_size and (height, width) != (side, side):
@@ -161,11 +144,6 @@ def check_input(backbone: Backbone, input_shape: tuple[int, int, int]) -> None:
 
 def freeze_all_but(network: nn.Module, trainable_blocks: int, *, name: str) -> None:
     """Freeze all but the last blocks; parameters outside of blocks train when all blocks do.
-
-    Args:
-        network: changed in place.
-        trainable_blocks: how many.
-        name: of the architecture, for the message.
 
     Raises:
         ValueError: there are fewer.
@@ -233,11 +211,9 @@ DOCUMENTATION = """{name} with a new head, from random or pretrained weights, tr
 
 Source: {source}
 
-Grey images are repeated over the three channels. Features are averaged over all positions.
+Images have 1 or 3 channels; grey ones are repeated over all three. Features are averaged over all positions.
 
 Args:
-    input_shape: channels (1 or 3), height, width.
-    classes: number of classes.
     pretrained: whether training starts from weights that were learned on ImageNet.
     trainable_blocks: how many of the last of the {blocks} feature blocks train: 0 for a fixed extractor of features,
         {blocks} for all. Fixed blocks take no gradient, and their batch norms stay in inference.
@@ -246,7 +222,4 @@ Args:
     head_width: units of the first hidden linear layer.
     head_width_factor: width of each further hidden linear layer relative to the one before.
     dropout: after each hidden linear layer, or on the features where there is none.
-
-Raises:
-    ValueError: the image is too small, or has neither 1 nor 3 channels.
 """

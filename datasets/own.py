@@ -35,9 +35,6 @@ class OwnDataset:
     Without `test()` a fifth is withheld for tests: always the same images, as long as `train()` returns the same ones.
     What `train()` and `validation()` return is hashed anew at every start, and decides whether the cache holds;
     `test()` is called by the test alone.
-
-    Args:
-        reference: as the study names it.
     """
 
     def __init__(self, reference: str) -> None:

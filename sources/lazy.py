@@ -5,11 +5,7 @@ from importlib import import_module
 
 
 def lazily(package: str, names: Mapping[str, Sequence[str]]) -> Callable[[str], object]:
-    """Make a package's `__getattr__` (PEP 562), so that importing the package imports nothing heavy.
-
-    Args:
-        package: its `__name__`.
-        names: the package's names by the module in it that they come from.
+    """Make a package's `__getattr__` (PEP 562) of its names by module, so that importing it imports nothing heavy.
 
     >>> lazily("optrack.sources", {"errors": ["SourceError"]})("SourceError").__module__
     'optrack.sources.errors'

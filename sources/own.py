@@ -22,9 +22,6 @@ class Own:
     """What a reference led to.
 
     Attributes:
-        reference: as the user named it.
-        value: the class or function itself.
-        file: that its code is in.
         digest: SHA-256 of that file, in hexadecimal; files that it imports are not in it.
     """
 

@@ -10,12 +10,7 @@ from .errors import SourceError
 
 
 def run_file(path: Path, *, name: str, kind: str = "") -> ModuleType:
-    """Run a Python file; each call runs it anew.
-
-    Args:
-        path: the file.
-        name: of the module that comes out of it.
-        kind: what the file is, for messages, e.g. "study file".
+    """Run a Python file as a module of that name, each time anew; `kind` says in messages what it is.
 
     Raises:
         SourceError: it does not run; the message says where and why, and `__cause__` is what it raised.

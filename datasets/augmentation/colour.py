@@ -72,12 +72,7 @@ class Recolour:
 
 
 def recolour(operation: ColourJitter | Grayscale, numbers: Tensor) -> Recolour:
-    """Return the change of colours of one operation; a jitter's parts apply in the order of its fields.
-
-    Args:
-        operation: with its ranges.
-        numbers: its random numbers, float64 [B, numbers] in [0, 1).
-    """
+    """Return the change of colours for numbers, float64 [B, n] in [0, 1); a jitter's parts apply in order."""
     one, zero = torch.ones_like(numbers[:, 0]), torch.zeros_like(numbers[:, 0])
     match operation:
         case ColourJitter():

@@ -35,14 +35,7 @@ class Erase:
 
 
 def erase(operation: Cutout, numbers: Tensor, height: int, width: int) -> Erase:
-    """Return the squares of one operation.
-
-    Args:
-        operation: how large.
-        numbers: its random numbers, float64 [B, 2] in [0, 1).
-        height: of the images, in pixels.
-        width: likewise.
-    """
+    """Return the squares for random numbers, float64 [B, 2] in [0, 1), and a height and width in pixels."""
     side = round(operation.size * min(height, width))
     centres = (numbers * torch.tensor([height, width], dtype=torch.float64)).long()
     return Erase(corners=centres - side // 2, side=side, fill=operation.fill)

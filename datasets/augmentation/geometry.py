@@ -46,14 +46,7 @@ class Resample:
 
 
 def resample(operation: Crop | Flip | Affine, numbers: Tensor, height: int, width: int) -> Resample:
-    """Return the reading of one operation.
-
-    Args:
-        operation: with its ranges.
-        numbers: its random numbers, float64 [B, numbers] in [0, 1).
-        height: of the images, in pixels.
-        width: likewise.
-    """
+    """Return the reading for random numbers, float64 [B, numbers] in [0, 1), and a height and width in pixels."""
     return Resample(
         maps=_maps(operation, numbers, height, width),
         whole=not isinstance(operation, Affine),

@@ -41,11 +41,7 @@ class FolderFiles(LabelledFiles):
     names: Sequence[str]
 
     def chosen(self, indices: NDArray[np.int64]) -> "FolderFiles":
-        """Return some of them.
-
-        Args:
-            indices: int64 [n], sorted.
-        """
+        """Return those at sorted indices, int64 [n]."""
         start = self.validation_start
         positions: list[int] = indices.tolist()
         return FolderFiles(
@@ -97,15 +93,11 @@ def part_files(folder: Path) -> FolderFiles:
 
 
 def sealed_files(folder: Path, classes: Sequence[str]) -> FolderFiles:
-    """Return the files of `folder/test`.
-
-    Args:
-        folder: of the data set.
-        classes: of the other parts.
+    """Return the files of `folder/test`, whose classes must be those of the other parts.
 
     Raises:
         NoTestPartError: there is no such folder.
-        DataError: see `part_files`; or its classes are not those of the others.
+        DataError: see `part_files`; or its classes are others.
     """
     part = folder / "test"
     if not part.is_dir():
@@ -119,11 +111,7 @@ def sealed_files(folder: Path, classes: Sequence[str]) -> FolderFiles:
 
 
 def class_files(folder: Path) -> FolderFiles:
-    """Return the files of `folder/CLASS/*`.
-
-    Raises:
-        DataError: see `part_files`.
-    """
+    """Return the files of `folder/CLASS/*`."""
     _check_root(folder)
     return _listed(folder, folder, _scan(folder))
 

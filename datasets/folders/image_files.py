@@ -26,7 +26,6 @@ class LabelledFiles:
         root: folder that all files lie below.
         files: [N] image files.
         labels: int64 [N], indices into `classes`.
-        classes: names of the classes.
         validation_start: images from here on are the official validation part.
     """
 
@@ -43,7 +42,6 @@ class FileContents(Contents):
 
     Attributes:
         root: folder that all files lie below, for messages.
-        files: [N] image files.
         headers: [N] what they say about themselves.
         grey: whether they are decoded to one channel.
     """

@@ -26,9 +26,6 @@ class ImageFolder:
     beside `PATH/train`. Where class folders have no list, a fifth is withheld, always the same images while no file
     comes or goes and the group pattern stays. With a group pattern no split divides a group, that of the withheld fifth
     included. Which files count and how they are decoded is described in `folder_files` and `decoding`.
-
-    Args:
-        path: the folder, as the study names it.
     """
 
     path: str

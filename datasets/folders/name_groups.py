@@ -18,7 +18,6 @@ class SuggestedGroups:
     Attributes:
         pattern: a group pattern, see `groups.groups_of`.
         reason: what the names look like, for people.
-        groups: how many there are.
         images: how many images are in a group with others.
         example: two names of one group.
     """
@@ -35,8 +34,6 @@ class _Habit:
     """One way of naming images that belong together.
 
     Attributes:
-        pattern: it finds a key in every name.
-        reason: what such names look like.
         least_share: of the images that must be in a group with others.
     """
 

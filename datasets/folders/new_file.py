@@ -10,9 +10,7 @@ from ..errors import DataError
 def write_new(file: Path, text: str) -> None:
     """Write a text in UTF-8, all at once or not at all, and never over another file.
 
-    Args:
-        file: the path; its folder must exist.
-        text: the content; undecodable bytes of file names in it are written unchanged.
+    Undecodable bytes of file names in it are written unchanged.
 
     Raises:
         DataError: the name exists, or the file cannot be written.

@@ -20,10 +20,6 @@ def split_off_test(folder: Path, group_pattern: str | None = None) -> tuple[str,
 
     Nothing is written; `test_list.write_test_list` takes what comes back.
 
-    Args:
-        folder: with images in `folder/train/CLASS/*` (and `val/`) or in `folder/CLASS/*`, without a test part.
-        group_pattern: which images belong together, see `groups.groups_of`.
-
     Returns:
         Their paths relative to the folder, with `/`, sorted.
 
@@ -41,11 +37,7 @@ def check_search(
 ) -> None:
     """Check that a search could be made: as `prepare` will, but from names alone.
 
-    Args:
-        folder: with images in one of the layouts of `image_folder`.
-        paths: what is to be on its list of test images; None for a folder that has a test part.
-        validation: share of the training part to validate on, where there is no validation part.
-        group_pattern: which images belong together.
+    Paths are what is to be on its list of test images; None for a folder that has a test part.
 
     Raises:
         DataError: a class would be missing in a part, or a group would be in two.

@@ -34,7 +34,6 @@ class FolderSurvey:
     """What a folder of images holds.
 
     Attributes:
-        folder: which one.
         has_parts: its images lie in `train/CLASS/*` and not in `CLASS/*`.
         parts: "train", "validation" where the folder brings such a part, and "test" where images are set aside already:
             name of each class to number of images.
@@ -70,11 +69,7 @@ class FolderSurvey:
         return sum(sum(self.parts[part].values()) for part in parts or self.parts if part in self.parts)
 
     def with_test(self, paths: Sequence[str]) -> "FolderSurvey":
-        """Return the survey as it will be with these images on the folder's list of test images.
-
-        Args:
-            paths: see `sealing.split_off_test`.
-        """
+        """Return the survey as it will be with these images, see `split_off_test`, on the folder's list."""
         counts = {part: Counter(self.parts[part]) for part in self.parts}
         test = Counter(dict.fromkeys(self.classes, 0))
         for path in paths:
@@ -90,10 +85,6 @@ def survey_folder(folder: Path, progress: Progress | None = None) -> FolderSurve
     """Look at a folder of images: at the names of all of them, at the headers of 2,000 at most, at pixels of some.
 
     Files that are set aside for tests already are counted and not opened.
-
-    Args:
-        folder: with images in one of the layouts of `image_folder`.
-        progress: called with (looked at, total) image counts.
 
     Raises:
         DataError: the folder cannot be trained on as it is; the message says what to do.

@@ -51,12 +51,7 @@ def read_test_list(folder: Path) -> tuple[str, ...] | None:
 
 
 def listed_images(name: str, count: int) -> list[Path]:
-    """Return some images on the list of a data set's folder, of all classes, to try out; none if there is no list.
-
-    Args:
-        name: of the data set, `image_folder:PATH`.
-        count: how many at most.
-    """
+    """Return at most `count` images on the list of a data set's folder, of all classes; none without a list."""
     kind, _, argument = name.partition(":")
     folder = Path(argument)
     try:
@@ -70,11 +65,7 @@ def listed_images(name: str, count: int) -> list[Path]:
 
 
 def write_test_list(folder: Path, paths: Iterable[str]) -> Path:
-    """Write a folder's list, and return its path.
-
-    Args:
-        folder: of the data set.
-        paths: relative to it, with `/`.
+    """Write a folder's list of paths relative to it, with `/`, and return the list's own path.
 
     Raises:
         DataError: there is one already, it cannot be written, or a name cannot stand on one line.
@@ -127,11 +118,7 @@ def divided_by(files: FolderFiles, paths: Sequence[str]) -> tuple[FolderFiles, F
 
 
 def check_whole_groups(kept: FolderFiles, sealed: FolderFiles, pattern: str) -> None:
-    """Check that a list divides no group.
-
-    Raises:
-        DataError: a group has images both on the list and beside it, or the pattern finds no key in a name.
-    """
+    """Check that a list divides no group."""
     groups = groups_of([*kept.names, *sealed.names], pattern)
     start = len(kept.names)
     shared = np.intersect1d(groups[:start], groups[start:])
@@ -146,11 +133,6 @@ def check_whole_groups(kept: FolderFiles, sealed: FolderFiles, pattern: str) -> 
 
 def groups_apart(files: FolderFiles, sealed: FolderFiles | None, group_pattern: str | None) -> NDArray[np.int64] | None:
     """Return the groups of what a search may see, int64 [N], none of which is in two parts; None without a pattern.
-
-    Args:
-        files: what the search may see.
-        sealed: what the list of test images seals; None without a list.
-        group_pattern: which images belong together.
 
     Raises:
         DataError: a group is in two parts, or the pattern finds no key in a name.

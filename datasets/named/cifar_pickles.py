@@ -21,10 +21,6 @@ _ROW = 3 * 32 * 32
 def read_batch(file: Path, *, classes: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Read one batch.
 
-    Args:
-        file: as it comes in the archive for Python.
-        classes: how many classes there are.
-
     Returns:
         Images, uint8 [N, 3, 32, 32], and labels, int64 [N].
 

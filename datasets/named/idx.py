@@ -19,12 +19,7 @@ _UNSIGNED_BYTES = 8  # how IDX files name the type of their entries
 
 
 def idx_files(name: str, classes: tuple[str, ...]) -> PartFiles:
-    """Return the layout `DIR/NAME/raw/train-*` and `t10k-*`, unpacked or as they are downloaded, with `.gz`.
-
-    Args:
-        name: torchvision's name for the data set and for its folder.
-        classes: names of the classes.
-    """
+    """Return the layout `DIR/NAME/raw/train-*` and `t10k-*`, unpacked or as they are downloaded, with `.gz`."""
     return PartFiles(
         place=f"{name}/raw",
         names={

@@ -117,14 +117,7 @@ def labelled(
     *,
     first: int = 0,
 ) -> ArrayContents:
-    """Check that labels fit images, and combine them.
-
-    Args:
-        images: uint8 [N, C, H, W].
-        labels: int64 [M], from 0 on.
-        classes: names of the classes.
-        files: of images and of labels, for messages.
-        first: the lowest label in the file.
+    """Combine images, uint8 [N, C, H, W], and labels, int64 [N] from 0; in the file the lowest label is `first`.
 
     Raises:
         DataError: there are more or fewer labels than images, none, or a label without a class.
@@ -141,10 +134,7 @@ def labelled(
 def fetch_members(published: Any, data_dir: Path, members: Collection[str]) -> None:
     """Download a tar archive unless it is there, and unpack some of its files, each all at once.
 
-    Args:
-        published: torchvision's class for the data set, which says where the archive is and what its MD5 is.
-        data_dir: where it is downloaded and unpacked to.
-        members: names of what is unpacked; anything else stays in the archive.
+    `published` is torchvision's class for the data set, which says where the archive is and what its MD5 is.
 
     Raises:
         RuntimeError: the archive is not the expected one.

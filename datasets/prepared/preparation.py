@@ -109,11 +109,7 @@ def open_prepared(prepared: Prepared) -> SearchData:
 
 
 def check_image_size(image_size: int | None) -> None:
-    """Check that images can be resized to a size.
-
-    Raises:
-        DataError: they cannot.
-    """
+    """Check that images can be resized to a size."""
     if image_size is not None and not 1 <= image_size <= _LARGEST_IMAGE:
         raise DataError(f"image_size must lie in [1, {_LARGEST_IMAGE}] pixels or be None, but got {image_size}")
 

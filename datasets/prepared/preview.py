@@ -24,31 +24,13 @@ _WHITE, _BLACK = (255, 255, 255), (30, 30, 30)
 
 
 def preview(prepared: Prepared, *, per_class: int = _PER_CLASS, seed: int = 0) -> Image.Image:
-    """Draw a few training images of every class, chosen at random.
-
-    Args:
-        prepared: what `prepare` returned.
-        per_class: how many images of each class, at least 1; fewer where there are fewer.
-        seed: which.
-
-    Raises:
-        DataError: the cache folder is missing, or was changed.
-    """
+    """Draw a few training images of every class, chosen at random by the seed."""
     data = open_prepared(prepared)
     return draw_grid(data.classes, [data.images[chosen] for chosen in samples(data, per_class, seed)])
 
 
 def augmentation_preview(prepared: Prepared, *, images: int = 8, seed: int = 0) -> Image.Image:
-    """Draw the same training images under each augmentation: a row for each preset, the first without any.
-
-    Args:
-        prepared: what `prepare` returned.
-        images: how many, at least 1; of different classes as far as possible.
-        seed: which images, and what is drawn for them.
-
-    Raises:
-        DataError: the cache folder is missing, or was changed.
-    """
+    """Draw the same training images under each augmentation: a row for each preset, the first without."""
     import torch
 
     from ..augmentation import PRESETS, preset
@@ -62,12 +44,7 @@ def augmentation_preview(prepared: Prepared, *, images: int = 8, seed: int = 0) 
 
 
 def samples(data: SearchData, per_class: int = _PER_CLASS, seed: int = 0) -> list[NDArray[np.int64]]:
-    """Choose training images of every class at random, of different groups as far as possible.
-
-    Args:
-        data: a data set.
-        per_class: how many images of each class, at least 1; fewer where there are fewer.
-        seed: which.
+    """Choose training images of every class, at most `per_class`, of different groups as far as possible.
 
     Returns:
         [classes] indices into `data.images`, int64 [n].
@@ -112,11 +89,7 @@ def draw_grid(labels: Sequence[str], rows: Sequence[NDArray[np.uint8]]) -> Image
 
 
 def save(picture: Image.Image, file: Path) -> None:
-    """Save a picture as PNG, and make the folder for it.
-
-    Raises:
-        DataError: it cannot be written.
-    """
+    """Save a picture as PNG, and make the folder for it."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         picture.save(file, format="PNG")

@@ -24,7 +24,6 @@ class TestData:
     Attributes:
         images: uint8 [N, C, H, W], mapped into memory from the cache.
         labels: int64 [N], indices into `classes`.
-        classes: names of the classes, the same as those of the other parts.
         digest: SHA-256 over class names, images and labels, in hexadecimal.
     """
 
@@ -48,15 +47,8 @@ def open_test(
     """Open the test part, decoded once into a cache folder of its own.
 
     It is the official one if there is one. Data sets without one have a fifth withheld from searches: the digits,
-    and user images in class folders without parts.
-
-    Args:
-        name: as for `prepare`, like all that follow.
-        image_size: width and height in pixels to resize to; None for images as they come.
-        data_dir: folder that named data sets lie in.
-        cache_dir: folder for decoded images.
-        group_pattern: the one that the search had: a withheld fifth depends on it.
-        progress: called with (decoded, total) image counts.
+    and user images in class folders without parts. Arguments are those of `prepare`; a withheld fifth depends on the
+    group pattern.
 
     Raises:
         NoTestPartError: the data set is there without a test part.

@@ -17,12 +17,7 @@ from .sealed import TestData, open_test
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartStatistics:
-    """How many images a part has.
-
-    Attributes:
-        images: in all.
-        per_class: name of the class to number of images.
-    """
+    """How many images a part has, in all and by class."""
 
     images: int
     per_class: dict[str, int]
@@ -30,13 +25,7 @@ class PartStatistics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupStatistics:
-    """How many groups, such as tracks of one object, the images belong to.
-
-    Attributes:
-        train: groups with images to train on.
-        validation: groups with images to validate on.
-        shared: groups with both.
-    """
+    """How many groups, such as tracks of one object, the images of each part belong to; `shared` has both."""
 
     train: int
     validation: int
@@ -45,24 +34,17 @@ class GroupStatistics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetStatistics:
-    """What a data set holds.
+    """What a data set holds; statistics and digests are those of `SearchData`.
 
     Attributes:
-        dataset: its name.
-        layout: in which its files were found.
-        classes: names of the classes.
         input_shape: (C, H, W) of the images that a search gets, after resizing.
         original_sizes: (height, width) in pixels as they come: smallest, median and largest of each, without the test
             part.
         splits: train, validation and test; None for a test part that is not there.
-        mean: per channel, in [0, 1], over the training images alone.
-        std: the same for the standard deviation.
         groups: of the images that a search gets; None where there are none.
         duplicates: images to validate or test on whose pixels also occur in a part before theirs (train, validation,
             test); pixels as a search gets them, after resizing.
         duplicates_between: the same for each pair of parts: images of the second that also occur in the first.
-        digest: SHA-256 over class names, images and labels of what a search gets, in hexadecimal.
-        split_digest: SHA-256 over the indices of both parts, in hexadecimal.
     """
 
     dataset: str

@@ -42,10 +42,6 @@ class Meta:
     """What a cache folder holds.
 
     Attributes:
-        version: of the form of a cache folder.
-        stamp: of the files that it was made from.
-        layout: in which they were found.
-        classes: names of the classes.
         shape: [N, C, H, W] of the images.
         grouped: images belong to groups.
         original_sizes: (height, width) before resizing: the smallest, the median and the largest of each.
@@ -71,10 +67,6 @@ def stamp_files(root: Path, files: Iterable[Path]) -> str:
 
     The time of the last change of the inode is among them: files of equal size that come out of an archive may have
     the same time of modification.
-
-    Args:
-        root: the folder that the data set lies in.
-        files: files below it.
 
     Raises:
         DataError: some of them are broken links, or would block when opened, such as named pipes; all are named.
@@ -149,12 +141,7 @@ def ensure_folder(
 ) -> tuple[Path, Meta]:
     """Return the cache folder of a data set at a size, and what it holds; create it if it is missing or damaged.
 
-    Args:
-        source: of the images.
-        image_size: width and height in pixels to resize to; None for images as they come.
-        cache_dir: folder for decoded images.
-        progress: called with (decoded, total) image counts.
-        check: raises a DataError before anything is written for contents that cannot be used.
+    What `check` raises for contents that cannot be used is raised before anything is written.
 
     Raises:
         DataError: images cannot be read, or the folder cannot be written. Nothing is left behind then.
@@ -195,11 +182,7 @@ def read_split(file: Path, meta: Meta) -> Split | None:
 
 
 def write_split(file: Path, split: Split) -> None:
-    """Write a split all at once; two processes that do it at once write the same.
-
-    Raises:
-        DataError: it cannot be written.
-    """
+    """Write a split all at once; two processes that do it at once write the same."""
     temporary = _temporary(file)
     try:
         with temporary.open("wb") as stream:

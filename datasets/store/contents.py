@@ -25,7 +25,6 @@ class Contents(ABC):
 
     Attributes:
         labels: int64 [N], indices into `classes`.
-        classes: names of the classes.
         groups: int64 [N] from 0 on, equal for images that belong together; None without groups.
         validation_start: images from here on are the official validation part; None if there is none.
     """

@@ -47,11 +47,7 @@ def groups_of(names: Sequence[str], pattern: str) -> NDArray[np.int64]:
 
 
 def compiled(pattern: str) -> re.Pattern[str]:
-    """Compile a group pattern.
-
-    Raises:
-        DataError: it is not a regular expression.
-    """
+    """Compile a group pattern."""
     try:
         return re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
@@ -71,11 +67,6 @@ def renumbered(groups: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def check_apart(groups: NDArray[np.int64], names: Sequence[str], *, start: int) -> None:
     """Check that no group is in both official parts.
-
-    Args:
-        groups: int64 [N].
-        names: [N] file names, for messages.
-        start: index of the first image of the second part.
 
     Raises:
         DataError: a group has images on both sides.
@@ -105,16 +96,7 @@ def split_off_groups(
     of squares, until no single group can do so. Where every group is of one class, no class is then farther from its
     share than half of its largest group, unless that group is needed to have the class on both sides.
 
-    Args:
-        labels: int64 [N], indices into `classes`.
-        groups: int64 [N], equal for images that belong together, from 0 without gaps.
-        classes: names of the classes, for messages.
-        share: how much of every class to split off, in (0, 1).
-        seed: what the random order depends on, in [0, 2**32).
-        part: what the images are split off for, for messages.
-
-    Returns:
-        Sorted indices of what stays and of what is split off, int64, disjoint and together complete.
+    Arguments and results are those of `split.split_off`; groups are int64 [N] from 0 without gaps.
 
     Raises:
         DataError: a class has too few groups to be on both sides.

@@ -99,13 +99,7 @@ def withhold_test(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Withhold a fifth of a data set that has no test part of its own: always the same images, whatever the seed.
 
-    Args:
-        labels: int64 [N], indices into `classes`, in an order that does not change.
-        classes: names of the classes, for messages.
-        groups: int64 [N] from 0 without gaps, to be kept whole; None where there are none.
-
-    Returns:
-        Sorted indices of what a search may see, and of the test part, int64.
+    Arguments and results are those of `split_parts`; the order of the labels must not change.
 
     Raises:
         DataError: a class is too small for it.

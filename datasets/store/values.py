@@ -47,17 +47,11 @@ class DatasetInfo:
 class Prepared:
     """A data set that is decoded and split in the cache: small and picklable, to be sent to workers.
 
+    Names, statistics and digests are those of `SearchData`.
+
     Attributes:
-        name: as it was requested.
         layout: which of the possible layouts its files were found in.
-        classes: names of the classes; a label is an index into them.
         input_shape: (C, H, W) of every image.
-        mean: per channel, in [0, 1], over the training images alone.
-        std: per channel, in [0, 0.5], over the training images alone; 0 for a channel that never changes.
-        train_images: how many images there are to train on.
-        validation_images: how many images there are to validate on.
-        digest: SHA-256 over class names, images and labels, in hexadecimal.
-        split_digest: SHA-256 over the indices of both parts, in hexadecimal.
         folder: the cache folder with images and labels.
         split: the file in it with the indices of both parts.
         train_groups: how many groups the training images belong to, such as tracks of one object; None without groups.
@@ -91,7 +85,6 @@ class SearchData:
         labels: int64 [N], indices into `classes`.
         train: int64 [n_train], sorted indices into `images`.
         validation: int64 [n_validation], sorted indices into `images`, disjoint from `train`.
-        classes: names of the classes.
         mean: per channel, in [0, 1], over the training images alone.
         std: per channel, in [0, 0.5], over the training images alone; 0 for a channel that never changes.
         digest: SHA-256 over class names, images and labels, in hexadecimal.

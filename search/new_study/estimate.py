@@ -19,13 +19,7 @@ MANY_TRIALS, ENOUGH_TRIALS, FEWEST_TRIALS = (24, 20, 16, 12), (8, 6), 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FamilySpeed:
-    """What an image costs a family on one worker.
-
-    Args:
-        family: its name.
-        train_seconds: forward, backward and the optimizer's step, per image.
-        validation_seconds: forward, per image.
-    """
+    """Seconds that an image costs a family on one worker: forward, backward and step, or forward alone."""
 
     family: str
     train_seconds: float
@@ -34,15 +28,7 @@ class FamilySpeed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """A search but for the number of its trials.
-
-    Args:
-        speeds: of all families.
-        epochs: of a trial that is not stopped.
-        train_images: images that are trained on.
-        validation_images: images that are validated on.
-        workers: trials at once.
-    """
+    """A search but for the number of its trials; `workers` run at once."""
 
     speeds: Sequence[FamilySpeed]
     epochs: int
@@ -84,10 +70,6 @@ def expected_epochs(trials: int, epochs: int) -> float:
     By Optuna's rule a trial goes on if it is in the better half of itself and those that came to the rung before it;
     the first one does in any case. Where every order of the values is as likely as any other, these events are
     independent of each other, so the number that gets through a rung follows from the number that comes to it.
-
-    Args:
-        trials: of the family.
-        epochs: of a trial that is not stopped.
 
     >>> expected_epochs(1, 16), expected_epochs(2, 1)
     (16.0, 2.0)

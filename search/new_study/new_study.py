@@ -26,12 +26,7 @@ MOST_TRIALS = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """The file to be written, and the images as they were typed.
-
-    Args:
-        file: where to.
-        images: the folder.
-    """
+    """The file to be written, and the images as they were typed."""
 
     file: Path
     images: Path
@@ -69,9 +64,6 @@ class NewStudy:
     """A planned study, not written yet.
 
     Args:
-        text: of the file.
-        study: what the text says.
-        estimate: how long it will take.
         missing: which pretrained weights are missing and where to put them; None if none are.
     """
 
@@ -103,9 +95,7 @@ def check_target(target: Target) -> None:
 def look(images: Path, group_pattern: str | None) -> Findings:
     """Survey a folder of images, and choose test images if it has none; nothing is written.
 
-    Args:
-        images: the folder.
-        group_pattern: which images belong together; None for what the names suggest, if that can be kept.
+    Without a group pattern the names' own suggestion counts, if it can be kept.
 
     Raises:
         DataError: the folder cannot be trained on as it is.
@@ -122,10 +112,6 @@ def look(images: Path, group_pattern: str | None) -> Findings:
 
 def plan_study(findings: Findings, target: Target) -> NewStudy:
     """Propose a study, measure what it costs, and give it as many trials as fit.
-
-    Args:
-        findings: in the folder.
-        target: where it is to be written.
 
     Raises:
         StudyError: no network can take the images.

@@ -31,12 +31,7 @@ MOST_PIXELS = {"cpu": 64 * 160**2, "cuda": 256 * 224**2}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transfer:
-    """A pretrained network.
-
-    Args:
-        architecture: its name.
-        most_blocks: how many of its last feature blocks may train at most.
-    """
+    """A pretrained network, of which at most so many of the last feature blocks may train."""
 
     architecture: str
     most_blocks: int
@@ -62,12 +57,9 @@ class Proposal:
     """What to search, but for the number of trials.
 
     Args:
-        image_size: side in pixels.
         validation: share of the training part to validate on; None if the folder has a validation part.
         batch_sizes: ascending.
-        augmentation: a preset.
         mirrored: whether it changes left and right.
-        small: the network from scratch.
         lenet: whether LeNet is searched beside it.
         transfer: the pretrained network; None if there is none, or images are too small for one.
         epochs: of a trial that is not stopped.
@@ -98,11 +90,7 @@ def wants_transfer(survey: FolderSurvey) -> bool:
 
 
 def validation_share(survey: FolderSurvey) -> float:
-    """Return the share of the training part to validate on: more of few images, and at least one of every class.
-
-    Args:
-        survey: of the folder, test images set aside.
-    """
+    """Return the share of the training part to validate on: more of few images, and at least one of every class."""
     images = survey.images("train")
     share = 0.25 if images < 1_000 else 0.2 if images < LARGE else 0.15  # noqa: PLR2004 - a table
     fewest = min(survey.parts["train"].values())
@@ -110,14 +98,7 @@ def validation_share(survey: FolderSurvey) -> float:
 
 
 def propose(survey: FolderSurvey, *, transfer: str | None, blocks: int, device: str) -> Proposal:
-    """Propose a first study on a folder.
-
-    Args:
-        survey: of the folder, test images set aside.
-        transfer: a pretrained architecture whose weights are available; None if there is none.
-        blocks: how many feature blocks it has.
-        device: the torch device that will train.
-    """
+    """Propose a first study on a surveyed folder; `transfer` is an available pretrained architecture of `blocks`."""
     kind = "cuda" if device.startswith("cuda") else "cpu"
     pretrained = transfer if wants_transfer(survey) else None
     searched = survey.images("train", "validation")

@@ -21,13 +21,8 @@ def measured_speeds(
 ) -> tuple[FamilySpeed, ...]:
     """Train each family's first start configuration for a moment on random images, as a worker would.
 
-    Pretrained weights are not loaded: with random ones a step takes as long.
-
-    Args:
-        families: of a valid study.
-        input_shape: channels, height, width.
-        classes: number of classes.
-        device: a torch device; on the CPU one thread is used, as each of several workers uses.
+    Pretrained weights are not loaded: with random ones a step takes as long. On the CPU one thread is used, as each of
+    several workers uses.
     """
     with _one_thread():
         return tuple(_measured(family, input_shape, classes, torch.device(device)) for family in families)

@@ -47,14 +47,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """How long a study will take on this machine.
-
-    Args:
-        trials: of each family.
-        run_seconds: the search.
-        retrain_seconds: the best configurations again, at most.
-        workers: trials at once.
-    """
+    """How long a study will take on this machine; retraining, at most."""
 
     trials: int
     run_seconds: float
@@ -63,12 +56,7 @@ class Estimate:
 
 
 def study_text(draft: Draft, estimate: Estimate | None) -> str:
-    """Return the text of a study file.
-
-    Args:
-        draft: what it says.
-        estimate: how long it takes; None while that is unknown, for a text of which only the families count.
-    """
+    """Return the text of a study file; without an estimate, a text of which only the families count."""
     environment = jinja2.Environment(  # noqa: S701 - it writes Python, and `literal` and `plain` say what may stand in it
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         undefined=jinja2.StrictUndefined,

@@ -34,12 +34,7 @@ class MemoryRun:
 
 
 class MemoryStore(Tracker):
-    """Records one study in this process, and reads what is recorded.
-
-    Args:
-        runs: by run ID, the oldest first: what another one has recorded; the ID of a run is its name, with a number
-            in brackets where there are several.
-    """
+    """Records one study in this process; an ID is the run's name, with a number in brackets where there are several."""
 
     def __init__(self, runs: dict[str, MemoryRun] | None = None) -> None:
         self.runs: dict[str, MemoryRun] = {} if runs is None else runs

@@ -168,10 +168,7 @@ class StoredFamily:
 
 
 def status(study: str, families: Sequence[StoredFamily]) -> dict[str, Any]:
-    """Return trials by state and the best one, family by family, as `optrack status --json` prints it.
-
-    Interrupted trials and start configurations that wait are counted beside the total, not in it.
-    """
+    """Return what `optrack status --json` prints; waiting trials are counted beside the total, not in it."""
     return {
         "study": study,
         "families": [
