@@ -32,12 +32,7 @@ GREY_LEVELS = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Champion:
-    """A network with its recipe.
-
-    Args:
-        recipe: as it was recorded in training.
-        model: in evaluation mode, channels last in memory.
-    """
+    """A network in evaluation mode, channels last in memory, with the recipe that was recorded in training."""
 
     recipe: Recipe
     model: nn.Module

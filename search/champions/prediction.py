@@ -18,12 +18,7 @@ RANKS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """A champion's answer for one image.
-
-    Args:
-        file: where the image is.
-        ranking: the most probable classes with their probabilities in [0, 1], the best first.
-    """
+    """The most probable classes of an image file with their probabilities in [0, 1], the best first."""
 
     file: Path
     ranking: tuple[tuple[str, float], ...]
@@ -31,12 +26,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnreadableImage:
-    """An image that could not be read.
-
-    Args:
-        file: where it is.
-        reason: in one line, with the file's name.
-    """
+    """An image file that could not be read; the reason is one line, with the file's name."""
 
     file: Path
     reason: str

@@ -17,12 +17,7 @@ RESULT_FILE = "test/result.json"
 
 
 def encoded(result: TestResult, probabilities: NDArray[np.float32]) -> dict[str, bytes]:
-    """Return the artifacts of a test by file name.
-
-    Args:
-        result: the test's.
-        probabilities: float32 [N, C]; stored as float16, which is exact to a thousandth.
-    """
+    """Return the artifacts of a test by file name; float32 [N, C] are stored as float16, exact to a thousandth."""
     arrays = io.BytesIO()
     np.savez_compressed(
         arrays,

@@ -27,7 +27,7 @@ def paired_interval(
 
     Args:
         first: bool [K1, N], which images the seeds of one family recognise.
-        second: bool [K2, N], which images the seeds of the other one recognise.
+        second: bool [K2, N], likewise of the other one.
         resamples: number of bootstrap samples.
 
     Returns:

@@ -214,7 +214,7 @@ def misfit(space: Space, values: Mapping[str, object], fixed: Mapping[str, objec
     """Return why a configuration does not lie in a space; None if it does.
 
     Args:
-        space: the distribution of each hyperparameter.
+        space: where it should lie.
         values: a configuration; missing hyperparameters will be drawn.
         fixed: values outside the space that conditions may depend on.
 

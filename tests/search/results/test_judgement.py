@@ -402,7 +402,6 @@ def test_a_family_alone_has_nothing_to_be_compared_with() -> None:
 def test_a_verdict_becomes_json_of_plain_values() -> None:
     found = judged({"a": [replace(counted(900), loss=math.nan)], "b": [counted(850), counted(860)], "c": []})
     answer = json.loads(json.dumps(found.as_json(), allow_nan=False))
-    assert answer == found.as_json()
     assert {key: answer[key] for key in ("winner", "clear", "sentence")} == {
         "winner": "a",
         "clear": True,
