@@ -30,9 +30,16 @@ def check_contract(
     Raises:
         BrokenContractError: it breaks the contract; one sentence says how.
     """
+
+    def built(seed: int) -> nn.Module:
+        torch.manual_seed(seed)  # pyright: ignore[reportUnknownMemberType]
+        model = build(input_shape, classes, **settings)
+        model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        return model
+
     with torch.random.fork_rng(devices=[]):
         with told(name, "cannot be built"):
-            model = _built(build, input_shape, classes, settings, seed=SEED)
+            model = built(SEED)
             images = torch.randn(BATCH, *input_shape).to(memory_format=torch.channels_last)
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise BrokenContractError(f"{name} must have parameters to train, but has none")
@@ -41,9 +48,7 @@ def check_contract(
         with told(name, "cannot be evaluated"):
             answers = _check_evaluation(name, model, images, classes)
         with told(name, "cannot be built again from its state_dict"):
-            _check_round_trip(
-                name, model, _built(build, input_shape, classes, settings, seed=SEED + 1), images, answers
-            )
+            _check_round_trip(name, model, built(SEED + 1), images, answers)
 
 
 @contextmanager
@@ -55,20 +60,6 @@ def told(name: str, what: str) -> Generator[None]:
         raise
     except Exception as error:
         raise BrokenContractError(f"{name} {what}{why(error, Path(name.rpartition(':')[0]))}") from error
-
-
-def _built(
-    build: Callable[..., nn.Module],
-    input_shape: tuple[int, int, int],
-    classes: int,
-    settings: Mapping[str, Any],
-    *,
-    seed: int,
-) -> nn.Module:
-    torch.manual_seed(seed)  # pyright: ignore[reportUnknownMemberType]
-    model = build(input_shape, classes, **settings)
-    model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    return model
 
 
 def _check_logits(name: str, logits: object, images: Tensor, classes: int) -> Tensor:

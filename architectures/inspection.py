@@ -33,7 +33,6 @@ class Layer:
     Attributes:
         output_shape: without the batch dimension, at its first use; None when it is not used or gives no single tensor.
         parameters: how many it holds itself, its children's left out. One that layers share counts in each of them.
-        trainable: how many of these take a gradient.
     """
 
     name: str

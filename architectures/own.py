@@ -13,12 +13,7 @@ CONSTRUCTOR = "(self, input_shape, classes, *, hyperparameters...)"
 
 
 def own_class(name: str, *, source: str | None = None, file: Path | None = None) -> type[nn.Module]:
-    """Load a user-defined network.
-
-    Args:
-        name: `file.py:Class` or `module:Class`.
-        source: SHA-256 that its file must have; None for any.
-        file: where the code is read from instead, e.g. a recorded copy.
+    """Load a user-defined network whose file has the SHA-256 `source`, or from `file`: see `load_own`.
 
     Raises:
         SourceError: it is not there, does not run, or was changed.

@@ -1,7 +1,7 @@
 """Images per second of every preset and operation, against torchvision v2 on one image after the other.
 
 torchvision's transforms draw once for a batch, so that augmentation with them means one call for each image. Both run
-alternately in one process; ours is measured twice, drawing batch by batch and drawing once for many batches.
+alternately in one process.
 """
 
 import time
@@ -41,7 +41,6 @@ OPERATIONS: dict[str, tuple[Operation, ...]] = {
     "cutout": (Cutout(),),
 }
 SECONDS_PER_RUN = 0.3
-BATCHES_DRAWN_AT_ONCE = 64
 
 
 def main(
@@ -58,13 +57,12 @@ def main(
     clock = time.process_time if processor_time else time.perf_counter
     images = torch.randint(0, 256, (batch, 3, size, size), dtype=torch.uint8).to(device)
     table = Table("augmentation", title=f"images/s at 3 x {size} x {size}, batch {batch}, {device}, {threads} threads")
-    for heading in ("batch by batch", "drawn at once", "torchvision", "times"):
+    for heading in ("batch by batch", "torchvision", "times"):
         table.add_column(heading, justify="right")
     results = list[dict[str, Any]]()
     for name, operations in ({key: value for key, value in PRESETS.items() if value} | OPERATIONS).items():
         ways = {
             "batch_by_batch": batch_by_batch(operations, images),
-            "drawn_at_once": drawn_at_once(operations, images),
             "torchvision": torchvision_per_image(operations, images),
         }
         rates = {way: list[float]() for way in ways}
@@ -91,21 +89,6 @@ def batch_by_batch(operations: tuple[Operation, ...], images: Tensor) -> Callabl
     """Ours, each batch with its own draw."""
     augmentation, generator = Augmentation(operations=operations), torch.Generator().manual_seed(0)
     return lambda: augmentation(images, generator)
-
-
-def drawn_at_once(operations: tuple[Operation, ...], images: Tensor) -> Callable[[], object]:
-    """Ours, drawn before the clock runs; that costs about one microsecond an image or less."""
-    count, _, height, width = images.shape
-    generator = torch.Generator().manual_seed(0)
-    drawn = Augmentation(operations=operations).draw(count * BATCHES_DRAWN_AT_ONCE, height, width, generator)
-    drawn, position = drawn.to(images.device), 0
-
-    def change() -> None:
-        nonlocal position
-        position = (position + 1) % BATCHES_DRAWN_AT_ONCE
-        drawn[position * count : (position + 1) * count](images)
-
-    return change
 
 
 def torchvision_per_image(operations: tuple[Operation, ...], images: Tensor) -> Callable[[], object]:

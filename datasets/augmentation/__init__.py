@@ -17,7 +17,7 @@ from .operations import Affine, Border, ColourJitter, Crop, Cutout, Flip, Graysc
 from .presets import PRESETS
 
 if TYPE_CHECKING:
-    from .pipeline import Augmentation, Parameters, preset
+    from .pipeline import Augmentation, preset
 
 __all__ = [
     "PRESETS",
@@ -30,9 +30,8 @@ __all__ = [
     "Flip",
     "Grayscale",
     "Operation",
-    "Parameters",
     "preset",
 ]
 
 if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any misspelt name
-    __getattr__ = lazily(__name__, {"pipeline": ["Augmentation", "Parameters", "preset"]})
+    __getattr__ = lazily(__name__, {"pipeline": ["Augmentation", "preset"]})

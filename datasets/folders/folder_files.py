@@ -55,6 +55,14 @@ class FolderFiles(LabelledFiles):
         )
 
 
+def expanded(folder: Path) -> Path:
+    """Return a folder with its leading `~` expanded."""
+    try:
+        return folder.expanduser()
+    except RuntimeError as error:  # an unknown user's home folder
+        raise DataError(f"{str(folder)!r} cannot be expanded: {error}") from error
+
+
 def has_parts(folder: Path) -> bool:
     """Whether images lie in `folder/train/CLASS/*` and not in `folder/CLASS/*`."""
     return (folder / "train").is_dir()

@@ -2,14 +2,13 @@
 
 import re
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from ..errors import DataError
 from ..store.contents import Source
 from ..store.values import DatasetInfo
-from .class_folders import find_direct, find_parts, find_test_part
-from .folder_files import has_parts
+from .class_folders import find_sealed, find_searched
+from .folder_files import expanded
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +39,18 @@ class ImageFolder:
 
     def locate(self, data_dir: Path) -> Path | None:
         """Return the folder, if it is one, see `Dataset.locate`."""
-        folder = self._folder()
+        folder = expanded(Path(self.path))
         return folder if folder.is_dir() else None
 
     def find(self, data_dir: Path, group_pattern: str | None) -> Source:
         """Find all images but those of the test part, see `Dataset.find`."""
-        folder = self._folder()
-        find = find_parts if has_parts(folder) else find_direct
-        return find(folder, cache_name=_cache_name(folder), group_pattern=group_pattern)
+        folder = expanded(Path(self.path))
+        return find_searched(folder, cache_name=_cache_name(folder), group_pattern=group_pattern)
 
     def find_test(self, data_dir: Path, group_pattern: str | None) -> Source:
         """Find the listed images, those of `PATH/test`, or the withheld fifth, see `Dataset.find_test`."""
-        folder = self._folder()
-        find = find_test_part if has_parts(folder) else partial(find_direct, withheld=True)
-        return find(folder, cache_name=f"{_cache_name(folder)}-test", group_pattern=group_pattern)
+        folder = expanded(Path(self.path))
+        return find_sealed(folder, cache_name=f"{_cache_name(folder)}-test", group_pattern=group_pattern)
 
     def download(self, data_dir: Path) -> Path:
         """Return the folder: it cannot be downloaded, see `Dataset.download`."""
@@ -61,12 +58,6 @@ class ImageFolder:
         if found is None:
             raise DataError(f"an image folder cannot be downloaded, and {self.path!r} is not there")
         return found
-
-    def _folder(self) -> Path:
-        try:
-            return Path(self.path).expanduser()
-        except RuntimeError as error:  # an unknown user's home folder
-            raise DataError(f"{self.path!r} cannot be expanded: {error}") from error
 
 
 def _cache_name(folder: Path) -> str:

@@ -18,10 +18,7 @@ _FEWEST = 5  # images of a class: three to train on, one to validate on, one to 
 def split_off_test(folder: Path, group_pattern: str | None = None) -> tuple[str, ...]:
     """Choose a fifth of a folder's images to test on: of every class, of train and val alike, whole groups.
 
-    Nothing is written; `test_list.write_test_list` takes what comes back.
-
-    Returns:
-        Their paths relative to the folder, with `/`, sorted.
+    Nothing is written; `test_list.write_test_list` takes what comes back: sorted paths in the folder, with `/`.
 
     Raises:
         DataError: a class is too small, or the group pattern does not fit.

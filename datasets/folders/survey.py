@@ -14,7 +14,6 @@ from ..errors import DataError, NoTestPartError, listed
 from ..store.cache import stamp_files
 from ..store.decoding import Header, Unreadable, all_cores, mapped, pillow_warnings_settled, read_header
 from ..store.split import class_counts
-from ..store.values import Progress
 from .folder_files import FolderFiles, all_files, has_parts, sealed_files
 from .image_files import undecodable
 from .name_groups import SuggestedGroups, suggest_groups
@@ -26,7 +25,6 @@ Size = tuple[int, int]
 _LOOKED_AT = 2000  # images: their headers tell sizes and colours well enough, and take 2 s where they are photographs
 _DECODED_BYTES = 64 * 2**20  # of their files, which takes about a second: a broken one shows only when it is decoded
 _SEED = 0
-_BATCH = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +79,7 @@ class FolderSurvey:
         return replace(self, parts=parts, sealed="list")
 
 
-def survey_folder(folder: Path, progress: Progress | None = None) -> FolderSurvey:
+def survey_folder(folder: Path) -> FolderSurvey:
     """Look at a folder of images: at the names of all of them, at the headers of 2,000 at most, at pixels of some.
 
     Files that are set aside for tests already are counted and not opened.
@@ -99,7 +97,7 @@ def survey_folder(folder: Path, progress: Progress | None = None) -> FolderSurve
     except DataError as error:
         raise DataError(f"{error}; remove them") from None
     looked_at = _sample(files.files)
-    headers = _headers(files, looked_at, progress)
+    headers = _headers(files, looked_at)
     sizes = np.array([header.size for header in headers], dtype=np.int64)
     start = files.validation_start
     parts = {"train": class_counts(files.labels[:start], files.classes)}
@@ -130,23 +128,15 @@ def _sample(files: Sequence[Path]) -> list[Path]:
     return [files[index] for index in sorted(chosen)]
 
 
-def _headers(files: FolderFiles, looked_at: Sequence[Path], progress: Progress | None) -> list[Header]:
-    headers: list[Header] = []
-    broken: dict[str, str] = {}
+def _headers(files: FolderFiles, looked_at: Sequence[Path]) -> list[Header]:
     with pillow_warnings_settled(), all_cores() as pool:
-        for start in range(0, len(looked_at), _BATCH):
-            batch = looked_at[start : start + _BATCH]
-            for file, header in zip(batch, mapped(pool, read_header, batch), strict=True):
-                if isinstance(header, Unreadable):
-                    broken[str(file.relative_to(files.root))] = header.reason
-                else:
-                    headers.append(header)
-            if progress is not None:
-                progress(start + len(batch), len(looked_at))
-        undecoded = undecodable(
-            pool, _first(looked_at), image_size=1
-        )  # a JPEG file is decoded at an eighth of its size
-        broken |= {str(file.relative_to(files.root)): reason for file, reason in undecoded.items()}
+        headers = mapped(pool, read_header, looked_at)
+        # At this size a JPEG file is decoded at an eighth of its own.
+        undecoded = undecodable(pool, _first(looked_at), image_size=1)
+    unread = {
+        file: header.reason for file, header in zip(looked_at, headers, strict=True) if isinstance(header, Unreadable)
+    }
+    broken = {str(file.relative_to(files.root)): reason for file, reason in (unread | undecoded).items()}
     if broken:
         total = len(files.files)
         where = f"{total} images" if total == len(looked_at) else f"the {len(looked_at)} images looked at, of {total},"
@@ -154,7 +144,7 @@ def _headers(files: FolderFiles, looked_at: Sequence[Path], progress: Progress |
         raise DataError(
             f"{len(broken)} of {where} in {str(files.root)!r} cannot be read: {listed(named)}; remove or replace them"
         )
-    return headers
+    return [header for header in headers if not isinstance(header, Unreadable)]
 
 
 def _first(files: Sequence[Path]) -> Sequence[Path]:

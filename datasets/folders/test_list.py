@@ -10,6 +10,7 @@ Images that come later are not on it, so they go to the search.
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from ..errors import DataError, listed
 from ..store.groups import check_apart, groups_of
 from ..store.split import class_counts
-from .folder_files import TEST_LIST, FolderFiles
+from .folder_files import TEST_LIST, FolderFiles, expanded
 from .new_file import write_new
 
 _HEADER = """\
@@ -55,8 +56,8 @@ def listed_images(name: str, count: int) -> list[Path]:
     kind, _, argument = name.partition(":")
     folder = Path(argument)
     try:
-        paths = read_test_list(folder.expanduser()) if kind == "image_folder" else None
-    except (DataError, RuntimeError):
+        paths = read_test_list(expanded(folder)) if kind == "image_folder" else None
+    except DataError:
         return []
     if paths is None:
         return []
@@ -148,13 +149,9 @@ def groups_apart(files: FolderFiles, sealed: FolderFiles | None, group_pattern: 
 
 
 def _check_paths(files: FolderFiles, paths: Sequence[str], name: str) -> None:
-    known, seen, odd, twice = set(files.paths), set[str](), list[str](), list[str]()
-    for path in paths:
-        if path in seen:
-            twice.append(path)
-        elif path not in known:
-            odd.append(f"{path} ({_what_is_wrong(files.root, path)})")
-        seen.add(path)
+    counts, known = Counter(paths), set(files.paths)
+    odd = [f"{path} ({_what_is_wrong(files.root, path)})" for path in counts if path not in known]
+    twice = [path for path, count in counts.items() if count > 1]
     if odd:
         raise DataError(
             f"{name} names {len(odd)} that cannot be tested on: {listed(odd)}; put them back, or remove their lines"

@@ -41,14 +41,13 @@ CIFAR10 = NamedDataset(
         image_size=32,
         classes=len(_CLASSES),
         source="https://www.cs.toronto.edu/~kriz/cifar.html",
-        downloadable=True,
     ),
     official=PartFiles(
         place=_FOLDER,
         names={"train": _TRAIN, "test": ("test_batch",)},
         others={"train": f" to {_TRAIN[-1]}", "test": ""},
         read=_read,
-        download=_download,
+        fetch=_download,
         may_be_partial=True,
     ),
 )

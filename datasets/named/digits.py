@@ -1,6 +1,5 @@
 """scikit-learn's handwritten digits."""
 
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
@@ -52,7 +51,9 @@ class Digits:
             raise DataError(f"digits has no file names that the group pattern {group_pattern!r} could match")
         file = self.download(data_dir)
         stamp = stamp_files(file.parent, [file])
-        return Source(cache_name=cache_name, layout="embedded", stamp=stamp, read=partial(_read, test=test))
+        return Source(
+            cache_name=cache_name, layout="embedded", stamp=stamp, read=lambda: read_all().withheld(test=test)
+        )
 
     def download(self, data_dir: Path) -> Path:
         """Return scikit-learn's file: there is nothing to download, see `Dataset.download`."""
@@ -69,7 +70,3 @@ def read_all() -> ArrayContents:
     digits = cast("Any", sklearn.datasets.load_digits())
     images: NDArray[np.uint8] = np.rint(digits.data * (255 / _BRIGHTEST)).astype(np.uint8).reshape(-1, 1, 8, 8)
     return ArrayContents(images=images, labels=digits.target.astype(np.int64), classes=tuple("0123456789"))
-
-
-def _read(*, test: bool) -> ArrayContents:
-    return read_all().withheld(test=test)

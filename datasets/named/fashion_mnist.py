@@ -17,7 +17,6 @@ FASHION_MNIST = NamedDataset(
         image_size=28,
         classes=len(_CLASSES),
         source="https://arxiv.org/abs/1708.07747",
-        downloadable=True,
     ),
     official=idx_files("FashionMNIST", _CLASSES),
 )

@@ -3,6 +3,7 @@
 import csv
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -156,14 +157,8 @@ def _check_same(folder: Path, told: Sequence[str], there: Iterable[str]) -> None
         )
     more = sorted(there.difference(told))
     if more or len(told) != len(there):
-        raise DataError(
-            f"the tables of {str(folder)!r} must name every image once, but not so: {listed(more or _twice(told))}"
-        )
-
-
-def _twice(names: Sequence[str]) -> list[str]:
-    seen: set[str] = set()
-    return [name for name in names if name in seen or seen.add(name)]
+        odd = more or [name for name, count in Counter(told).items() if count > 1]
+        raise DataError(f"the tables of {str(folder)!r} must name every image once, but not so: {listed(odd)}")
 
 
 GTSRB = NamedDataset(
@@ -174,7 +169,6 @@ GTSRB = NamedDataset(
         image_size=None,
         classes=len(_CLASSES),
         source="https://doi.org/10.1016/j.neunet.2012.02.016",
-        downloadable=True,
         usual_size=30,
     ),
     official=GtsrbFiles(),

@@ -31,7 +31,7 @@ def idx_files(name: str, classes: tuple[str, ...]) -> PartFiles:
             "test": f" with t10k-{_LABELS} (.gz will do)",
         },
         read=partial(_read, classes),
-        download=partial(_download, name),
+        fetch=partial(_download, name),
     )
 
 

@@ -12,7 +12,6 @@ MNIST = NamedDataset(
         image_size=28,
         classes=10,
         source="https://doi.org/10.1109/5.726791",
-        downloadable=True,
     ),
     official=idx_files("MNIST", tuple("0123456789")),
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DataError, NoTestPartError
-from ..folders.class_folders import find_parts, find_test_part
+from ..folders.class_folders import find_sealed, find_searched
 from ..store.contents import Source
 from ..store.values import DatasetInfo
 from .official import Official, Part
@@ -42,7 +42,7 @@ class NamedDataset:
         source = self._find_official(data_dir, "train", group_pattern)
         if source is not None:
             return source
-        return find_parts(
+        return find_searched(
             self._class_folders(data_dir),
             cache_name=self.info.name,
             group_pattern=group_pattern or self.group_pattern,
@@ -51,7 +51,7 @@ class NamedDataset:
     def find_test(self, data_dir: Path, group_pattern: str | None) -> Source:
         """Find the test part in the layout of the other parts, see `Dataset.find_test`."""
         if self.official is None or not self.official.is_there(data_dir, "train"):
-            return find_test_part(self._class_folders(data_dir), cache_name=f"{self.info.name}-test")
+            return find_sealed(self._class_folders(data_dir), cache_name=f"{self.info.name}-test")
         source = self._find_official(data_dir, "test", group_pattern)
         if source is None:
             raise NoTestPartError(

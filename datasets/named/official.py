@@ -40,7 +40,7 @@ class Official(Protocol):
         """
         ...
 
-    def fetch(self, data_dir: Path) -> None:
+    def fetch(self, data_dir: Path, /) -> None:
         """Download and unpack all parts.
 
         Raises:
@@ -58,7 +58,7 @@ class PartFiles:
         names: of each part's files; a file may also be packed, with `.gz` behind its name.
         others: how messages go on after the first file of a part.
         read: reads the files of a part, in their order.
-        download: downloads and unpacks all parts into a data folder.
+        fetch: downloads and unpacks all parts into a data folder, see `Official.fetch`.
         may_be_partial: one file is enough to recognize a part, and it is an error if others are missing.
     """
 
@@ -66,7 +66,7 @@ class PartFiles:
     names: Mapping[Part, Sequence[str]]
     others: Mapping[Part, str]
     read: Callable[[Sequence[Path]], Contents]
-    download: Callable[[Path], None]
+    fetch: Callable[[Path], None]
     may_be_partial: bool = False
 
     def folder(self, data_dir: Path) -> Path:
@@ -92,10 +92,6 @@ class PartFiles:
             raise DataError(f"{str(self.folder(data_dir))!r} lacks {', '.join(missing)}")
         files = [file for file in found if file is not None]
         return official_source(data_dir, files, partial(self.read, files), cache_name)
-
-    def fetch(self, data_dir: Path) -> None:
-        """Download all parts, see `Official.fetch`."""
-        self.download(data_dir)
 
     def _files(self, data_dir: Path, part: Part) -> list[Path | None]:
         """Return the files of a part, None for those that are missing."""

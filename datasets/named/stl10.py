@@ -59,14 +59,13 @@ STL10 = NamedDataset(
         image_size=96,
         classes=_CLASSES,
         source="https://cs.stanford.edu/~acoates/stl10/",
-        downloadable=True,
     ),
     official=PartFiles(
         place=_FOLDER,
         names={"train": ("train_X.bin", "train_y.bin", _NAMES), "test": ("test_X.bin", "test_y.bin", _NAMES)},
         others={"train": f" with train_y.bin and {_NAMES}", "test": f" with test_y.bin and {_NAMES}"},
         read=_read,
-        download=_download,
+        fetch=_download,
     ),
 )
 """Objects from ImageNet: 5,000 labelled images of 96x96 pixels to train on, 8,000 to test on."""

@@ -1,14 +1,10 @@
 """Prepare a data set once, and open what was prepared."""
 
-from functools import partial
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import DataError
 from ..registry import resolve
-from ..store.cache import Meta, ensure_folder, read_arrays, read_groups, read_meta, read_split, write_split
+from ..store.cache import Meta, ensure_folder, read_arrays, read_meta, read_split, write_split
 from ..store.contents import Contents
 from ..store.split import Split, channel_statistics, split_parts
 from ..store.values import Prepared, Progress, SearchData
@@ -54,14 +50,23 @@ def prepare(
     check_image_size(image_size)
     _check_split(validation, split_seed)
     source = resolve(name).find(data_dir, group_pattern)
-    check = partial(_split, validation=validation, split_seed=split_seed)
+
+    def check(contents: Contents) -> None:
+        split_parts(
+            contents.labels,
+            contents.classes,
+            contents.validation_start,
+            validation=validation,
+            split_seed=split_seed,
+            groups=contents.groups,
+        )
+
     folder, meta = ensure_folder(source, image_size=image_size, cache_dir=cache_dir, progress=progress, check=check)
     file = folder / _split_name(meta, validation, split_seed)
     split = read_split(file, meta)
     if split is None:
         split = _make_split(folder, meta, validation, split_seed)
         write_split(file, split)
-    groups = read_groups(folder) if meta.grouped else None
     return Prepared(
         name=name,
         layout=meta.layout,
@@ -75,8 +80,6 @@ def prepare(
         split_digest=split.digest,
         folder=folder,
         split=file,
-        train_groups=_count(groups, split.train),
-        validation_groups=_count(groups, split.validation),
     )
 
 
@@ -121,18 +124,6 @@ def _check_split(validation: float, split_seed: int) -> None:
         raise DataError(f"split_seed must lie in [0, 2**32), but got {split_seed}")
 
 
-def _split(contents: Contents, *, validation: float, split_seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Split contents that are not in the cache yet, to find out whether they can be split."""
-    return split_parts(
-        contents.labels,
-        contents.classes,
-        contents.validation_start,
-        validation=validation,
-        split_seed=split_seed,
-        groups=contents.groups,
-    )
-
-
 def _make_split(folder: Path, meta: Meta, validation: float, split_seed: int) -> Split:
     images, labels, groups = read_arrays(folder, meta)
     train, held_out = split_parts(
@@ -144,7 +135,3 @@ def _make_split(folder: Path, meta: Meta, validation: float, split_seed: int) ->
 
 def _split_name(meta: Meta, validation: float, split_seed: int) -> str:
     return f"split-{validation!r}-{split_seed}.npz" if meta.validation_start is None else "split-official.npz"
-
-
-def _count(groups: NDArray[np.int64] | None, indices: NDArray[np.int64]) -> int | None:
-    return None if groups is None else len(np.unique(groups[indices]))

@@ -19,13 +19,7 @@ from .preparation import check_image_size
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TestData:
-    """All images of the test part; every array is read-only.
-
-    Attributes:
-        images: uint8 [N, C, H, W], mapped into memory from the cache.
-        labels: int64 [N], indices into `classes`.
-        digest: SHA-256 over class names, images and labels, in hexadecimal.
-    """
+    """All images of the test part; arrays and digest are those of `SearchData`."""
 
     __test__: ClassVar[bool] = False  # pytest takes it for a test otherwise
 

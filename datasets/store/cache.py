@@ -94,11 +94,6 @@ def stamp_with(stamp: str, rule: str | None) -> str:
     return stamp if rule is None else hashlib.sha256(f"{stamp}\0{rule}".encode()).hexdigest()
 
 
-def folder_of(source: Source, *, image_size: int | None, cache_dir: Path) -> Path:
-    """Return the cache folder of a data set at a size; absolute, because workers may run elsewhere."""
-    return cache_dir.absolute() / f"{source.cache_name}-{image_size or 'native'}-{source.stamp[:16]}"
-
-
 def read_meta(folder: Path) -> Meta | None:
     """Return what a cache folder holds, or None if it is missing, damaged, or was written by another version."""
     # meta.json is checked as a whole by its checksum, so that its fields need no further checks of their own.
@@ -120,15 +115,11 @@ def read_arrays(folder: Path, meta: Meta) -> tuple[NDArray[np.uint8], NDArray[np
     """Return images, mapped into memory, labels, and groups or None, of a folder with `read_meta`; all read-only."""
     images = np.load(folder / "images.npy", mmap_mode="r")
     labels = np.load(folder / "labels.npy")
-    labels.setflags(write=False)
-    return images, labels, read_groups(folder) if meta.grouped else None
-
-
-def read_groups(folder: Path) -> NDArray[np.int64]:
-    """Return the groups of a folder whose `read_meta` says that there are any; read-only."""
-    groups = np.load(folder / "groups.npy")
-    groups.setflags(write=False)
-    return groups
+    groups = np.load(folder / "groups.npy") if meta.grouped else None
+    for array in (labels, groups):
+        if array is not None:
+            array.setflags(write=False)
+    return images, labels, groups
 
 
 def ensure_folder(
@@ -146,7 +137,8 @@ def ensure_folder(
     Raises:
         DataError: images cannot be read, or the folder cannot be written. Nothing is left behind then.
     """
-    folder = folder_of(source, image_size=image_size, cache_dir=cache_dir)
+    # Absolute, because workers may run elsewhere.
+    folder = cache_dir.absolute() / f"{source.cache_name}-{image_size or 'native'}-{source.stamp[:16]}"
     meta = read_meta(folder)
     if meta is not None:
         return folder, meta
@@ -237,9 +229,9 @@ def _write_contents(
         _settle(stream)
     sha.update(labels.tobytes())
     _write_indices(folder / "labels.npy", labels)
+    grouped = contents.groups is not None
     if contents.groups is not None:
         _write_indices(folder / "groups.npy", contents.groups.astype("<i8"))
-    grouped = contents.groups is not None
     meta = Meta(
         version=_VERSION,
         stamp=source.stamp,

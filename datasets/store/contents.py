@@ -62,8 +62,6 @@ class Source:
 
     Attributes:
         cache_name: start of the name of its cache folders; letters, digits, `_`, `-` and `.` alone.
-        layout: how its files lie.
-        stamp: changes when the files change.
         read: reads labels, and images where that is cheap; raises DataError for broken files.
     """
 

@@ -28,7 +28,6 @@ class DatasetInfo:
         classes: how many classes there are.
         source: paper or address.
         embedded: it comes with an installed package and needs no data folder.
-        downloadable: `download` can fetch it.
         usual_size: what studies resize it to, in pixels, where its images differ in size.
     """
 
@@ -39,7 +38,6 @@ class DatasetInfo:
     classes: int | None
     source: str
     embedded: bool = False
-    downloadable: bool = False
     usual_size: int | None = None
 
 
@@ -54,8 +52,6 @@ class Prepared:
         input_shape: (C, H, W) of every image.
         folder: the cache folder with images and labels.
         split: the file in it with the indices of both parts.
-        train_groups: how many groups the training images belong to, such as tracks of one object; None without groups.
-        validation_groups: the same for the images to validate on. No group has images in both parts.
     """
 
     name: str
@@ -70,8 +66,6 @@ class Prepared:
     split_digest: str
     folder: Path
     split: Path
-    train_groups: int | None = None
-    validation_groups: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -15,17 +15,17 @@ from .export import export
 from .importance import importance
 from .new import new
 from .predict import predict
+from .process import INTERRUPTED
 from .report import report
 from .retrain import retrain
 from .run import run
 from .serve import serve
 from .status import status
 from .studies import studies
-from .test import run_test
+from .test import test
 from .ui import ui
 
 BAD_INPUT = 2
-INTERRUPTED = 130
 
 app = typer.Typer(
     name="optrack",
@@ -34,42 +34,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for name, command in (
-    ("new", new),
-    ("run", run),
-    ("status", status),
-    ("best", best),
-    ("importance", importance),
-    ("retrain", retrain),
-    ("test", run_test),
-    ("report", report),
-    ("export", export),
-    ("predict", predict),
-    ("serve", serve),
-    ("studies", studies),
-    ("ui", ui),
-):
-    app.command(name)(command)
+for command in (new, run, status, best, importance, retrain, test, report, export, predict, serve, studies, ui):
+    app.command()(command)
 app.add_typer(dataset_app, name="dataset")
 app.add_typer(architecture_app, name="architecture")
-
-COMMANDS = (
-    "new",
-    "run",
-    "status",
-    "best",
-    "importance",
-    "retrain",
-    "test",
-    "report",
-    "export",
-    "predict",
-    "serve",
-    "studies",
-    "ui",
-    "dataset",
-    "architecture",
-)
 
 
 def main() -> None:
@@ -88,7 +56,8 @@ def main() -> None:
     except TyperException as error:
         message = error.format_message().replace("Input should be", "it must be")
         if message.startswith("No such command"):
-            message += f" Known are {', '.join(COMMANDS)}."
+            known: Any = typer.main.get_command(app)
+            message += f" Known are {', '.join(known.commands)}."
         if not message:  # no command was named, and the help is printed already
             sys.exit(BAD_INPUT)
         _fail(message)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .options import DEFAULT_STORAGE, JsonOption, StorageOption, StudyArgument
-from .output import console, output_file, print_json, print_table
+from .output import output_file, print_json, print_table, say
 from .stored import stored_study
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def importance(
     title = f"{name}: importance of hyperparameters ({evaluator})"
     columns = ["family", "finished#", "parameter", f"share in {metric}#", f"{CONFIDENCE:.0%} interval", "note"]
     print_table(columns, [row for family, item in found.items() for row in _rows(family, item)], title=title)
-    console(stderr=True).print(f"Figures: {page.absolute()}", markup=False, soft_wrap=True)
+    say(f"Figures: {page.absolute()}")
 
 
 def _as_json(found: "Importances") -> dict[str, object]:

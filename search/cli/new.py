@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import StudyError
 from .options import JsonOption
 from .output import console, print_json, print_table
 from .process import print_next
@@ -40,11 +39,11 @@ def new(
     """
     say = console(stderr=True)
     with say.status("looking at the images"):
-        from ..new_study import Target, check_target, look, plan_study, write_study
+        from ..new_study import Target, check_target, look, plan_study, rough_duration, write_study
 
         target = Target(file=file, images=images)
         check_target(target)
-        findings = look(_expanded(images), groups)
+        findings = look(images, groups)
     with say.status("measuring what a step costs"):
         planned = plan_study(findings, target)
     write_study(planned, findings, target)
@@ -54,14 +53,7 @@ def new(
         _print(planned, findings, target)
     for sentence in (*findings.doubts, *([planned.missing] if planned.missing else [])):
         say.print(f"note: {sentence}", markup=False, soft_wrap=True)
-    print_next([(target.run_command, f"search, about {_minutes(planned.estimate.run_seconds)}")])
-
-
-def _expanded(folder: Path) -> Path:
-    try:
-        return folder.expanduser()
-    except RuntimeError as error:  # an unknown user's home folder
-        raise StudyError(f"{str(folder)!r} cannot be expanded: {error}") from None
+    print_next([(target.run_command, f"search, about {rough_duration(planned.estimate.run_seconds)}")])
 
 
 def _print(planned: "NewStudy", findings: "Findings", target: "Target") -> None:
@@ -103,19 +95,15 @@ def _facts(findings: "Findings", target: "Target") -> dict[str, str]:
 
 
 def _plan(planned: "NewStudy") -> dict[str, str]:
+    from ..new_study import rough_duration
+
     estimate, budget, side = planned.estimate, planned.study.budget, planned.study.data.image_size
     trials = f"{budget.trials} trials of each family, of {budget.epochs} epochs at most, {estimate.workers} at a time"
     return {
         "image size": f"{side} x {side}",
-        "search": f"{trials}: about {_minutes(estimate.run_seconds)} here",
-        "retraining": f"at most {_minutes(estimate.retrain_seconds)} more",
+        "search": f"{trials}: about {rough_duration(estimate.run_seconds)} here",
+        "retraining": f"at most {rough_duration(estimate.retrain_seconds)} more",
     }
-
-
-def _minutes(seconds: float) -> str:
-    from ..new_study import rough_duration
-
-    return rough_duration(seconds)
 
 
 def _as_json(planned: "NewStudy", findings: "Findings", target: "Target") -> dict[str, Any]:

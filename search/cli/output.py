@@ -23,6 +23,11 @@ def console(*, stderr: bool = False) -> "Console":
     return Console(file=stream, width=None if stream.isatty() else PIPE_WIDTH, highlight=False)
 
 
+def say(line: str) -> None:
+    """Print a line on stderr, however long it is."""
+    console(stderr=True).print(line, markup=False, soft_wrap=True)
+
+
 def print_json(value: object) -> None:
     """Print a value as indented JSON on stdout."""
     sys.stdout.write(json.dumps(value, indent=2) + "\n")

@@ -2,7 +2,6 @@
 
 import csv
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +9,7 @@ import typer
 
 from ..errors import StudyError
 from .options import DEFAULT_TRACKING_URI, JsonOption, RunSourceOption, StudyArgument, TrackingOption
-from .output import console, print_json, print_table
+from .output import console, print_json, print_table, say
 from .process import FAILED
 from .stored import study_name
 
@@ -42,26 +41,23 @@ def predict(
     named = [Path(line) for path in paths for line in (_listed() if path == "-" else [path])]
     with console(stderr=True).status("loading"):  # torch takes seconds to import
         from ..champions import UnreadableImage, image_files, load_champion, predict
-        from .progress import counted
+        from .progress import bars
 
         files = image_files(named)
         champion = load_champion(study_name(study), family, tracking_uri=tracking_uri, run_source=run_source)
-    with counted("images", len(files)) as advance:
-        answers: list[Prediction | UnreadableImage] = []
-        for answer in predict(champion, files):
-            answers.append(answer)
-            advance()
+    with bars() as shown:
+        answers = list(shown.track(predict(champion, files), total=len(files), description="images"))
+    rows = [[str(answer.file), *_cells(answer)] for answer in answers if not isinstance(answer, UnreadableImage)]
     if as_json:
         print_json([_as_json(answer) for answer in answers])
     elif as_csv:
-        _print_csv(answers)
+        csv.writer(sys.stdout, lineterminator="\n").writerows([COLUMNS, *rows])
     else:
-        rows = [[str(answer.file), *_cells(answer)] for answer in answers if not isinstance(answer, UnreadableImage)]
         columns = ["image", "label", "confidence#", "next", "confidence#", "next", "confidence#"]
         print_table(columns, rows, title=f"{champion.family} of {champion.study}")
     unreadable = [answer for answer in answers if isinstance(answer, UnreadableImage)]
     for image in unreadable:
-        console(stderr=True).print(f"skipped: {image.reason}", markup=False, soft_wrap=True)
+        say(f"skipped: {image.reason}")
     return FAILED if unreadable else 0
 
 
@@ -88,13 +84,3 @@ def _as_json(answer: "Prediction | UnreadableImage") -> dict[str, Any]:
         "confidence": confidence,
         "next": [{"label": other, "confidence": share} for other, share in others],
     }
-
-
-def _print_csv(answers: "Sequence[Prediction | UnreadableImage]") -> None:
-    from ..champions import UnreadableImage
-
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(
-        [str(answer.file), *_cells(answer)] for answer in answers if not isinstance(answer, UnreadableImage)
-    )

@@ -1,5 +1,6 @@
 """What the commands that train share: the machine, signals, exit codes, commands to type next."""
 
+import shlex
 import signal
 from collections.abc import Callable, Iterable
 from types import FrameType
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..errors import StudyError, unknown
 from ..text import option
 from .options import DEFAULT_CACHE_DIR, DEFAULT_DATA_DIR, DEFAULT_STORAGE, DEFAULT_TRACKING_URI
-from .output import console
+from .output import console, say
 
 if TYPE_CHECKING:
     from ..launchers import Machine, Outcome
@@ -16,6 +17,22 @@ if TYPE_CHECKING:
 
 FAILED = 1
 INTERRUPTED = 130
+
+OPTIONS: dict[str, tuple[str, object]] = {
+    "storage": ("--storage", DEFAULT_STORAGE),
+    "tracking_uri": ("--tracking-uri", DEFAULT_TRACKING_URI),
+    "data_dir": ("--data-dir", str(DEFAULT_DATA_DIR)),
+    "cache_dir": ("--cache-dir", str(DEFAULT_CACHE_DIR)),
+}
+"""The options that say where things are, with their defaults, by the fields of `Places`."""
+
+TAKEN: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("run", "retrain", "test"), tuple(OPTIONS)),
+    **dict.fromkeys(("report", "serve", "ui"), ("storage", "tracking_uri")),
+    **dict.fromkeys(("export", "predict"), ("tracking_uri",)),
+    "importance": ("storage",),
+}
+"""Which of them each command takes."""
 
 
 def machine_of(*, launcher: str, device: str, workers: int | None, threads: int | None) -> "Machine":
@@ -44,31 +61,19 @@ def stop_on_signals(stop: Callable[[], None]) -> None:
     signal.signal(signal.SIGTERM, first)
 
 
-def place_options(places: "Places", *, storage: bool = True, tracking: bool = True, data: bool = True) -> str:
-    """Return the options that say where things are, as they must be typed again, without passwords and defaults.
-
-    Args:
-        places: where the stores and the data are.
-        storage: whether the command takes Optuna's storage.
-        tracking: whether it takes MLflow's address.
-        data: whether it takes the folders of images.
-    """
+def command(name: str, places: "Places", *arguments: str) -> str:
+    """Return a command to type, with the options that say where things are, without passwords and defaults."""
     from ..stores import shown
 
-    text = option("--storage", shown(places.storage), DEFAULT_STORAGE) if storage else ""
-    text += option("--tracking-uri", shown(places.tracking_uri), DEFAULT_TRACKING_URI) if tracking else ""
-    if data:
-        text += option("--data-dir", places.data_dir, DEFAULT_DATA_DIR)
-        text += option("--cache-dir", places.cache_dir, DEFAULT_CACHE_DIR)
-    return text
+    options = "".join(option(OPTIONS[at][0], shown(str(getattr(places, at))), OPTIONS[at][1]) for at in TAKEN[name])
+    return shlex.join(["optrack", name, *arguments]) + options
 
 
 def print_next(commands: Iterable[tuple[str, str]]) -> None:
     """Print the commands that make sense now, each with its purpose."""
-    say = console(stderr=True)
-    say.print("Next:")
-    for command, purpose in commands:
-        say.print(f"  {command}  # {purpose}", markup=False, soft_wrap=True)
+    say("Next:")
+    for typed, purpose in commands:
+        say(f"  {typed}  # {purpose}")
 
 
 def print_outcome(outcome: "Outcome", again: str, jobs: str) -> int:
@@ -79,12 +84,11 @@ def print_outcome(outcome: "Outcome", again: str, jobs: str) -> int:
         again: the command that resumes it.
         jobs: what may have failed, "trials" or "trainings".
     """
-    say = console(stderr=True)
     if outcome.interrupted:
-        say.print(f"interrupted: `{again}` resumes it", markup=False, soft_wrap=True)
+        say(f"interrupted: `{again}` resumes it")
         return INTERRUPTED
     if outcome.timed_out:
-        say.print(f"the time is up: `{again}` resumes it", markup=False, soft_wrap=True)
+        say(f"the time is up: `{again}` resumes it")
     if outcome.failed:
-        say.print(f"failed {jobs}: {outcome.failed}; their runs in MLflow hold failure.txt", markup=False)
+        say(f"failed {jobs}: {outcome.failed}; their runs in MLflow hold failure.txt")
     return FAILED if outcome.failed else 0

@@ -4,8 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -30,21 +29,12 @@ class Display(Observer):
 
     Args:
         console: on stderr.
-        live: what changes in place, as long as the display is open.
+        live: what changes in place, as long as this context is open.
     """
 
     def __init__(self, console: Console, live: AbstractContextManager[Any] | None = None) -> None:
+        self.live = live or nullcontext()
         self._console = console
-        self._live = live or nullcontext()
-
-    def __enter__(self) -> Self:
-        self._live.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._live.__exit__(kind, error, trace)
 
     def line(self, text: str) -> None:
         """Write a line that stays, however long it is."""
@@ -150,20 +140,16 @@ def trial_line(work: Work, state: RunState) -> str:
     return f"{work.name}: {ended}, {result}, {configuration(work.values)}"
 
 
+def bars() -> Progress:
+    """Return progress bars on stderr that vanish in the end, and are not shown in a file."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    # Where there is no terminal rich would leave an empty line.
+    return Progress(*columns, console=console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+
+
 @contextmanager
 def decoding() -> Generator[Callable[[int, int], None]]:
     """A progress bar for images being decoded; it appears with the first one."""
-    columns = (TextColumn("decoding images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    shown = sys.stderr.isatty()  # elsewhere rich would leave an empty line
-    with Progress(*columns, console=console(stderr=True), transient=True, disable=not shown) as bar:
-        task = bar.add_task("decoding", total=None, visible=False)
-        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
-
-
-@contextmanager
-def counted(what: str, total: int) -> Generator[Callable[[], None]]:
-    """A progress bar over so many things, on a terminal; what it gives moves it by one."""
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda: bar.advance(task)
+    with bars() as shown:
+        task = shown.add_task("decoding images", total=None, visible=False)
+        yield lambda done, total: shown.update(task, completed=done, total=total, visible=True)

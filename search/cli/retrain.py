@@ -1,13 +1,12 @@
 """`optrack retrain`: train the best configurations again, on all images."""
 
-import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from . import options
-from .process import machine_of, place_options, print_next, print_outcome, stop_on_signals
-from .stored import chosen_families, stored_study
+from .process import command, machine_of, print_next, print_outcome, stop_on_signals
+from .stored import chosen, stored_study
 
 if TYPE_CHECKING:
     from ..launchers import Outcome
@@ -42,7 +41,7 @@ def retrain(
     trained before is not trained again.
     """
     _, stored = stored_study(study, storage)
-    chosen = chosen_families(stored, family)
+    only = [each.name for each in chosen(stored, family)]
     machine = machine_of(launcher=launcher, device=device, workers=workers, threads=threads)
 
     from ..retraining import retrain_study
@@ -50,35 +49,30 @@ def retrain(
     from .training_progress import TrainingProgress
 
     places = Places(storage=storage, tracking_uri=tracking_uri, data_dir=data_dir, cache_dir=cache_dir)
-    with TrainingProgress() as display:
+    display = TrainingProgress()
+    with display.live:
         outcome = retrain_study(
             stored,
-            only=[each.name for each in chosen],
+            only=only,
             seeds=seeds,
             confirm=confirm,
             places=places,
             machine=machine,
             observer=display,
-            on_start=lambda retraining: stop_on_signals(retraining.stop),
+            on_start=stop_on_signals,
         )
     return _closing_words(study, outcome, places)
 
 
 def _closing_words(reference: str, outcome: "Outcome", places: "Places") -> int:
     """Say what happened, and the next commands that make sense; return the exit code."""
-    reference = shlex.quote(reference)
-    where = place_options(places)
-    code = print_outcome(outcome, f"optrack retrain {reference}{where}", "trainings")
-    if code:
-        return code
-    print_next(
-        [
-            (f"optrack test {reference}{where}", "open the test images, once, and compare the families"),
-            (f"optrack report {reference}{place_options(places, data=False)}", "one page about all of it"),
-            (
-                f"optrack export {reference}{place_options(places, data=False, storage=False)}",
-                "the winner as ONNX",
-            ),
-        ]
-    )
-    return 0
+    code = print_outcome(outcome, command("retrain", places, reference), "trainings")
+    if not code:
+        print_next(
+            [
+                (command("test", places, reference), "open the test images, once, and compare the families"),
+                (command("report", places, reference), "one page about all of it"),
+                (command("export", places, reference), "the winner as ONNX"),
+            ]
+        )
+    return code

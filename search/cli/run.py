@@ -2,23 +2,22 @@
 
 import json
 import math
-import shlex
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import StudyError, unknown
+from ..errors import StudyError
 from . import options
 from .best import print_best
-from .process import INTERRUPTED, machine_of, place_options, print_next, print_outcome, stop_on_signals
-from .stored import quiet_optuna, stored_study
+from .process import INTERRUPTED, command, machine_of, print_next, print_outcome, stop_on_signals
+from .stored import chosen, quiet_optuna, stored_study
 
 if TYPE_CHECKING:
-    from ..launchers import Machine, Outcome
+    from ..launchers import Outcome
     from ..stores import Places
-    from ..study import Choice, Family, Pruner, Sampler, Study
+    from ..study import Choice, Pruner, Sampler
 
 
 def run(
@@ -64,20 +63,15 @@ def run(
     from ..study import Pruner, Sampler, first_problem, load_study
 
     found = load_study(study)
-    limits = {
-        "trials": trials,
-        "epochs": epochs,
-        "patience": patience,
-        "total_epochs": total_epochs,
-        "timeout_seconds": timeout,
-    }
+    limits = {"trials": trials, "epochs": epochs, "patience": patience, "total_epochs": total_epochs}
+    limits |= {"timeout_seconds": timeout}
     sampler_name, sampler_options = _strategy(found.sampler, "sampler", sampler, sampler_option)
     pruner_name, pruner_options = _strategy(found.pruner, "pruner", pruner, pruner_option)
     try:
         changed = replace(
             found,
             budget=replace(found.budget, **{name: value for name, value in limits.items() if value is not None}),
-            families=_chosen(found, family),
+            families=chosen(found.families, family, f"{found.name} family"),
             seed=found.seed if seed is None else seed,
             sampler=Sampler(sampler_name, options=sampler_options),
             pruner=Pruner(pruner_name, options=pruner_options),
@@ -85,42 +79,21 @@ def run(
     except ValidationError as error:
         raise StudyError(first_problem(error)) from None
     machine = machine_of(launcher=launcher, device=device, workers=workers, threads=threads)
-    from ..stores import Places
 
-    places = Places(storage=storage, tracking_uri=tracking_uri, data_dir=data_dir, cache_dir=cache_dir)
-    return _search(study, changed, places, machine)
-
-
-def _search(reference: str, study: "Study", places: "Places", machine: "Machine") -> int:
     from ..coordinator import run_study
+    from ..stores import Places
+    from ..stores import trials as records
     from .progress import LineProgress, LiveProgress
 
+    places = Places(storage=storage, tracking_uri=tracking_uri, data_dir=data_dir, cache_dir=cache_dir)
     quiet_optuna()
-    with LiveProgress() if sys.stderr.isatty() else LineProgress() as display:
-        outcome = run_study(
-            study,
-            places=places,
-            machine=machine,
-            observer=display,
-            on_start=lambda coordinator: stop_on_signals(coordinator.stop),
-        )
-    _, families = stored_study(study.name, places.storage)
-    if any(family.best for family in families):
-        print_best(study.name, families)
-    return _closing_words(reference, outcome, places)
-
-
-def _chosen(study: "Study", names: list[str] | None) -> "tuple[Family, ...]":
-    """Return the families that were named, or all.
-
-    Raises:
-        StudyError: no family has that name.
-    """
-    known = {family.name: family for family in study.families}
-    for name in names or ():
-        if name not in known:
-            raise StudyError(unknown(f"{study.name} family", name, known))
-    return tuple(known[name] for name in dict.fromkeys(names or known))
+    display = LiveProgress() if sys.stderr.isatty() else LineProgress()
+    with display.live:
+        outcome = run_study(changed, places=places, machine=machine, observer=display, on_start=stop_on_signals)
+    answer = records.best(*stored_study(changed.name, storage))
+    if answer["families"]:
+        print_best(answer)
+    return _closing_words(study, outcome, places)
 
 
 def _strategy(
@@ -153,18 +126,13 @@ def _key_value(kind: str, text: str) -> "tuple[str, Choice]":
 
 def _closing_words(reference: str, outcome: "Outcome", places: "Places") -> int:
     """Say what happened, and the next three commands that make sense; return the exit code."""
-    reference = shlex.quote(reference)
-    code = print_outcome(outcome, f"optrack run {reference}{place_options(places)}", "trials")
-    if code == INTERRUPTED:
-        return code
-    print_next(
-        [
-            (
-                f"optrack importance {reference}{place_options(places, tracking=False, data=False)}",
-                "which hyperparameters matter, as a page with figures",
-            ),
-            (f"optrack ui{place_options(places, data=False)}", "all trials in MLflow's UI and optuna-dashboard"),
-            (f"optrack retrain {reference}{place_options(places)}", "the best configurations again, on all images"),
-        ]
-    )
+    code = print_outcome(outcome, command("run", places, reference), "trials")
+    if code != INTERRUPTED:
+        print_next(
+            [
+                (command("importance", places, reference), "which hyperparameters matter, as a page with figures"),
+                (command("ui", places), "all trials in MLflow's UI and optuna-dashboard"),
+                (command("retrain", places, reference), "the best configurations again, on all images"),
+            ]
+        )
     return code

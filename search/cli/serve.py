@@ -8,7 +8,7 @@ import typer
 
 from ..errors import NothingStoredError, OwnSourceError
 from .options import DEFAULT_STORAGE, DEFAULT_TRACKING_URI, FamilyOption, StorageOption, StudyArgument, TrackingOption
-from .output import console
+from .output import console, say
 from .stored import quiet_optuna, study_name
 
 if TYPE_CHECKING:
@@ -44,13 +44,8 @@ def serve(
     from ..servers import listener, serve_until_stopped
 
     name = study_name(study)
-    say = console(stderr=True)
-
-    def announce(address: str) -> None:
-        say.print(f"{address}  (Ctrl-C ends it)", markup=False, soft_wrap=True)
-
     with listener(port, option="--port") as opened:
-        with say.status("loading"):  # torch takes seconds to import
+        with console(stderr=True).status("loading"):  # torch takes seconds to import
             from ..servers import page_app
 
             searched = _searched(name, storage)
@@ -58,7 +53,7 @@ def serve(
         known = {each.family for each in served}
         missing = [] if family else [each.name for each in searched if each.name not in known]
         app = page_app(name, served, missing=missing)
-        serve_until_stopped(app, opened, announce=announce)
+        serve_until_stopped(app, opened, announce=lambda address: say(f"{address}  (Ctrl-C ends it)"))
 
 
 def _searched(study: str, storage: str) -> "tuple[Family, ...]":
@@ -93,17 +88,15 @@ def _served(
     references = {family.name: family.reference for family in searched}
     # With no champion, asking for the winner raises an error that says what is there instead.
     names: list[str] | list[None] = list(dict.fromkeys(only or found)) or [None]
-    served: list[Served] = []
-    for champion in (_loaded(study, name, tracking_uri, run_source) for name in names):
-        record = found.get(champion.family)
-        served.append(
-            Served(
-                champion=champion,
-                best=record is not None and record.best,
-                test=record.figures.get("test_accuracy") if record is not None else None,
-                reference=references.get(champion.family),
-            )
+    served = [
+        Served(
+            champion=champion,
+            best=found[champion.family].best,
+            test=found[champion.family].figures.get("test_accuracy"),
+            reference=references.get(champion.family),
         )
+        for champion in (_loaded(study, name, tracking_uri, run_source) for name in names)
+    ]
     return sorted(served, key=lambda each: (not each.best, -(each.test or 0.0), each.family))
 
 

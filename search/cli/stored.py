@@ -1,12 +1,16 @@
 """What commands that read a study share: find it in the storage, or say what is stored instead."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import NothingStoredError, StudyError, unknown
 
 if TYPE_CHECKING:
     from ..stores import StoredFamily
+    from ..study import Family
+
+FamilyT = TypeVar("FamilyT", "Family", "StoredFamily")
 
 
 def stored_study(reference: str, storage_url: str) -> "tuple[str, list[StoredFamily]]":
@@ -61,16 +65,16 @@ def _is_file(reference: str) -> bool:
     return reference not in shipped_studies() and (reference.endswith(".py") or Path(reference).is_file())
 
 
-def chosen_families(stored: "list[StoredFamily]", names: list[str] | None) -> "list[StoredFamily]":
-    """Return the stored families that were named, or all.
+def chosen(families: "Sequence[FamilyT]", names: list[str] | None, what: str = "family") -> "list[FamilyT]":
+    """Return the families that were named, or all.
 
     Raises:
-        StudyError: no stored family has such a name.
+        StudyError: none has such a name.
     """
-    known = {family.name: family for family in stored}
+    known = {family.name: family for family in families}
     for name in names or ():
         if name not in known:
-            raise StudyError(unknown("family", name, known))
+            raise StudyError(unknown(what, name, known))
     return [known[name] for name in dict.fromkeys(names or known)]
 
 

@@ -1,27 +1,14 @@
 """`optrack test`: open the test images, once, and compare the families."""
 
-import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..text import NOTHING, percent, percent_range, short
-from .options import (
-    DEFAULT_CACHE_DIR,
-    DEFAULT_DATA_DIR,
-    DEFAULT_STORAGE,
-    DEFAULT_TRACKING_URI,
-    CacheDirOption,
-    DataDirOption,
-    FamilyOption,
-    JsonOption,
-    StorageOption,
-    StudyArgument,
-    TrackingOption,
-)
-from .output import console, print_json, print_table
-from .process import place_options, print_next
-from .stored import chosen_families, stored_study
+from . import options
+from .output import console, print_json, print_table, say
+from .process import command, print_next
+from .stored import chosen, stored_study
 
 if TYPE_CHECKING:
     from ..results import StudyResults, TestResult, Verdict
@@ -31,25 +18,25 @@ EXAMPLES = 10
 """How many images the next command names, of those that no search has seen."""
 
 
-def run_test(
-    study: StudyArgument,
+def test(
+    study: options.StudyArgument,
     *,
-    family: FamilyOption = None,
+    family: options.FamilyOption = None,
     again: Annotated[
         bool, typer.Option("--again", help="Open the test images once more; it is counted, and shown from then on.")
     ] = False,
-    data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    cache_dir: CacheDirOption = DEFAULT_CACHE_DIR,
-    storage: StorageOption = DEFAULT_STORAGE,
-    tracking_uri: TrackingOption = DEFAULT_TRACKING_URI,
-    as_json: JsonOption = False,
+    data_dir: options.DataDirOption = options.DEFAULT_DATA_DIR,
+    cache_dir: options.CacheDirOption = options.DEFAULT_CACHE_DIR,
+    storage: options.StorageOption = options.DEFAULT_STORAGE,
+    tracking_uri: options.TrackingOption = options.DEFAULT_TRACKING_URI,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Test each retrained model once, and say which family is best and how sure that is.
 
     What was tested before is shown, not tested again.
     """
     name, stored = stored_study(study, storage)
-    only = [each.name for each in chosen_families(stored, family)] if family else None
+    only = [each.name for each in chosen(stored, family)] if family else None
 
     from ..sealed import judge_study
     from ..stores import Places
@@ -71,60 +58,41 @@ def _next_commands(reference: str, dataset: str, places: "Places") -> list[tuple
     """Return what makes sense after a test: the page, and predictions of the winner."""
     from ...datasets.folders.test_list import listed_images
 
-    reference = shlex.quote(reference)
-    records = place_options(places, data=False)
-    paths = shlex.join(map(str, listed_images(dataset, EXAMPLES))) or "PATH..."
+    paths = [str(path) for path in listed_images(dataset, EXAMPLES)] or ["PATH..."]
     return [
-        (f"optrack report {reference}{records}", "one page about all of it"),
-        (
-            f"optrack predict {reference} {paths}{place_options(places, storage=False, data=False)}",
-            "what the winner makes of images",
-        ),
-        (f"optrack serve {reference}{records}", "the same, on a page for dropping images on"),
+        (command("report", places, reference), "one page about all of it"),
+        (command("predict", places, reference, *paths), "what the winner makes of images"),
+        (command("serve", places, reference), "the same, on a page for dropping images on"),
     ]
 
 
 def _say_tested(model: "ModelRun", result: "TestResult") -> None:
     opened = "" if result.openings == 1 else f", opened {result.openings} times"
-    line = f"{model.family}, seed {model.number}: test accuracy {short(result.accuracy)}{opened}"
-    console(stderr=True).print(line, markup=False)
+    say(f"{model.family}, seed {model.number}: test accuracy {short(result.accuracy)}{opened}")
 
 
 def _print(name: str, results: "StudyResults", judged: "Verdict") -> None:
     """Print the table of families, best first, and a sentence for each pair."""
     by_name = {family.name: family for family in results.families}
-    rows: list[list[str]] = []
+    rows: list[dict[str, str]] = []
     for score in judged.scores:
         family = by_name[score.name]
-        reported = family.reference.test if family.reference else None
         spread = NOTHING if score.deviation is None else percent_range(score.lowest, score.highest, sign=False)
         rows.append(
-            [
-                score.name,
-                percent(score.mean, sign=False),
-                spread,
-                percent(score.champion, sign=False),
-                percent(reported, sign=False),
-                short(score.mean_loss),
-                short(score.calibration_error),
-                short(family.parameters),
-                short(family.latency_ms),
-                str(score.openings),
-            ]
+            {
+                "family": score.name,
+                "test %#": percent(score.mean, sign=False),
+                "seeds#": spread,
+                "champion#": percent(score.champion, sign=False),
+                "reported#": percent(family.reference.test if family.reference else None, sign=False),
+                "loss#": short(score.mean_loss),
+                "ECE#": short(score.calibration_error),
+                "parameters#": short(family.parameters),
+                "ms/image#": short(family.latency_ms),
+                "opened#": str(score.openings),
+            }
         )
-    columns = [
-        "family",
-        "test %#",
-        "seeds#",
-        "champion#",
-        "reported#",
-        "loss#",
-        "ECE#",
-        "parameters#",
-        "ms/image#",
-        "opened#",
-    ]
-    print_table(columns, rows, title=f"{name}: on the test images")
+    print_table(list(rows[0]), [list(row.values()) for row in rows], title=f"{name}: on the test images")
     out = console()
     for sentence in (judged.sentence, *(pair.sentence for pair in judged.comparisons)):
         out.print(sentence, markup=False, soft_wrap=True)

@@ -1,42 +1,32 @@
 """What users see while models are retrained: bars on a terminal, a line per model elsewhere; all on stderr."""
 
-import sys
 from collections.abc import Mapping, Sequence
-
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ..launchers import Work
 from ..stores import Candidate, RunState, Stage
 from ..text import configuration, duration, short
 from ..training import Job
-from .output import console
-from .progress import Display
+from .progress import Display, bars
 
 
 class TrainingProgress(Display):
     """A line when a model is trained, and on a terminal a bar for the epochs of all that are still to come."""
 
     def __init__(self) -> None:
-        terminal = console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bars = Progress(*columns, console=terminal, transient=True, disable=not sys.stderr.isatty())
-        super().__init__(terminal, self._bars)
-        self._epochs: TaskID | None = None
-        self._images: TaskID | None = None
+        self._bars = bars()
+        super().__init__(self._bars.console, self._bars)
+        self._images = self._bars.add_task("decoding images", total=None, visible=False)
+        self._epochs = self._bars.add_task("epochs", total=None, visible=False)
 
     def decoded(self, done: int, total: int) -> None:
         """Show how many images are decoded."""
-        if self._images is None:
-            self._images = self._bars.add_task("decoding images", total=total)
-        self._bars.update(self._images, completed=done, visible=done < total)
+        self._bars.update(self._images, completed=done, total=total, visible=done < total)
 
     def trainings_planned(self, stage: Stage, jobs: Sequence[Job], done: int) -> None:
         """Say what is to come."""
         what = "trainings of the race" if stage == "confirm" else "models"
         self.line(f"{done} of {done + len(jobs)} {what} are there already" if done else f"{len(jobs)} {what} to train")
-        if self._epochs is not None:
-            self._bars.remove_task(self._epochs)
-        self._epochs = self._bars.add_task("epochs", total=sum(job.epochs for job in jobs))
+        self._bars.reset(self._epochs, total=sum(job.epochs for job in jobs), visible=True)
 
     def candidate_picked(self, candidate: Candidate, raced: Mapping[int, Sequence[float]]) -> None:
         """Say which configuration is retrained, and why."""
@@ -49,8 +39,7 @@ class TrainingProgress(Display):
 
     def epoch_ended(self, work: Work) -> None:  # noqa: ARG002 - all trainings share a bar
         """Move the bar."""
-        if self._epochs is not None:
-            self._bars.advance(self._epochs)
+        self._bars.advance(self._epochs)
 
     def ended(self, work: Work, state: RunState) -> None:
         """Say how it ended."""

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from .options import DEFAULT_STORAGE, DEFAULT_TRACKING_URI, StorageOption, TrackingOption
-from .output import console
+from .output import say
 from .stored import quiet_optuna
 
 
@@ -24,8 +24,7 @@ def ui(
     from ..stores import check_tracking, study_links
 
     check_tracking(tracking_uri)
-    say = console(stderr=True)
-    say.print("starting both takes about ten seconds; Ctrl-C ends them", markup=False)
+    say("starting both takes about ten seconds; Ctrl-C ends them")
 
     def announce(name: str, address: str) -> None:
         print(f"{name}: {address}", flush=True)  # noqa: T201 - the answer of this command

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from .checks import check_study, fetch_weights, hyperparameters, known_shape
     from .family_search import FamilySearch
     from .observer import Observer
+    from .recording import Recording, metrics_of
     from .running import run_study
     from .strategies import PRUNERS, SAMPLERS, seed_of
 
@@ -16,10 +17,12 @@ __all__ = [
     "SAMPLERS",
     "FamilySearch",
     "Observer",
+    "Recording",
     "check_study",
     "fetch_weights",
     "hyperparameters",
     "known_shape",
+    "metrics_of",
     "run_study",
     "seed_of",
 ]
@@ -31,6 +34,7 @@ if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any mi
             "checks": ["check_study", "fetch_weights", "hyperparameters", "known_shape"],
             "family_search": ["FamilySearch"],
             "observer": ["Observer"],
+            "recording": ["Recording", "metrics_of"],
             "running": ["run_study"],
             "strategies": ["PRUNERS", "SAMPLERS", "seed_of"],
         },

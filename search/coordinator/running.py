@@ -1,8 +1,8 @@
 """Run a study: check everything first, then open both stores, prepare the images and start the workers."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
-from ...datasets import Prepared
 from ..errors import NothingStoredError
 from ..launchers import Machine, Outcome, devices_of, launcher_of
 from ..stores import MlflowTracker, Places, check_comparable, check_places, make_state_folder, prepared_data
@@ -19,7 +19,7 @@ def run_study(
     places: Places,
     machine: Machine,
     observer: Observer,
-    on_start: Callable[[Coordinator], None] = lambda _: None,
+    on_start: Callable[[Callable[[], None]], None] = lambda _: None,
 ) -> Outcome:
     """Search until the study's budget is spent.
 
@@ -28,7 +28,7 @@ def run_study(
         places: where the stores and the data are.
         machine: what may be used.
         observer: watches.
-        on_start: called with the coordinator before it runs, so that a signal handler can stop it.
+        on_start: called before it runs with what stops it, for a signal handler.
 
     Raises:
         OptrackError: bad input, or a store that does not answer; if possible before anything is written.
@@ -40,10 +40,11 @@ def run_study(
     for family in study.families:
         check_models(family, data.input_shape, len(data.classes))
         fetch_weights(family, data.input_shape, len(data.classes))
-    _check_stored(study, data, places.storage)
+    with suppress(NothingStoredError):
+        check_comparable(study, data, stores.stored_families(stores.read_storage(places.storage), study.name))
     with stores.owned(places.storage, study.name), launcher_of(machine, devices) as launcher:
         coordinator = Coordinator(
-            study,
+            study=study,
             # Workers import torch while the stores open.
             storage=stores.open_storage(places.storage),
             tracker=MlflowTracker(places.tracking_uri, study, data),
@@ -52,13 +53,5 @@ def run_study(
             weights=make_state_folder(places.storage) / "weights" / study.name,
             observer=observer,
         )
-        on_start(coordinator)
+        on_start(coordinator.stop)
         return coordinator.run()
-
-
-def _check_stored(study: Study, data: Prepared, url: str) -> None:
-    try:
-        storage = stores.read_storage(url)
-    except NothingStoredError:
-        return
-    check_comparable(study, data, stores.stored_families(storage, study.name))

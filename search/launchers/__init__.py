@@ -3,7 +3,7 @@
 from .base import EpochEnded, Event, JobEnded, JobFailed, Launcher
 from .inline import InlineLauncher
 from .machine import Machine, devices_of, launcher_of
-from .pool import Outcome, Pool, Work
+from .pool import Outcome, Pool, Work, WorkT
 from .processes import ProcessLauncher
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Pool",
     "ProcessLauncher",
     "Work",
+    "WorkT",
     "devices_of",
     "launcher_of",
 ]

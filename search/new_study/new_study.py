@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...datasets import DataError
+from ...datasets.folders.folder_files import expanded
 from ...datasets.folders.new_file import write_new
 from ...datasets.folders.sealing import check_search, split_off_test
 from ...datasets.folders.survey import FolderSurvey, survey_folder
@@ -47,8 +48,6 @@ class Findings:
     """What is in the folder, and what the study does about it.
 
     Args:
-        survey: with the test images to be listed already set aside.
-        group_pattern: which images belong together; None for no groups.
         to_list: images to be listed as test images; None if some are set aside already.
         doubts: what the user should know, one sentence each.
     """
@@ -100,7 +99,7 @@ def look(images: Path, group_pattern: str | None) -> Findings:
     Raises:
         DataError: the folder cannot be trained on as it is.
     """
-    survey = survey_folder(images)
+    survey = survey_folder(expanded(images))
     if group_pattern is not None or survey.groups is None:
         return _set_aside(survey, group_pattern, ())
     try:

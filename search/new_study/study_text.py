@@ -24,17 +24,7 @@ NETWORKS = {"mobilenet_v2": ("mobilenet", "MobileNetV2"), "resnet18": ("resnet18
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """What a study file says, except how long it takes.
-
-    Args:
-        study: its name.
-        images: the folder of images as the user typed it.
-        run_command: runs the study.
-        survey: of the folder, test images set aside.
-        proposal: what to search.
-        group_pattern: which images belong together.
-        missing: which pretrained weights are missing and where to put them; None if none are.
-    """
+    """What a study file says, except how long it takes; `images` is the folder as the user typed it."""
 
     study: str
     images: str

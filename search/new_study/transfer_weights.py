@@ -18,12 +18,7 @@ PATIENCE_SECONDS = 10.0  # for a server that does not respond
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransferWeights:
-    """What was found.
-
-    Args:
-        architecture: whose weights are in the cache now; None if none are.
-        missing: what is missing and where to put it, in one line; None if nothing is.
-    """
+    """An architecture whose weights are in the cache now, or what is missing and where to put it, in one line."""
 
     architecture: str | None
     missing: str | None

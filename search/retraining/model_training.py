@@ -6,13 +6,11 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
-from ..coordinator import Observer
-from ..launchers import EpochEnded, Event, JobEnded, JobFailed, Launcher, Outcome, Pool, Work
-from ..stores import Candidate, ModelRun, RunState, Stage, Tracker
+from ..coordinator import Recording, metrics_of
+from ..launchers import EpochEnded, Event, JobEnded, JobFailed, Work
+from ..stores import Candidate, ModelRun, RunState, Stage
 from ..stores import mlflow_names as names
-from ..study import EpochResult
 from ..training import Job
 
 UNFINISHED = {"running", "interrupted"}
@@ -66,35 +64,15 @@ class RunningTraining(Work):
     plan: ModelTraining
 
 
-class ModelTrainer:
+@dataclass(kw_only=True)
+class ModelTrainer(Recording[RunningTraining]):
     """Trains what is planned, on all workers, and writes MLflow's runs meanwhile.
 
     Args:
-        tracker: writes the runs.
-        launcher: carries jobs to workers.
         parents: run ID of each family.
-        weights: folder for weights under way, removed at the end.
-        observer: watches.
     """
 
-    def __init__(
-        self, *, tracker: Tracker, launcher: Launcher, parents: Mapping[str, str], weights: Path, observer: Observer
-    ) -> None:
-        self._tracker = tracker
-        self._pool = Pool[RunningTraining](launcher)
-        self._parents = parents
-        self._weights = weights
-        self._observer = observer
-        self._failed = 0
-
-    @property
-    def outcome(self) -> Outcome:
-        """What has happened so far."""
-        return Outcome(interrupted=self._pool.stop_requested, failed=self._failed)
-
-    def stop(self) -> None:
-        """Start no more trainings and interrupt the running ones. Safe to call from a signal handler."""
-        self._pool.stop()
+    parents: Mapping[str, str]
 
     def train(
         self,
@@ -116,23 +94,23 @@ class ModelTrainer:
             if before is not None and before.trial != training.candidate.trial:
                 # The candidate is now a replicate of that trial; what its configuration has trained belongs to it.
                 now = _tags(training, training.job)
-                self._tracker.log(before.run_id, tags={name: now[name] for name in (names.TRIAL_TAG, names.VALUE_TAG)})
+                self.tracker.log(before.run_id, tags={name: now[name] for name in (names.TRIAL_TAG, names.VALUE_TAG)})
         waiting = deque(item for item in planned if item.digest not in runs or runs[item.digest].state != "finished")
         if planned:
             jobs = [training.job for training in waiting]
-            self._observer.trainings_planned(planned[0].stage, jobs, len(planned) - len(jobs))
+            self.observer.trainings_planned(planned[0].stage, jobs, len(planned) - len(jobs))
 
         def next_training(device: str) -> RunningTraining | None:
             return self._start(waiting.popleft(), runs, device) if waiting else None
 
-        for running, event in self._pool.events(next_training):
+        for running, event in self.pool.events(next_training):
             self._handle(running, event, keep)
 
     def close(self) -> None:
         """End the workers, and leave no run of MLflow running."""
-        for running in self._pool.close():
-            self._tracker.close_run(running.run_id, "interrupted")
-        shutil.rmtree(self._weights, ignore_errors=True)
+        for running in self.pool.close():
+            self.tracker.close_run(running.run_id, "interrupted")
+        shutil.rmtree(self.weights, ignore_errors=True)
 
     def _start(self, plan: ModelTraining, runs: Mapping[str, ModelRun], device: str) -> RunningTraining:
         before = runs.get(plan.digest)
@@ -141,11 +119,11 @@ class ModelTrainer:
             plan.job,
             device=device,
             # The recorded epochs of an interrupted run were trained with as many.
-            threads=(unfinished and unfinished.threads) or self._pool.threads,
-            weights=self._weights / f"{plan.digest}.safetensors",
+            threads=(unfinished and unfinished.threads) or self.pool.threads,
+            weights=self.weights / f"{plan.digest}.safetensors",
         )
-        run_id = self._tracker.open_model(
-            self._parents[plan.candidate.family],
+        run_id = self.tracker.open_model(
+            self.parents[plan.candidate.family],
             plan.name,
             known_run=unfinished and unfinished.run_id,
             params={"architecture": plan.candidate.architecture, **plan.candidate.settings},
@@ -156,45 +134,32 @@ class ModelTrainer:
             name=plan.name,
             values=plan.candidate.params,
             run_id=run_id,
-            logged=self._tracker.logged_epochs(run_id) if unfinished else 0,
+            logged=self.tracker.logged_epochs(run_id) if unfinished else 0,
             plan=plan,
         )
-        self._observer.started(running)
+        self.observer.started(running)
         return running
 
     def _handle(self, running: RunningTraining, event: Event, keep: Callable[[RunningTraining], None]) -> None:
         match event:
             case EpochEnded():
-                self._record_epoch(running, event.result)
+                self.record_epoch(running, event.result)
             case JobFailed():
                 self._fail(running, event.reason, event.details)
             case JobEnded() if running.divergence is not None and running.best_epoch is None:
                 self._fail(running, running.divergence, running.divergence)
             case JobEnded():
                 keep(running)
-                self._end(running, "finished")
-
-    def _record_epoch(self, running: RunningTraining, result: EpochResult) -> None:
-        running.add(result)
-        self._pool.answer(running, go_on=True)
-        if result.epoch > running.logged:
-            self._tracker.log_epoch(running.run_id, result.epoch, result.metrics())
-        self._observer.epoch_ended(running)
+                self._end(running, "finished", metrics_of(running.best_epoch or running.epochs[-1]))
 
     def _fail(self, running: RunningTraining, reason: str, details: str) -> None:
-        self._failed += 1
-        running.reason = reason
-        self._tracker.log_file(running.run_id, names.FAILURE_FILE, details)
-        self._end(running, "failed")
+        self.record_failure(running, reason, details)
+        self._end(running, "failed", {})
 
-    def _end(self, running: RunningTraining, state: RunState) -> None:
-        self._pool.release(running)
-        if running.job.weights is not None:
-            running.job.weights.unlink(missing_ok=True)
-        kept = (running.best_epoch or running.epochs[-1]) if state == "finished" else None
-        metrics = {} if kept is None else {**kept.metrics(), "epoch": kept.epoch}
-        self._tracker.close_run(running.run_id, state, metrics=metrics, reason=running.reason)
-        self._observer.ended(running, state)
+    def _end(self, running: RunningTraining, state: RunState, metrics: Mapping[str, float]) -> None:
+        self.pool.release(running)
+        self.close_run(running, state, metrics)
+        self.observer.ended(running, state)
 
 
 def _tags(plan: ModelTraining, job: Job) -> dict[str, str]:

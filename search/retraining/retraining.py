@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from safetensors.torch import load_file  # pyright: ignore[reportUnknownVariableType]
@@ -11,7 +11,7 @@ from ...datasets import Prepared
 from ..champions import Recipe, load_folder, register, registered, save_folder, save_model, set_best
 from ..coordinator import Observer, fetch_weights, seed_of
 from ..errors import NothingStoredError
-from ..launchers import Launcher, Machine, Outcome, devices_of, launcher_of
+from ..launchers import Machine, Outcome, devices_of, launcher_of
 from ..pictures import champion_pictures
 from ..stores import (
     Candidate,
@@ -22,7 +22,6 @@ from ..stores import (
     RunStore,
     Stage,
     StoredFamily,
-    Tracker,
     candidates,
     check_comparable,
     check_places,
@@ -49,7 +48,7 @@ def retrain_study(
     places: Places,
     machine: Machine,
     observer: Observer,
-    on_start: Callable[["Retraining"], None] = lambda _: None,
+    on_start: Callable[[Callable[[], None]], None] = lambda _: None,
 ) -> Outcome:
     """Train each family's best configuration on training and validation images, for as many epochs as it was best at.
 
@@ -64,7 +63,7 @@ def retrain_study(
         places: where the stores and the data are.
         machine: what may be used.
         observer: watches.
-        on_start: called with the retraining before it runs, so that a signal handler can stop it.
+        on_start: called before it runs with what stops it, for a signal handler.
 
     Raises:
         OptrackError: bad input, or a store that does not answer; if possible before anything is written.
@@ -88,8 +87,9 @@ def retrain_study(
         fetch_weights(family, data.input_shape, len(data.classes))
     with stores.owned(places.storage, study.name), launcher_of(machine, devices) as launcher:
         retraining = Retraining(
-            study,
-            families,
+            study=study,
+            families=families,
+            parents={name: run.run_id for name, run in recorded.items()},
             tracker=MlflowTracker(places.tracking_uri, study, data),
             runs=runs,
             tracking_uri=places.tracking_uri,
@@ -98,56 +98,31 @@ def retrain_study(
             weights=make_state_folder(places.storage) / "weights" / f"{study.name}.retrain",
             observer=observer,
         )
-        on_start(retraining)
+        on_start(retraining.stop)
         return retraining.run(seeds=seeds, confirm=confirm)
 
 
-class Retraining:
+@dataclass(kw_only=True)
+class Retraining(ModelTrainer):
     """Races, picks, retrains and registers.
 
     Args:
         study: what was searched, with all its families.
         families: those to retrain, each with a finished trial.
-        tracker: writes MLflow's runs.
-        runs: reads them.
+        runs: reads MLflow's runs.
         tracking_uri: of MLflow, where the champions are registered.
-        launcher: carries jobs to workers.
         data: the prepared images.
-        weights: folder for weights under way, removed at the end.
-        observer: watches.
     """
 
-    def __init__(
-        self,
-        study: Study,
-        families: Sequence[StoredFamily],
-        *,
-        tracker: Tracker,
-        runs: RunStore,
-        tracking_uri: str,
-        launcher: Launcher,
-        data: Prepared,
-        weights: Path,
-        observer: Observer,
-    ) -> None:
-        self._study = study
-        self._families = families
-        self._tracker = tracker
-        self._runs = runs
-        self._tracking_uri = tracking_uri
-        self._observer = observer
-        self._jobs = Jobs(study, data)
-        self._parents = {name: run.run_id for name, run in runs.families().items()}
-        self._trainer = ModelTrainer(
-            tracker=tracker, launcher=launcher, parents=self._parents, weights=weights, observer=observer
-        )
+    study: Study
+    families: Sequence[StoredFamily]
+    runs: RunStore
+    tracking_uri: str
+    data: Prepared
 
-    def stop(self) -> None:
-        """Start no more trainings and interrupt the running ones; `run` returns soon.
-
-        Safe to call from a signal handler.
-        """
-        self._trainer.stop()
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._jobs = Jobs(self.study, self.data)
 
     def run(self, *, seeds: int, confirm: int) -> Outcome:
         """Race, pick, retrain, register.
@@ -156,59 +131,55 @@ class Retraining:
             seeds: models of each configuration.
             confirm: how many configurations to race; 0 for no race.
         """
-        trainer = self._trainer
         try:
-            trainer.train(self._races(seeds, confirm), known=self._runs.find("confirm"))
-            if not trainer.outcome.interrupted:
-                chosen = self._pick()
-                planned = [self._retraining(each, number) for each in chosen for number in range(1, seeds + 1)]
-                trainer.train(planned, known=self._runs.find("retrain"), keep=self._keep)
+            self.train(self._races(seeds, confirm), known=self.runs.find("confirm"))
+            if not self.outcome.interrupted:
+                planned = [
+                    training
+                    for candidate in self._pick()
+                    for training in self._planned("retrain", candidate, seeds, candidate.epoch, None)
+                ]
+                self.train(planned, known=self.runs.find("retrain"), keep=self._keep)
                 self._register([training for training in planned if training.number == 1])
         finally:
-            trainer.close()
-        return trainer.outcome
+            self.close()
+        return self.outcome
 
     def _races(self, seeds: int, confirm: int) -> list[ModelTraining]:
         """Plan the best configurations of each family as in the search, under fresh seeds that all of them share."""
         planned: list[ModelTraining] = []
-        for stored in self._families:
+        for stored in self.families:
             for candidate in candidates(stored, confirm):
                 trial = stored.trials[candidate.trial]
-                epochs = trial.planned_epochs or self._study.budget.epochs
-                planned += [
-                    self._planned("confirm", candidate, number, epochs, trial.patience)
-                    for number in range(1, seeds + 1)
-                ]
+                epochs = trial.planned_epochs or self.study.budget.epochs
+                planned += self._planned("confirm", candidate, seeds, epochs, trial.patience)
         return planned
 
     def _pick(self) -> list[Candidate]:
         """Pick the configuration of each family that is to be retrained."""
-        raced = race_values(self._runs.find("confirm"), self._study.metric)
+        raced = race_values(self.runs.find("confirm"), self.study.metric)
         chosen: list[Candidate] = []
-        for stored in self._families:
+        for stored in self.families:
             candidate = picked(stored, raced.get(stored.name, {}))
             if candidate is not None:
                 chosen.append(candidate)
-                self._tracker.log(self._parents[stored.name], tags={names.CANDIDATE_TAG: str(candidate.trial)})
-                self._observer.candidate_picked(candidate, raced.get(stored.name, {}))
+                self.tracker.log(self.parents[stored.name], tags={names.CANDIDATE_TAG: str(candidate.trial)})
+                self.observer.candidate_picked(candidate, raced.get(stored.name, {}))
         return chosen
 
-    def _retraining(self, candidate: Candidate, number: int) -> ModelTraining:
-        return self._planned("retrain", candidate, number, candidate.epoch, None)
-
     def _planned(
-        self, stage: Stage, candidate: Candidate, number: int, epochs: int, patience: int | None
-    ) -> ModelTraining:
-        job = self._jobs.job(
-            candidate.family,
-            candidate.trial,
-            candidate.params,
-            epochs=epochs,
-            patience=patience,
-            seed=seed_of(self._study.seed, f"{candidate.family}/{stage}", number),
-        )
-        job = replace(job, validates=stage == "confirm")
-        return ModelTraining(stage=stage, candidate=candidate, number=number, job=job)
+        self, stage: Stage, candidate: Candidate, seeds: int, epochs: int, patience: int | None
+    ) -> list[ModelTraining]:
+        """Plan a configuration's trainings, one for each of its seeds."""
+        planned: list[ModelTraining] = []
+        for number in range(1, seeds + 1):
+            seed = seed_of(self.study.seed, f"{candidate.family}/{stage}", number)
+            job = self._jobs.job(
+                candidate.family, candidate.trial, candidate.params, epochs=epochs, patience=patience, seed=seed
+            )
+            job = replace(job, validates=stage == "confirm")
+            planned.append(ModelTraining(stage=stage, candidate=candidate, number=number, job=job))
+        return planned
 
     def _keep(self, running: RunningTraining) -> None:
         """Record the model in its run, in MLflow's form."""
@@ -216,31 +187,31 @@ class Retraining:
         if job.weights is None:
             return
         code = self._jobs.codes[job.family]
-        recipe = Recipe.of(self._study, self._jobs.data, job, code=code, value=value, epoch=epoch)
+        recipe = Recipe.of(self.study, self.data, job, code=code, value=value, epoch=epoch)
         with tempfile.TemporaryDirectory() as folder:
             source, model = Path(folder) / "champion", Path(folder) / names.MODEL_FOLDER
             save_folder(source, state=load_file(job.weights), recipe=recipe, code=code and code.content)
             save_model(model, source, recipe)
-            self._tracker.log_folder(running.run_id, model, names.MODEL_FOLDER)
+            self.tracker.log_folder(running.run_id, model, names.MODEL_FOLDER)
             pictures = champion_pictures(job, load_folder(source)) if running.plan.number == 1 else {}
         for name, content in pictures.items():
-            self._tracker.log_file(running.run_id, name, content)
+            self.tracker.log_file(running.run_id, name, content)
 
     def _register(self, firsts: Sequence[ModelTraining]) -> None:
         """Register the first seed's model as its family's champion: a choice among seeds by their test would leak."""
-        finished = {run.training: run for run in self._runs.find("retrain") if run.state == "finished"}
+        finished = {run.training: run for run in self.runs.find("retrain") if run.state == "finished"}
         for training in firsts:
             if training.digest in finished:
                 run = finished[training.digest]
                 figures = {name: run.metrics[name] for name in run.metrics if name.startswith(f"{names.TEST}/")}
-                register(self._tracking_uri, self._study.name, run.family, run.run_id, figures=figures)
+                register(self.tracking_uri, self.study.name, run.family, run.run_id, figures=figures)
         if not any(run.openings for run in finished.values()):
             self._set_best({run.run_id: run for run in finished.values()})
 
     def _set_best(self, finished: Mapping[str, ModelRun]) -> None:
         """Mark the family with the best validation metric as the study's best one until there is a verdict."""
-        champions = registered(self._tracking_uri, self._study.name).items()
+        champions = registered(self.tracking_uri, self.study.name).items()
         values = {name: finished[each.run_id].value for name, each in champions if each.run_id in finished}
-        best = self._study.objective.best_of(values, values.get)
+        best = self.study.objective.best_of(values, values.get)
         if best is not None:
-            set_best(self._tracking_uri, self._study.name, best)
+            set_best(self.tracking_uri, self.study.name, best)

@@ -32,7 +32,8 @@ def test_a_data_set_is_embedded_or_is_said_to_be_missing(name: str, tmp_path: Pa
         assert locate(asked, tmp_path) == download(asked, tmp_path)
         return
     assert locate(asked, tmp_path) is None
-    assert not info.downloadable or f"optrack dataset prepare {name} --download" in _missing(asked, tmp_path)
+    fetched = getattr(DATASETS[name], "official", None) is not None
+    assert not fetched or f"optrack dataset prepare {name} --download" in _missing(asked, tmp_path)
     with pytest.raises(DataError, match=str(tmp_path)):
         prepare(asked, image_size=8, validation=0.1, split_seed=0, data_dir=tmp_path, cache_dir=tmp_path / "cache")
     assert list(tmp_path.iterdir()) == []

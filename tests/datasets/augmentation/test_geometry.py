@@ -97,9 +97,9 @@ def test_fused_operations_are_those_one_after_the_other(make_images: Images, num
 def test_an_image_is_read_once_where_borders_agree_and_else_in_turn() -> None:
     crop, flip, turn = Crop(border="edge"), Flip(), Affine(degrees=(0, 9), border="zeros")
     generator = torch.Generator()
-    assert len(Augmentation(operations=(crop, flip, crop)).draw(2, 8, 8, generator).steps) == 1
-    assert len(Augmentation(operations=(flip, turn, flip)).draw(2, 8, 8, generator).steps) == 1
-    assert len(Augmentation(operations=(crop, flip, turn)).draw(2, 8, 8, generator).steps) == 2
+    assert len(Augmentation(operations=(crop, flip, crop)).draw(2, 8, 8, generator)) == 1
+    assert len(Augmentation(operations=(flip, turn, flip)).draw(2, 8, 8, generator)) == 1
+    assert len(Augmentation(operations=(crop, flip, turn)).draw(2, 8, 8, generator)) == 2
 
 
 def test_a_shift_is_a_share_of_each_side(make_images: Images, single: Single) -> None:

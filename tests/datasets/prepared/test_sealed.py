@@ -78,7 +78,9 @@ def test_the_withheld_fifth_divides_no_group(tmp_path: Path, write_images: Write
         group_pattern=pattern,
     )
     assert len(test.images) == 2 * 2 * 3
-    assert (prepared.train_groups, prepared.validation_groups) == (12, 4)
+    data = open_prepared(prepared)
+    assert data.groups is not None
+    assert [len(set(data.groups[part].tolist())) for part in (data.train, data.validation)] == [12, 4]
 
 
 def test_the_other_parts_decide_about_colour(tmp_path: Path, write_images: Write) -> None:

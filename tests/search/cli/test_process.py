@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.main import get_command
 
 from optrack.search import StudyError
+from optrack.search.cli.app import app
 from optrack.search.cli.options import DEFAULT_CACHE_DIR, DEFAULT_DATA_DIR, DEFAULT_STORAGE, DEFAULT_TRACKING_URI
-from optrack.search.cli.process import machine_of, option, place_options, stop_on_signals
+from optrack.search.cli.process import OPTIONS, TAKEN, command, machine_of, stop_on_signals
 from optrack.search.launchers.machine import Machine
 from optrack.search.stores.places import Places
+from optrack.search.text import option
 
 
 @pytest.fixture
@@ -69,22 +72,32 @@ OTHERS = Places(
 )
 TYPED = {
     "storage": ["--storage", "postgresql://me:***@host/name"],
-    "tracking": ["--tracking-uri", "mysql://me:***@host/records"],
-    "data": ["--data-dir", "my data", "--cache-dir", "my cache"],
+    "tracking_uri": ["--tracking-uri", "mysql://me:***@host/records"],
+    "data_dir": ["--data-dir", "my data"],
+    "cache_dir": ["--cache-dir", "my cache"],
 }
 
 
-def test_where_things_lie_by_default_need_not_be_typed() -> None:
-    assert place_options(DEFAULTS) == ""
+@pytest.mark.parametrize("name", TAKEN)
+def test_where_things_lie_by_default_need_not_be_typed(name: str) -> None:
+    assert command(name, DEFAULTS) == f"optrack {name}"
 
 
-@pytest.mark.parametrize("without", [[], ["storage"], ["tracking"], ["data"], ["storage", "data"]])
-def test_where_things_lie_is_typed_again_without_passwords_for_commands_that_ask_for_it(without: list[str]) -> None:
-    asked: dict[str, Any] = dict.fromkeys(without, False)
-    expected = [word for name, words in TYPED.items() if name not in without for word in words]
-    assert shlex.split(place_options(OTHERS, **asked)) == expected
+@pytest.mark.parametrize("name", TAKEN)
+def test_where_things_lie_is_typed_again_without_passwords_for_commands_that_ask_for_it(name: str) -> None:
+    words = [word for place in TAKEN[name] for word in TYPED[place]]
+    assert shlex.split(command(name, OTHERS, "my study.py")) == ["optrack", name, "my study.py", *words]
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_a_command_takes_the_places_that_it_is_told(name: str) -> None:
+    commands: Any = get_command(app)
+    known = {item.name: item.default for item in commands.commands[name].params if item.name in OPTIONS}
+    assert {place: str(default) for place, default in known.items()} == {
+        place: default for place, (_, default) in OPTIONS.items() if place in TAKEN[name]
+    }
 
 
 def test_a_place_that_is_not_the_default_is_typed_alone() -> None:
     changed = replace(DEFAULTS, data_dir=Path("elsewhere"))
-    assert place_options(changed) == " --data-dir elsewhere"
+    assert command("run", changed) == "optrack run --data-dir elsewhere"

@@ -61,11 +61,11 @@ def test_a_replicate_is_told_with_the_trial_that_it_repeats() -> None:
 
 def test_lines_go_to_stderr_one_for_each_trial(capsys: pytest.CaptureFixture[str]) -> None:
     trial = running(0.5)
-    with LineProgress() as display:
-        display.study_opened({"linear": search_of(started=2), "deep": search_of()})
-        display.started(trial)
-        display.epoch_ended(trial)
-        display.ended(trial, "finished")
+    display = LineProgress()
+    display.study_opened({"linear": search_of(started=2), "deep": search_of()})
+    display.started(trial)
+    display.epoch_ended(trial)
+    display.ended(trial, "finished")
     output = capsys.readouterr()
     assert output.out == ""
     assert output.err.splitlines() == ["linear: 2 of 4 trials are stored", trial_line(trial, "finished")]
@@ -73,8 +73,8 @@ def test_lines_go_to_stderr_one_for_each_trial(capsys: pytest.CaptureFixture[str
 
 def test_a_long_line_stays_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     trial = running(0.5, reason="x" * 900)
-    with LineProgress() as display:
-        display.ended(trial, "failed")
+    display = LineProgress()
+    display.ended(trial, "failed")
     assert capsys.readouterr().err.count("\n") == 1
 
 
@@ -87,9 +87,9 @@ def test_a_long_line_stays_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_decoding_is_said_once(news: list[tuple[int, int]], lines: int, capsys: pytest.CaptureFixture[str]) -> None:
-    with LineProgress() as display:
-        for done, total in news:
-            display.decoded(done, total)
+    display = LineProgress()
+    for done, total in news:
+        display.decoded(done, total)
     assert capsys.readouterr().err == "decoding 1000 images\n" * lines
 
 
@@ -132,7 +132,8 @@ def test_the_table_says_at_once_that_a_run_starts(terminal: Console) -> None:
 
 def test_the_table_shows_each_family_and_what_runs(terminal: Console) -> None:
     trial = running(0.5, 0.6)
-    with LiveProgress() as display:
+    display = LiveProgress()
+    with display.live:
         display.study_opened(
             {
                 "linear": search_of(started=3, running=1, best_value=0.91234),
@@ -155,7 +156,8 @@ def test_the_table_shows_each_family_and_what_runs(terminal: Console) -> None:
 
 def test_each_trial_that_ends_leaves_one_line_on_the_terminal(terminal: Console) -> None:
     trial = running(0.5, reason="x" * 300)
-    with LiveProgress() as display:
+    display = LiveProgress()
+    with display.live:
         display.ended(trial, "failed")
     lines = [line for line in terminal.export_text().splitlines() if line.startswith("linear 3")]
     assert len(lines) == 1

@@ -169,7 +169,7 @@ class Stage:
         elif callable(launcher):
             launcher = ScriptedLauncher(launcher)
         self.coordinator = Coordinator(
-            study,
+            study=study,
             storage=open_storage(self.url),
             tracker=self.tracker,
             launcher=launcher,
@@ -617,7 +617,7 @@ def test_trials_under_way_wait_when_a_store_does_not_answer(stage: Stage) -> Non
 def test_a_study_that_is_stopped_before_it_runs_trains_nothing(stage: Stage) -> None:
     launcher = ScriptedLauncher(rising)
     coordinator = Coordinator(
-        study_of(),
+        study=study_of(),
         storage=open_storage(stage.url),
         tracker=stage.tracker,
         launcher=launcher,

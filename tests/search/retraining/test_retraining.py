@@ -22,7 +22,7 @@ from optrack.search.launchers.machine import Machine
 from optrack.search.launchers.pool import Outcome, Work
 from optrack.search.retraining import retraining as module
 from optrack.search.retraining.model_training import ModelTrainer, RunningTraining
-from optrack.search.retraining.retraining import Retraining, retrain_study
+from optrack.search.retraining.retraining import retrain_study
 from optrack.search.stores.model_runs import Stage
 from optrack.search.stores.optuna_store import read_storage, stored_families
 from optrack.search.stores.places import Places, prepared_data
@@ -85,9 +85,9 @@ def retrain(
     """Retrain all families, and ask to stop when so many epochs have ended."""
     watcher = watcher or Watcher()
 
-    def stop_at_last(retraining: Retraining) -> None:
+    def stop_at_last(stop: Callable[[], None]) -> None:
         left = iter(range((stop_after or 10**6) - 1, -1, -1))
-        watcher.after_epoch = lambda _: retraining.stop() if next(left, 0) == 0 else None
+        watcher.after_epoch = lambda _: stop() if next(left, 0) == 0 else None
 
     return retrain_study(
         families_of(places) if families is None else families,

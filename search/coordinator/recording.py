@@ -1,0 +1,69 @@
+"""What a search and a retraining share: jobs on all workers, and MLflow told of each epoch and each end."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic
+
+from ..launchers import Launcher, Outcome, Pool, WorkT
+from ..stores import RunState, Tracker
+from ..stores import mlflow_names as names
+from ..study import EpochResult
+from .observer import Observer
+
+
+@dataclass(kw_only=True)
+class Recording(Generic[WorkT]):
+    """Keeps the workers busy, and records what they report.
+
+    Args:
+        tracker: MLflow's side.
+        launcher: carries jobs to workers.
+        weights: folder for weights under way, removed at the end.
+        observer: watches.
+    """
+
+    tracker: Tracker
+    launcher: Launcher
+    weights: Path
+    observer: Observer
+    pool: Pool[WorkT] = field(init=False)
+    failed: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self.pool = Pool[WorkT](self.launcher)
+
+    @property
+    def outcome(self) -> Outcome:
+        """What has happened so far."""
+        return Outcome(interrupted=self.pool.stop_requested, timed_out=self.pool.timed_out, failed=self.failed)
+
+    def stop(self) -> None:
+        """Start no more jobs and interrupt the running ones. Safe to call from a signal handler."""
+        self.pool.stop()
+
+    def record_epoch(self, work: WorkT, result: EpochResult) -> None:
+        """Record an epoch, and tell the worker whether to go on."""
+        work.add(result)
+        # The worker goes on while MLflow writes.
+        self.pool.answer(work, go_on=work.reason is None)
+        if result.epoch > work.logged:
+            self.tracker.log_epoch(work.run_id, result.epoch, result.metrics())
+        self.observer.epoch_ended(work)
+
+    def record_failure(self, work: WorkT, reason: str, details: str) -> None:
+        """Record why a job failed."""
+        self.failed += 1
+        work.reason = reason
+        self.tracker.log_file(work.run_id, names.FAILURE_FILE, details)
+
+    def close_run(self, work: WorkT, state: RunState, metrics: Mapping[str, float]) -> None:
+        """Record how a job ended, and remove its weights."""
+        if work.job.weights is not None:
+            work.job.weights.unlink(missing_ok=True)
+        self.tracker.close_run(work.run_id, state, metrics=metrics, reason=work.reason)
+
+
+def metrics_of(kept: EpochResult | None) -> dict[str, float]:
+    """Return the metrics of the epoch that counts, and its number as `epoch`; none where no epoch does."""
+    return {} if kept is None else {**kept.metrics(), "epoch": kept.epoch}
