@@ -27,11 +27,7 @@ RUN_SOURCE_VARIABLE = "OPTRACK_RUN_SOURCE"
 
 @dataclass(frozen=True, slots=True)
 class ChampionPredictor:
-    """A model with MLflow's interface.
-
-    Args:
-        champion: the model.
-    """
+    """A model with MLflow's interface."""
 
     champion: Champion
 
@@ -102,11 +98,6 @@ def _array(values: Any) -> NDArray[Any]:
 def _load_pyfunc(  # pyright: ignore[reportUnusedFunction] - MLflow calls it
     path: str, model_config: Mapping[str, Any] | None = None
 ) -> ChampionPredictor:
-    """MLflow's entry point.
-
-    Args:
-        path: the model's folder.
-        model_config: may name the recorded code to run, as may the environment.
-    """
+    """MLflow's entry point; `model_config` may name the recorded code to run, as may the environment."""
     named = (model_config or {}).get(RUN_SOURCE) or os.environ.get(RUN_SOURCE_VARIABLE)
     return ChampionPredictor(load_folder(Path(path), run_source=named or None))

@@ -7,12 +7,13 @@ from ...sources import lazily
 if TYPE_CHECKING:
     from .champion import AnyImage, Champion, load_folder, save_folder
     from .mlflow_model import RUN_SOURCE, save_model
-    from .onnx_export import export
+    from .onnx_export import CHECKED_BATCHES, export
     from .prediction import Prediction, UnreadableImage, image_files, predict, ranking_of
     from .recipe import Recipe
     from .registry import load_champion, register, registered, set_best, update_figures
 
 __all__ = [
+    "CHECKED_BATCHES",
     "RUN_SOURCE",
     "AnyImage",
     "Champion",
@@ -39,7 +40,7 @@ if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any mi
         {
             "champion": ["AnyImage", "Champion", "load_folder", "save_folder"],
             "mlflow_model": ["RUN_SOURCE", "save_model"],
-            "onnx_export": ["export"],
+            "onnx_export": ["CHECKED_BATCHES", "export"],
             "prediction": ["Prediction", "UnreadableImage", "image_files", "predict", "ranking_of"],
             "recipe": ["Recipe"],
             "registry": ["load_champion", "register", "registered", "set_best", "update_figures"],

@@ -1,5 +1,6 @@
 """A champion: a family's best configuration, retrained, as a network that classifies images."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,20 +32,10 @@ GREY_LEVELS = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Champion:
-    """A network with its recipe.
-
-    Args:
-        recipe: as it was recorded in training.
-        model: in evaluation mode, channels last in memory.
-    """
+    """A network in evaluation mode, channels last in memory, with the recipe that was recorded in training."""
 
     recipe: Recipe
     model: nn.Module
-
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """The recipe as JSON has it."""
-        return self.recipe.as_json()
 
     @property
     def study(self) -> str:
@@ -72,15 +63,11 @@ class Champion:
         return Normalisation(self.recipe.mean, self.recipe.std)
 
     @torch.inference_mode()
-    def logits(self, images: NDArray[np.uint8] | Tensor, *, batch: int = VALIDATION_BATCH) -> NDArray[np.float32]:
-        """Compute the logits of images; bit-identical in any process with the same number of threads.
+    def logits(self, images: NDArray[np.uint8] | Tensor) -> NDArray[np.float32]:
+        """Compute the logits, float32 [N, classes]; bit-identical in any process with the same number of threads.
 
         Args:
             images: uint8 [N, C, H, W], see `prepare_images`.
-            batch: images at a time; another number may round differently.
-
-        Returns:
-            float32 [N, classes].
 
         Raises:
             StudyError: the images have another shape or type.
@@ -93,31 +80,23 @@ class Champion:
         device = next(self.model.parameters()).device
         normalise = self.normalisation().to(device)
         found = [torch.empty(0, len(self.classes))]
-        for start in range(0, len(images), batch):
-            part = images[start : start + batch]
+        for start in range(0, len(images), VALIDATION_BATCH):
+            part = images[start : start + VALIDATION_BATCH]
             # A copy, as arrays may be read-only or turned over; of a batch, as they may be larger than the memory.
             tensor = torch.from_numpy(np.array(part, order="C")) if isinstance(part, np.ndarray) else part
             floats = tensor.to(device).to(torch.float32, memory_format=torch.channels_last)
             found.append(self.model(normalise(floats)).cpu())
         return torch.cat(found).numpy()
 
-    def probabilities(
-        self, images: NDArray[np.uint8] | Tensor, *, batch: int = VALIDATION_BATCH
-    ) -> NDArray[np.float32]:
-        """Return the probability of each class, float32 [N, classes]; arguments and errors as for `logits`."""
-        return torch.from_numpy(self.logits(images, batch=batch)).softmax(dim=1).numpy()
+    def probabilities(self, images: NDArray[np.uint8] | Tensor) -> NDArray[np.float32]:
+        """Return the probability of each class, float32 [N, classes]; argument and errors as for `logits`."""
+        return torch.from_numpy(self.logits(images)).softmax(dim=1).numpy()
 
     def prepare_images(self, images: Sequence[AnyImage] | NDArray[Any]) -> NDArray[np.uint8]:
-        """Convert images of any size and mode to what the network takes, as the training's images were converted.
+        """Convert images of any size and mode to uint8 [N, C, H, W], as the training's images were converted.
 
         The largest centred part of the right shape is resized, unless it has the right size already. A JPEG that Pillow
         has opened but not decoded is decoded at a smaller size, as in training, and stays smaller.
-
-        Args:
-            images: they need not have the same size.
-
-        Returns:
-            uint8 [N, C, H, W].
 
         Raises:
             StudyError: something is not an image, or has values outside 0 to 255.
@@ -147,10 +126,7 @@ class Champion:
 
 
 def picture(pixels: NDArray[Any]) -> Image.Image:
-    """Convert an array to a Pillow image.
-
-    Args:
-        pixels: integers in 0 to 255, [H, W] or [H, W, 1] for grey, [H, W, 3] for RGB, [H, W, 4] with transparency.
+    """Convert integers in 0 to 255 to a Pillow image: [H, W] or [H, W, 1] for grey, 3 for RGB, 4 with transparency.
 
     Raises:
         StudyError: wrong type, shape or values.
@@ -165,17 +141,10 @@ def picture(pixels: NDArray[Any]) -> Image.Image:
 
 
 def save_folder(folder: Path, *, state: Mapping[str, Tensor], recipe: Recipe, code: bytes | None = None) -> None:
-    """Write a folder for `load_folder`.
-
-    Args:
-        folder: made if it does not exist.
-        state: the network's state dict.
-        recipe: of the training.
-        code: the file with the user-defined network that the recipe names.
-    """
+    """Write a folder for `load_folder`, with the code of the user-defined network that the recipe names."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, folder / WEIGHTS_FILE)
-    recipe.write(folder)
+    (folder / CONFIGURATION_FILE).write_text(json.dumps(recipe.as_json(), indent=2), encoding="utf-8")
     if code is not None and recipe.source is not None:
         (folder / SOURCE_FOLDER).mkdir(exist_ok=True)
         (folder / SOURCE_FOLDER / recipe.source.file).write_bytes(code)
@@ -212,12 +181,7 @@ def load_folder(folder: Path, *, run_source: str | None = None) -> Champion:
 
 
 def _network(folder: Path, recipe: Recipe, run_source: str | None) -> type[nn.Module]:
-    """Return the class of a champion's network.
-
-    Raises:
-        OwnSourceError: it is user-defined, and its code may not be run or cannot.
-        ArchitectureError: there is no such architecture.
-    """
+    """Return the class of a champion's network."""
     name, source = recipe.architecture, recipe.source
     if not is_own_architecture(name):
         return architecture(name)

@@ -3,7 +3,6 @@
 import json
 import logging
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,29 +19,13 @@ from .champion import Champion
 TOLERANCE = 1e-4
 """Largest difference from torch's logits, relative to the largest logit."""
 
-# One image, and a number of images that the network was not traced with.
 CHECKED_BATCHES = (1, 5)
+"""Numbers of images that are compared at a time: one, and another one than the network is traced with."""
+
 TRACED_BATCH = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exported:
-    """A written file.
-
-    Args:
-        path: of the file.
-        size_bytes: of the file.
-        difference: the largest from torch's logits on random images, relative to the largest logit.
-        batches: the numbers of images that were compared at a time.
-    """
-
-    path: Path
-    size_bytes: int
-    difference: float
-    batches: tuple[int, ...]
-
-
-def export(champion: Champion, path: Path) -> Exported:
+def export(champion: Champion, path: Path) -> float:
     """Write a champion as ONNX: input `images` uint8 [N, C, H, W] for any N, output `logits` float32 [N, classes].
 
     The file's metadata says `classes` (JSON), `study`, `family` and `image_size` (JSON, height and width in pixels).
@@ -50,6 +33,9 @@ def export(champion: Champion, path: Path) -> Exported:
     Args:
         champion: on the CPU.
         path: of the file, replaced if it exists.
+
+    Returns:
+        The largest difference from torch's logits on random images, relative to the largest logit.
 
     Raises:
         StudyError: the folder does not exist, or ONNX Runtime's logits differ from torch's; nothing is written.
@@ -73,7 +59,7 @@ def export(champion: Champion, path: Path) -> Exported:
             written.replace(path)
     except OSError as error:
         raise StudyError(f"{path} cannot be written: {error.strerror}") from None
-    return Exported(path=path, size_bytes=len(content), difference=difference, batches=CHECKED_BATCHES)
+    return difference
 
 
 def _onnx(champion: Champion) -> bytes:

@@ -18,12 +18,7 @@ RANKS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """A champion's answer for one image.
-
-    Args:
-        file: where the image is.
-        ranking: the most probable classes with their probabilities in [0, 1], the best first.
-    """
+    """The most probable classes of an image file with their probabilities in [0, 1], the best first."""
 
     file: Path
     ranking: tuple[tuple[str, float], ...]
@@ -31,22 +26,14 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnreadableImage:
-    """An image that could not be read.
-
-    Args:
-        file: where it is.
-        reason: in one line, with the file's name.
-    """
+    """An image file that could not be read; the reason is one line, with the file's name."""
 
     file: Path
     reason: str
 
 
 def image_files(paths: Sequence[Path]) -> list[Path]:
-    """Return all given files and all images in given folders, at any depth, each once.
-
-    Args:
-        paths: files with any name, and folders, of which files with an image suffix are taken.
+    """Return all given files, whatever their names, and all files with an image suffix in given folders, each once.
 
     Raises:
         StudyError: a path does not exist, or a folder has no image.
@@ -66,12 +53,7 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
 
 
 def predict(champion: Champion, files: Sequence[Path]) -> Iterator[Prediction | UnreadableImage]:
-    """Yield the most probable classes of each image, in the order of the files, batch by batch.
-
-    Args:
-        champion: a model.
-        files: images of any size and mode.
-    """
+    """Yield the most probable classes of images of any size and mode, in the order of the files, batch by batch."""
 
     def prepared(file: Path) -> NDArray[np.uint8] | UnreadableImage:
         try:
@@ -84,28 +66,16 @@ def predict(champion: Champion, files: Sequence[Path]) -> Iterator[Prediction | 
             batch = files[start : start + BATCH]
             with pillow_warnings_settled():
                 images = mapped(pool, prepared, batch)
-            yield from _answers(champion, batch, images)
+            readable = [image for image in images if not isinstance(image, UnreadableImage)]
+            rows = iter(champion.probabilities(np.concatenate(readable)) if readable else ())
+            for file, image in zip(batch, images, strict=True):
+                if isinstance(image, UnreadableImage):
+                    yield image
+                else:
+                    yield Prediction(file=file, ranking=ranking_of(champion.classes, next(rows), RANKS))
 
 
 def ranking_of(classes: Sequence[str], probabilities: NDArray[np.float32], count: int) -> tuple[tuple[str, float], ...]:
-    """Return the most probable classes with their probabilities, the best first; of equals the first one.
-
-    Args:
-        classes: their names.
-        probabilities: float32 [classes].
-        count: at most.
-    """
+    """Return the `count` most probable of probabilities float32 [classes], the best first; of equals the first one."""
     best: list[int] = np.argsort(-probabilities, kind="stable")[:count].tolist()
     return tuple((classes[index], float(probabilities[index])) for index in best)
-
-
-def _answers(
-    champion: Champion, files: Sequence[Path], images: Sequence[NDArray[np.uint8] | UnreadableImage]
-) -> Iterator[Prediction | UnreadableImage]:
-    readable = [image for image in images if not isinstance(image, UnreadableImage)]
-    rows = iter(champion.probabilities(np.concatenate(readable)) if readable else ())
-    for file, image in zip(files, images, strict=True):
-        if isinstance(image, UnreadableImage):
-            yield image
-            continue
-        yield Prediction(file=file, ranking=ranking_of(champion.classes, next(rows), RANKS))

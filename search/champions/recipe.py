@@ -41,10 +41,7 @@ class Recipe(BaseModel, strict=True, frozen=True):
     Only what is needed to build the network and to prepare images for it must be there.
 
     Args:
-        study: name of the study.
-        family: name of the family.
-        trial: number of the trial.
-        metric: of the study.
+        trial: its number in the family.
         value: of the metric; a retrained model has none of its own, and is given its trial's.
         epoch: after which the weights were taken.
         architecture: a registered name, or that of a user-defined network.
@@ -52,13 +49,11 @@ class Recipe(BaseModel, strict=True, frozen=True):
         model: hyperparameters of the architecture.
         training: hyperparameters of the training.
         trained_on: `train` or `train and validation`.
-        seed: of the training.
         threads: of torch on the CPU.
         input: channels, height and width, in pixels.
         classes: their names, in the order of the logits.
         mean: per channel, in [0, 1], over the training images.
         std: per channel, in [0, 0.5], over the training images.
-        data: the images that were trained on.
     """
 
     study: str
@@ -90,16 +85,7 @@ class Recipe(BaseModel, strict=True, frozen=True):
     def of(
         cls, study: "Study", data: "Prepared", job: "Job", *, code: "OwnCode | None" = None, value: float, epoch: int
     ) -> Self:
-        """Return the recipe of trained weights.
-
-        Args:
-            study: what was searched.
-            data: the prepared images.
-            job: the training.
-            code: of a user-defined network.
-            value: of the study's metric.
-            epoch: after which the weights were taken.
-        """
+        """Return the recipe of what a job trained; `code` is that of a user-defined network."""
         from ..stores import data_record
 
         return cls.model_validate(
@@ -128,10 +114,6 @@ class Recipe(BaseModel, strict=True, frozen=True):
     def as_json(self) -> dict[str, Any]:
         """Return what is written: all that was given."""
         return self.model_dump(exclude_unset=True)
-
-    def write(self, folder: Path) -> None:
-        """Write it into a champion's folder, which is there."""
-        (folder / CONFIGURATION_FILE).write_text(json.dumps(self.as_json(), indent=2), encoding="utf-8")
 
 
 def read_recipe(folder: Path) -> Recipe:

@@ -108,7 +108,7 @@ def _family(reference: str) -> "Description":
     from ..training import split_settings
 
     study_name, family_name = reference.rsplit("/", 1)
-    study = load_study(study_name).study
+    study = load_study(study_name)
     families = {family.name: family for family in study.families}
     if family_name not in families:
         raise StudyError(unknown(f"{study.name} family", family_name, families))

@@ -22,27 +22,28 @@ def export(
 ) -> None:
     """Write a champion as an ONNX file, from pixels to logits, checked against torch."""
     with console(stderr=True).status("exporting"):  # torch takes seconds to import
+        from ..champions import CHECKED_BATCHES, load_champion
         from ..champions import export as write
-        from ..champions import load_champion
 
         champion = load_champion(study_name(study), family, tracking_uri=tracking_uri, run_source=run_source)
-        exported = write(champion, output or Path(f"{champion.study}.{champion.family}.onnx"))
+        path = output or Path(f"{champion.study}.{champion.family}.onnx")
+        difference = write(champion, path)
     channels, height, width = champion.input_shape
     if as_json:
         answer = {
             "study": champion.study,
             "family": champion.family,
-            "output": str(exported.path),
-            "bytes": exported.size_bytes,
+            "output": str(path),
+            "bytes": path.stat().st_size,
             "input": [channels, height, width],
             "classes": list(champion.classes),
-            "difference": exported.difference,
-            "batches": list(exported.batches),
+            "difference": difference,
+            "batches": list(CHECKED_BATCHES),
         }
         print_json(answer)
         return
     typer.echo(
-        f"{exported.path}: {champion.family} of {champion.study}, {exported.size_bytes / 1e6:.1f} MB, "
+        f"{path}: {champion.family} of {champion.study}, {path.stat().st_size / 1e6:.1f} MB, "
         f"images uint8 [N, {channels}, {height}, {width}] to logits [N, {len(champion.classes)}]"
     )
-    typer.echo(f"Largest difference from torch: {exported.difference:.1e} of the largest logit.")
+    typer.echo(f"Largest difference from torch: {difference:.1e} of the largest logit.")

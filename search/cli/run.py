@@ -62,7 +62,7 @@ def run(
 
     from ..study import Pruner, Sampler, first_problem, load_study
 
-    found = load_study(study).study
+    found = load_study(study)
     limits = {"trials": trials, "epochs": epochs, "patience": patience, "total_epochs": total_epochs}
     limits |= {"timeout_seconds": timeout}
     sampler_name, sampler_options = _strategy(found.sampler, "sampler", sampler, sampler_option)

@@ -56,7 +56,7 @@ def study_name(reference: str) -> str:
     """
     from ..study import load_study
 
-    return load_study(reference).study.name if _is_file(reference) else reference
+    return load_study(reference).name if _is_file(reference) else reference
 
 
 def _is_file(reference: str) -> bool:

@@ -8,15 +8,15 @@ def studies(as_json: JsonOption = False) -> None:  # noqa: FBT002 - typer's form
     """List the shipped studies."""
     from ..study import load_study, shipped_studies
 
-    found = [load_study(name) for name in shipped_studies()]
+    found = [(load_study(name), source) for name, source in shipped_studies().items()]
     answer = [
         {
-            "study": item.study.name,
-            "dataset": item.study.data.name,
-            "families": [family.name for family in item.study.families],
-            "source": str(item.source),
+            "study": study.name,
+            "dataset": study.data.name,
+            "families": [family.name for family in study.families],
+            "source": str(source),
         }
-        for item in found
+        for study, source in found
     ]
     if as_json:
         print_json(answer)

@@ -7,7 +7,7 @@ from ...architectures import architecture, is_own_architecture
 from ...architectures.transfer import Transferable
 from ...datasets import dataset_infos, is_own_dataset
 from ..errors import StudyError, unknown
-from ..study import Data, Family, Parameter, Study, keyword_parameters
+from ..study import Categorical, Data, Family, Parameter, Study, keyword_parameters
 from ..training import split_settings, training_parameters
 from .strategies import check_strategies
 
@@ -125,5 +125,9 @@ def _check_values(family: Family) -> None:
 
 def _corners(family: Family) -> list[Mapping[str, Any]]:
     """Return configurations that stand for all: the start ones, and each hyperparameter at each of its corners."""
-    single = [{name: value} for name, distribution in family.space.items() for value in distribution.corners()]
+    corners = {
+        name: found.choices if isinstance(found, Categorical) else (found.low, found.high)
+        for name, found in family.space.items()
+    }
+    single = [{name: value} for name, values in corners.items() for value in values]
     return [{**family.options, **values} for values in ({}, *family.start, *single)]

@@ -192,6 +192,6 @@ def _loaded(text: str, target: Target) -> Study:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"{target.study}.py"
         file.write_bytes(text.encode(errors="surrogateescape"))
-        study = load_study(str(file)).study
+        study = load_study(str(file))
     check_study(study)
     return study

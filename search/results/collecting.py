@@ -22,36 +22,41 @@ from ..stores import (
     whole_study,
 )
 from ..stores import mlflow_names as names
-from ..study import MetricName
 from .predictions import PREDICTIONS_FILE, RESULT_FILE, decoded
-from .values import FamilyResult, RetrainedModel, StudyResults, TestResult
+from .values import FamilyResult, RetrainedModel, StudyResults
 
 PICTURES = ("misclassified", "filters", "feature_maps")
 
 
 def collect(stored: Sequence[StoredFamily], *, storage: str, tracking_uri: str) -> StudyResults:
-    """Return everything that is known about a study.
-
-    Args:
-        stored: all families of the study.
-        storage: URL of Optuna's storage.
-        tracking_uri: of MLflow.
+    """Return everything that is known about the study of these families, which are all that it has.
 
     Raises:
         TrackingError: MLflow does not answer, or an artifact of a finished test is gone.
     """
     study = whole_study(stored)
     runs = recorded_runs(tracking_uri, study.name)
-    parents = runs.families() if runs else {}
-    if runs is None:
-        families = tuple(FamilyResult(stored=family, candidate=picked(family, {})) for family in stored)
-    else:
-        versions = {name: champion.version for name, champion in registered(tracking_uri, study.name).items()}
-        families = _families(stored, runs, parents, versions, study.metric)
-    first = next(iter(parents.values()), FamilyRun.of("", {}))
+    families = [FamilyResult(stored=family, candidate=picked(family, {})) for family in stored]
+    first = FamilyRun.of("", {})
+    if runs is not None:
+        parents = runs.families()
+        first = next(iter(parents.values()), first)
+        raced, retrained = race_values(runs.find("confirm"), study.metric), retrained_models(runs, parents)
+        champions = registered(tracking_uri, study.name)
+        families = [
+            _family(
+                family,
+                runs,
+                parents.get(family.name),
+                raced.get(family.name, {}),
+                retrained.get(family.name, []),
+                version=champions[family.name].version if family.name in champions else None,
+            )
+            for family in stored
+        ]
     return StudyResults(
         study=study,
-        families=families,
+        families=tuple(families),
         data=stored[0].optuna_study.user_attrs.get(DATA_ATTRIBUTE, {}),
         versions=first.versions,
         git_commit=first.git_commit,
@@ -69,12 +74,7 @@ def recorded_runs(tracking_uri: str, study: str) -> RunStore | None:
 
 
 def retrained_models(runs: RunStore, parents: Mapping[str, FamilyRun]) -> dict[str, list[ModelRun]]:
-    """Return the finished models of each family's chosen configuration, by seed; the latest of two of one seed.
-
-    Args:
-        runs: of a study.
-        parents: the run of each family, by name.
-    """
+    """Return the finished models of each family's chosen configuration, by seed; the latest of two of one seed."""
     found: dict[str, dict[int, ModelRun]] = {name: {} for name in parents}
     for run in runs.find("retrain"):
         if run.state == "finished" and run.family in parents and run.trial == parents[run.family].candidate:
@@ -82,41 +82,37 @@ def retrained_models(runs: RunStore, parents: Mapping[str, FamilyRun]) -> dict[s
     return {name: [by_seed[number] for number in sorted(by_seed)] for name, by_seed in found.items()}
 
 
-def _families(
-    stored: Sequence[StoredFamily],
+def _family(
+    stored: StoredFamily,
     runs: RunStore,
-    parents: Mapping[str, FamilyRun],
-    versions: Mapping[str, str],
-    metric: MetricName,
-) -> tuple[FamilyResult, ...]:
-    raced = race_values(runs.find("confirm"), metric)
-    retrained = retrained_models(runs, parents)
-    results: list[FamilyResult] = []
-    for family in stored:
-        parent, models = parents.get(family.name), retrained.get(family.name, [])
-        candidate = _candidate(family, parent and parent.candidate, raced.get(family.name, {}))
-        results.append(
-            FamilyResult(
-                stored=family,
-                candidate=candidate,
-                raced=raced.get(family.name, {}),
-                models=tuple(_model(runs, run) for run in models),
-                parameters=_parameters(runs, parent.run_id, candidate) if parent and candidate else None,
-                latency_ms=models[0].metrics.get(f"{names.TEST}/latency_ms") if models else None,
-                latency_device=models[0].latency_device if models else None,
-                version=versions.get(family.name),
-                pictures=_pictures(runs, models[0].run_id) if models else {},
-            )
-        )
-    return tuple(results)
-
-
-def _candidate(stored: StoredFamily, chosen: int | None, raced: Mapping[int, Sequence[float]]) -> Candidate | None:
-    """Return the configuration that was retrained or, before that, the one that would be."""
-    return picked(stored, raced) if chosen is None else candidate_of(stored, chosen)
+    parent: FamilyRun | None,
+    raced: Mapping[int, Sequence[float]],
+    models: Sequence[ModelRun],
+    *,
+    version: str | None,
+) -> FamilyResult:
+    if parent is None or parent.candidate is None:
+        candidate = picked(stored, raced)
+    else:
+        candidate = candidate_of(stored, parent.candidate)
+    return FamilyResult(
+        stored=stored,
+        candidate=candidate,
+        raced=raced,
+        models=tuple(_model(runs, run) for run in models),
+        parameters=_parameters(runs, parent.run_id, candidate) if parent and candidate else None,
+        latency_ms=models[0].metrics.get(f"{names.TEST}/latency_ms") if models else None,
+        latency_device=models[0].latency_device if models else None,
+        version=version,
+        pictures=_pictures(runs, models[0].run_id) if models else {},
+    )
 
 
 def _model(runs: RunStore, run: ModelRun) -> RetrainedModel:
+    test = None
+    if run.tested:
+        files = {name: runs.read(run.run_id, name) for name in (PREDICTIONS_FILE, RESULT_FILE)}
+        test = decoded(files, openings=max(run.openings, 1))
     epochs = tuple(epoch_of(epoch) for epoch in runs.epochs(run))
     return RetrainedModel(
         run_id=run.run_id,
@@ -125,15 +121,8 @@ def _model(runs: RunStore, run: ModelRun) -> RetrainedModel:
         trial=run.trial,
         seconds=sum(epoch.seconds for epoch in epochs),
         epochs=epochs,
-        test=_test(runs, run),
+        test=test,
     )
-
-
-def _test(runs: RunStore, run: ModelRun) -> TestResult | None:
-    if not run.tested:
-        return None
-    files = {name: runs.read(run.run_id, name) for name in (PREDICTIONS_FILE, RESULT_FILE)}
-    return decoded(files, openings=max(run.openings, 1))
 
 
 def _parameters(runs: RunStore, family_run: str, candidate: Candidate) -> int | None:

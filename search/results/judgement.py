@@ -20,11 +20,9 @@ class FamilyScore:
     """A family on the test images.
 
     Args:
-        name: of the family.
         accuracies: of its retrained seeds, in [0, 1], the champion's first.
-        mean: of the accuracies.
         deviation: standard deviation of the accuracies (n - 1); None for a single seed.
-        champion_interval: 95 % interval of the champion's accuracy on other test images of this kind (Wilson 1927).
+        champion_interval: 95 % interval of the champion's accuracy on other test images of this kind.
         mean_loss: cross-entropy, over the seeds.
         calibration_error: expected calibration error in [0, 1], mean over the seeds.
         openings: how often the test part was opened, for the seed for which that was most often.
@@ -46,28 +44,22 @@ class FamilyScore:
 
     @property
     def lowest(self) -> float:
-        """The accuracy of the seed with the lowest."""
+        """The accuracy of the worst seed."""
         return min(self.accuracies)
 
     @property
     def highest(self) -> float:
-        """The accuracy of the seed with the highest."""
+        """The accuracy of the best seed."""
         return max(self.accuracies)
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values; None for what is not finite."""
+        values = asdict(self)
+        named = {"family": values.pop("name"), **values}
+        named |= {name: getattr(self, name) for name in ("lowest", "highest", "champion")}
         return {
-            "family": self.name,
-            "accuracies": list(self.accuracies),
-            "mean": self.mean,
-            "deviation": self.deviation,
-            "lowest": self.lowest,
-            "highest": self.highest,
-            "champion": self.champion,
-            "champion_interval": list(self.champion_interval),
-            "mean_loss": _finite(self.mean_loss),
-            "calibration_error": _finite(self.calibration_error),
-            "openings": self.openings,
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in named.items()
         }
 
 
@@ -76,12 +68,10 @@ class Comparison:
     """Two families on the same test images.
 
     Args:
-        better: the family with the higher mean accuracy over its seeds.
-        worse: the other one.
+        better: the family with the higher mean accuracy over its seeds; the other one is `worse`.
         difference: of the mean accuracies, 0 or more.
         interval: 95 % interval of the difference on other test images of this kind, for the same seeds.
-        better_alone: number of images that only the better family's champion recognises.
-        worse_alone: number of images that only the worse family's champion recognises.
+        better_alone: number of images that only the better family's champion recognises; `worse_alone` likewise.
         p_value: of McNemar's exact test between the champions.
         p_corrected: the same, corrected for the number of pairs.
         overlap: whether the worse family's best seed is as good as the better family's worst seed.
@@ -113,29 +103,21 @@ class Comparison:
     def sentence(self) -> str:
         """The comparison in words; differences in percentage points."""
         figures = f"{_points(self.difference, *self.interval)}, {p_text(self.p_corrected)}"
-        if self.shown:
-            return f"{self.better} is better than {self.worse} by {figures}{self._caution}"
-        return f"no difference between {self.better} and {self.worse} can be shown: {figures}{self._objection}"
-
-    @property
-    def _caution(self) -> str:
+        if not self.shown:
+            sentence = f"no difference between {self.better} and {self.worse} can be shown: {figures}"
+            if self.p_corrected >= LEVEL:
+                return sentence
+            if self.contradicted:
+                return f"{sentence}; the champions stand the other way round"
+            return f"{sentence}; the champions differ, but not the means over their seeds"
+        sentence = f"{self.better} is better than {self.worse} by {figures}"
         if self.overlap:
-            return "; the ranges of their seeds overlap: another seed may turn it round"
-        return "; with a single seed: another may turn it round" if self.seeds == 1 else ""
-
-    @property
-    def _objection(self) -> str:
-        """Why a small p-value shows nothing."""
-        if self.p_corrected >= LEVEL:
-            return ""
-        if self.contradicted:
-            return "; the champions stand the other way round"
-        return "; the champions differ, but not the means over their seeds"
+            return f"{sentence}; the ranges of their seeds overlap: another seed may turn it round"
+        return f"{sentence}; with a single seed: another may turn it round" if self.seeds == 1 else sentence
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
-        values = {**asdict(self), "interval": list(self.interval)}
-        return {**values, "shown": self.shown, "sentence": self.sentence}
+        return {**asdict(self), "shown": self.shown, "sentence": self.sentence}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +140,7 @@ class Verdict:
     @property
     def clear(self) -> bool:
         """Whether the winner is shown to be better than every other family; False where there is no other."""
-        return len(self.scores) > 1 and not self._doubtful
+        return len(self.scores) > 1 and all(comparison.shown for comparison in self._winners)
 
     @property
     def sentence(self) -> str:
@@ -168,25 +150,19 @@ class Verdict:
             return f"{first.name} is the only family that was tested: there is none to compare it with"
         if self.clear:
             rest = others[0].name if len(others) == 1 else "every other family"
-            return f"{first.name} wins: it is better than {rest}{self._caution}"
+            overlapping = [comparison.worse for comparison in self._winners if comparison.overlap]
+            caution = f"; against {listing(overlapping)} another seed may turn it round" if overlapping else ""
+            return f"{first.name} wins: it is better than {rest}{caution}"
         equal = [score.name for score in others if score.mean == first.mean]
         if equal:
             return f"{listing([first.name, *equal])} are level; {first.name} counts as the winner"
-        return f"{first.name} is ahead, but not shown to be better than {listing(self._doubtful)}"
+        doubtful = [comparison.worse for comparison in self._winners if not comparison.shown]
+        return f"{first.name} is ahead, but not shown to be better than {listing(doubtful)}"
 
     @property
     def _winners(self) -> list[Comparison]:
         """The winner against each other family; it is the better one in each."""
         return [comparison for comparison in self.comparisons if comparison.better == self.winner]
-
-    @property
-    def _doubtful(self) -> list[str]:
-        return [comparison.worse for comparison in self._winners if not comparison.shown]
-
-    @property
-    def _caution(self) -> str:
-        overlapping = [comparison.worse for comparison in self._winners if comparison.overlap]
-        return f"; against {listing(overlapping)} another seed may turn it round" if overlapping else ""
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values, ready for `json.dumps`."""
@@ -199,7 +175,7 @@ class Verdict:
         }
 
 
-def verdict(results: Mapping[str, Sequence[TestResult]], *, seed: int = 0, resamples: int = RESAMPLES) -> Verdict:
+def verdict(results: Mapping[str, Sequence[TestResult]], *, resamples: int = RESAMPLES) -> Verdict:
     """Compare all families that were tested.
 
     The p-values compare the champions, the models that would be deployed, as McNemar's test takes two models. Intervals
@@ -208,7 +184,6 @@ def verdict(results: Mapping[str, Sequence[TestResult]], *, seed: int = 0, resam
     Args:
         results: the test results of each family's retrained seeds, the champion's first; families without any are
             left out.
-        seed: of the bootstrap samples; the same for each pair, so that no family changes what is said of two others.
         resamples: bootstrap samples for each pair.
 
     Raises:
@@ -231,9 +206,7 @@ def verdict(results: Mapping[str, Sequence[TestResult]], *, seed: int = 0, resam
             better=better.name,
             worse=worse.name,
             difference=better.mean - worse.mean,
-            interval=paired_interval(
-                _correct(tested[better.name]), _correct(tested[worse.name]), seed=seed, resamples=resamples
-            ),
+            interval=paired_interval(_correct(tested[better.name]), _correct(tested[worse.name]), resamples=resamples),
             better_alone=counts[0],
             worse_alone=counts[1],
             p_value=p_value,
@@ -283,10 +256,6 @@ def _correct(tests: Sequence[TestResult]) -> NDArray[np.bool_]:
 
 def _alone(first: TestResult, second: TestResult) -> tuple[int, int]:
     return int((first.correct & ~second.correct).sum()), int((second.correct & ~first.correct).sum())
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _points(difference: float, low: float, high: float) -> str:

@@ -17,12 +17,7 @@ RESULT_FILE = "test/result.json"
 
 
 def encoded(result: TestResult, probabilities: NDArray[np.float32]) -> dict[str, bytes]:
-    """Return the artifacts of a test by file name.
-
-    Args:
-        result: the test's.
-        probabilities: float32 [N, C]; stored as float16, which is exact to a thousandth.
-    """
+    """Return the artifacts of a test by file name; float32 [N, C] are stored as float16, exact to a thousandth."""
     arrays = io.BytesIO()
     np.savez_compressed(
         arrays,
@@ -31,7 +26,6 @@ def encoded(result: TestResult, probabilities: NDArray[np.float32]) -> dict[str,
         confidences=result.confidences,
         probabilities=probabilities.astype(np.float16),
     )
-    matrix = confusion(result.labels, result.predictions, len(result.classes))
     by_class = per_class_accuracy(result.labels, result.predictions, len(result.classes))
     figures: dict[str, Any] = {
         "images": len(result.labels),
@@ -41,17 +35,13 @@ def encoded(result: TestResult, probabilities: NDArray[np.float32]) -> dict[str,
         "digest": result.digest,
         "classes": list(result.classes),
         "class_accuracy": [None if np.isnan(value) else float(value) for value in by_class],
-        "confusion": matrix.tolist(),
+        "confusion": confusion(result.labels, result.predictions, len(result.classes)).tolist(),
     }
     return {PREDICTIONS_FILE: arrays.getvalue(), RESULT_FILE: json.dumps(figures, indent=2).encode()}
 
 
 def decoded(files: Mapping[str, bytes], *, openings: int) -> TestResult:
-    """Return the result that `encoded` wrote.
-
-    Args:
-        files: by name.
-        openings: how often the test part was opened for the model.
+    """Return the result whose files `encoded` made; `openings` is how often the test part was opened for the model.
 
     Raises:
         TrackingError: the files are broken.

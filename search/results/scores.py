@@ -32,15 +32,12 @@ class ReliabilityBin:
 
 
 def confusion(labels: NDArray[np.int64], predictions: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
-    """Count how often each class is predicted for each right class.
+    """Count how often each class is predicted for each right class, int64 [C, C] with a row for each right class.
 
     Args:
         labels: int64 [N], the right classes, in [0, C).
         predictions: int64 [N], the predicted classes, in [0, C).
         classes: C.
-
-    Returns:
-        int64 [C, C]: a row for each right class, a column for each predicted one.
 
     >>> confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), 3)
     array([[1, 1, 0],
@@ -53,15 +50,9 @@ def confusion(labels: NDArray[np.int64], predictions: NDArray[np.int64], classes
 
 
 def per_class_accuracy(labels: NDArray[np.int64], predictions: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
-    """Return the share of each class's images that is recognised (recall).
+    """Return the share of each class's images that is recognised (recall), float64 [C]; NaN where there are none.
 
-    Args:
-        labels: int64 [N], the right classes, in [0, C).
-        predictions: int64 [N], the predicted classes, in [0, C).
-        classes: C.
-
-    Returns:
-        float64 [C], in [0, 1]; NaN for a class without images.
+    The arguments are those of `confusion`.
 
     >>> per_class_accuracy(np.array([0, 0, 1]), np.array([0, 1, 1]), 3)
     array([0.5, 1. , nan])
@@ -72,18 +63,14 @@ def per_class_accuracy(labels: NDArray[np.int64], predictions: NDArray[np.int64]
     return np.asarray(recall_score(labels, predictions, labels=np.arange(classes), **options))
 
 
-def reliability(
-    confidences: NDArray[np.floating], correct: NDArray[np.bool_], bins: int = BINS
-) -> tuple[ReliabilityBin, ...]:
-    """Return accuracy against confidence, for a reliability diagram.
+def reliability(confidences: NDArray[np.floating], correct: NDArray[np.bool_]) -> tuple[ReliabilityBin, ...]:
+    """Return accuracy against confidence: the bins that hold anything, from low to high confidence.
+
+    A confidence on the boundary of two bins belongs to the upper one, and 1 to the last.
 
     Args:
         confidences: float [N], the probability of the predicted class, in [0, 1].
         correct: bool [N], whether the prediction is right.
-        bins: number of equal parts of [0, 1]; a confidence on a boundary belongs to the upper one, and 1 to the last.
-
-    Returns:
-        The bins that hold anything, from low to high confidence.
 
     Raises:
         StudyError: a confidence lies outside [0, 1] or is NaN.
@@ -94,7 +81,7 @@ def reliability(
     from scipy.stats import binned_statistic  # takes a second to import
 
     summands = [confidences, correct, np.ones(confidences.shape)]
-    sums = binned_statistic(confidences, summands, statistic="sum", bins=bins, range=(0, 1)).statistic
+    sums = binned_statistic(confidences, summands, statistic="sum", bins=BINS, range=(0, 1)).statistic
     return tuple(
         ReliabilityBin(confidence=float(confidence / count), accuracy=float(right / count), count=int(count))
         for confidence, right, count in sums.T
@@ -102,29 +89,16 @@ def reliability(
     )
 
 
-def expected_calibration_error(
-    confidences: NDArray[np.floating], correct: NDArray[np.bool_], bins: int = BINS
-) -> float:
-    """Return how far confidence and accuracy lie apart, on average over the predictions.
+def expected_calibration_error(confidences: NDArray[np.floating], correct: NDArray[np.bool_]) -> float:
+    """Return how far confidence and accuracy lie apart on average, in [0, 1]; NaN without predictions.
 
     sum over bins of count / N * |accuracy - mean confidence| (Guo, Pleiss, Sun, Weinberger: "On Calibration of Modern
-    Neural Networks", ICML 2017, arXiv:1706.04599, eq. 3).
-
-    Args:
-        confidences: float [N], the probability of the predicted class, in [0, 1].
-        correct: bool [N], whether the prediction is right.
-        bins: number of equal parts of [0, 1].
-
-    Returns:
-        The error, in [0, 1]; NaN without predictions.
-
-    Raises:
-        StudyError: a confidence lies outside [0, 1] or is NaN.
+    Neural Networks", ICML 2017, arXiv:1706.04599, eq. 3). Arguments and errors are those of `reliability`.
 
     >>> expected_calibration_error(np.array([0.75, 0.75]), np.array([True, False]))
     0.25
     """
     if not confidences.size:
         return math.nan
-    filled = reliability(confidences, correct, bins=bins)
+    filled = reliability(confidences, correct)
     return math.fsum(part.count * abs(part.accuracy - part.confidence) for part in filled) / confidences.size

@@ -18,18 +18,17 @@ _BATCH = 2**22  # image indices drawn at once: 32 MiB
 
 
 def paired_interval(
-    first: NDArray[np.bool_], second: NDArray[np.bool_], *, seed: int = 0, resamples: int = RESAMPLES
+    first: NDArray[np.bool_], second: NDArray[np.bool_], *, resamples: int = RESAMPLES
 ) -> tuple[float, float]:
     """Return the 95 % interval of the difference in mean accuracy between two families, by bootstrap over the images.
 
     An image is drawn with the answers of all models, so that what makes it easy or hard for all of them cancels out.
-    The interval is the percentile one.
+    Every pair has the same samples, so that no family changes what is said of two others.
 
     Args:
         first: bool [K1, N], which images the seeds of one family recognise.
-        second: bool [K2, N], which images the seeds of the other one recognise.
-        seed: of the bootstrap samples.
-        resamples: number of samples.
+        second: bool [K2, N], likewise of the other one.
+        resamples: number of bootstrap samples.
 
     Returns:
         Low and high end, in [-1, 1]. Families that agree on every image get an interval of zero width.
@@ -50,17 +49,13 @@ def paired_interval(
         vectorized=True,
         confidence_level=1 - LEVEL,
         method="percentile",
-        rng=np.random.default_rng(seed),
+        rng=np.random.default_rng(0),
     ).confidence_interval
     return float(interval.low) / scale, float(interval.high) / scale
 
 
 def wilson_interval(right: int, images: int) -> tuple[float, float]:
     """Return the 95 % interval of an accuracy (Wilson 1927, Journal of the American Statistical Association 22).
-
-    Args:
-        right: number of images that are recognised.
-        images: number of all images, at least 1.
 
     >>> [round(end, 3) for end in wilson_interval(90, 100)]
     [0.826, 0.945]
@@ -77,19 +72,13 @@ def mcnemar(first_alone: int, second_alone: int) -> float:
     If they are equally good, each has half of the images that only one of them recognises (McNemar: "Note on the
     sampling error of the difference between correlated proportions or percentages", Psychometrika 12, 1947).
 
-    Args:
-        first_alone: number of images that only the first model recognises.
-        second_alone: number of images that only the second one recognises.
-
     >>> mcnemar(0, 0), mcnemar(0, 6)
     (1.0, 0.03125)
     """
     from scipy.stats import binomtest
 
     either = first_alone + second_alone
-    if not either:
-        return 1.0
-    return float(binomtest(first_alone, either, 0.5).pvalue)
+    return float(binomtest(first_alone, either, 0.5).pvalue) if either else 1.0
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:

@@ -135,9 +135,9 @@ class StudyResults:
         study: as it was last run; it may name fewer families than are stored.
         families: all that are stored, in the order in which they were begun.
         data: digest, split_digest and layout of the images.
-        versions: packages and their versions.
+        versions: of packages.
         git_commit: of the folder in which the study was run; None outside a git repository.
-        tracking_uri: where MLflow's records are.
+        tracking_uri: of MLflow.
         storage: URL of Optuna's storage, without its password.
     """
 

@@ -2,7 +2,6 @@
 
 import os
 import pkgutil
-from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -10,14 +9,6 @@ from pydantic import ValidationError
 from ...sources import SourceError, line_of, run_file
 from ..errors import StudyError, unknown
 from .study import Study, first_problem
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoundStudy:
-    """A study and its file."""
-
-    study: Study
-    source: Path
 
 
 def shipped_studies() -> dict[str, Path]:
@@ -31,7 +22,7 @@ def shipped_studies() -> dict[str, Path]:
     }
 
 
-def load_study(reference: str) -> FoundStudy:
+def load_study(reference: str) -> Study:
     """Load a study by name or from a file.
 
     Args:
@@ -49,11 +40,6 @@ def load_study(reference: str) -> FoundStudy:
             raise StudyError(f"{unknown('study', reference, shipped)}, or the path of a .py file")
         if not exists or not path.is_file():
             raise StudyError(f"{path} is not a file" if exists else f"there is no study file {reference}")
-    return FoundStudy(study=_study_in(path), source=path)
-
-
-def _study_in(path: Path) -> Study:
-    """Run a study file and return its `STUDY`."""
     try:
         module = run_file(path, name=f"optrack_study_{path.stem}", kind="study file")
     except SourceError as error:

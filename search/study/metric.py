@@ -13,12 +13,7 @@ MetricName = Literal["val_accuracy", "val_loss"]
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric and its direction; a value that is None, NaN or infinite is never the best.
-
-    Args:
-        name: as it is stored, e.g. "val_loss".
-        maximize: whether a higher value is better.
-    """
+    """A metric as it is stored, and its direction; a value that is None, NaN or infinite is never the best."""
 
     name: str
     maximize: bool

@@ -90,12 +90,7 @@ def keyword_parameters(function: Callable[..., Any]) -> dict[str, Parameter]:
 
 
 def check_options(kind: str, function: Callable[..., Any], options: Mapping[str, object]) -> dict[str, Any]:
-    """Return the options in the types of `function`'s parameters.
-
-    Args:
-        kind: what the options belong to, for messages, e.g. "sampler tpe".
-        function: its keyword-only parameters are the valid options.
-        options: name to value.
+    """Return options in the types of a function's keyword-only parameters; `kind` is for messages, e.g. "sampler tpe".
 
     Raises:
         StudyError: an unknown option or an invalid value.

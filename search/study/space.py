@@ -49,11 +49,6 @@ class Float:
             raise ValueError(f"high must be low plus a whole number of steps of {self.step}, but got {self.high}")
         return self
 
-    @property
-    def steps(self) -> int:
-        """Number of steps between low and high; 0 for a continuous range."""
-        return 0 if self.step is None else round((self.high - self.low) / self.step)
-
     def contains(self, value: object) -> bool:
         """Return whether the value lies in the range, and on the grid if there is one."""
         if isinstance(value, bool) or not isinstance(value, int | float) or not self.low <= value <= self.high:
@@ -63,15 +58,11 @@ class Float:
         position = (value - self.low) / self.step
         return abs(position - round(position)) < 1e-9  # noqa: PLR2004 - rounding of decimal steps
 
-    def corners(self) -> tuple[float, ...]:
-        """Return the values that represent all others when types and ranges are checked."""
-        return (self.low, self.high)
-
     def count(self) -> int | None:
         """Return the number of values; None for infinitely many."""
         if self.low == self.high:
             return 1
-        return None if self.step is None else self.steps + 1
+        return None if self.step is None else round((self.high - self.low) / self.step) + 1
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -109,10 +100,6 @@ class Int:
         if isinstance(value, bool) or not isinstance(value, int):
             return False
         return self.low <= value <= self.high and (value - self.low) % self.step == 0
-
-    def corners(self) -> tuple[int, ...]:
-        """Return the values that represent all others when types and ranges are checked."""
-        return (self.low, self.high)
 
     def count(self) -> int:
         """Return the number of values."""
@@ -159,10 +146,6 @@ class Categorical(BaseModel):
         """Return whether the value is one of the choices, and of the same type."""
         return _is_one_of(value, self.choices)
 
-    def corners(self) -> tuple[Choice, ...]:
-        """Return the values that represent all others when types and ranges are checked."""
-        return self.choices
-
     def count(self) -> int:
         """Return the number of values."""
         return len(self.choices)
@@ -207,7 +190,7 @@ def applies(condition: Condition, values: Mapping[str, object]) -> bool:
     )
 
 
-def ordered(space: Mapping[str, Float | Int | Categorical]) -> list[str]:
+def ordered(space: Space) -> list[str]:
     """Return the names of a space, each after those that its condition depends on, else in their given order.
 
     Raises:
@@ -227,13 +210,11 @@ def ordered(space: Mapping[str, Float | Int | Categorical]) -> list[str]:
     return done
 
 
-def misfit(
-    space: Mapping[str, Float | Int | Categorical], values: Mapping[str, object], fixed: Mapping[str, object]
-) -> str | None:
+def misfit(space: Space, values: Mapping[str, object], fixed: Mapping[str, object]) -> str | None:
     """Return why a configuration does not lie in a space; None if it does.
 
     Args:
-        space: the distribution of each hyperparameter.
+        space: where it should lie.
         values: a configuration; missing hyperparameters will be drawn.
         fixed: values outside the space that conditions may depend on.
 
@@ -248,7 +229,8 @@ def misfit(
             return f"{name} must be {describe(space[name])}, but got {value!r}"
         condition = space[name].when
         if all(parent in known for parent in condition) and not applies(condition, known):
-            return f"{name} exists only when {_condition_text(condition)}"
+            wanted = " and ".join(f"{parent} is {wanted!r}" for parent, wanted in condition.items())
+            return f"{name} exists only when {wanted}"
     return None
 
 
@@ -266,16 +248,8 @@ def describe(distribution: Float | Int | Categorical) -> str:
     return f"{article} from {distribution.low} to {distribution.high}{step}{log}"
 
 
-def _condition_text(condition: Condition) -> str:
-    return " and ".join(f"{name} is {wanted!r}" for name, wanted in condition.items())
-
-
-def size(space: Mapping[str, Float | Int | Categorical], fixed: Mapping[str, object]) -> int | None:
-    """Return the number of configurations in a space; None for infinitely many.
-
-    Args:
-        space: the distribution of each hyperparameter.
-        fixed: values outside the space that conditions may depend on.
+def size(space: Space, fixed: Mapping[str, object]) -> int | None:
+    """Return the number of configurations in a space; None for infinitely many. `fixed` is as for `misfit`.
 
     >>> momentum = Float(0, 0.9, step=0.3, when={"optimizer": "sgd"})
     >>> size({"optimizer": Categorical("adam", "sgd"), "momentum": momentum}, {})

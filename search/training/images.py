@@ -49,8 +49,8 @@ class ResidentImages:
         labels: int64 [N].
         train: int64 [n_train], positions of the training images.
         validation: int64 [n_validation], positions of the validation images.
-        normalise: by the training images' mean and deviation, on the device.
-        classes: number of classes.
+        normalise: by the training images' mean and deviation.
+        classes: their number.
     """
 
     images: Tensor
@@ -67,14 +67,11 @@ class ResidentImages:
         return channels, height, width
 
     def batch(self, positions: Tensor, augment: Augment | None = None) -> tuple[Tensor, Tensor]:
-        """Return a batch.
+        """Return the normalised images float32 [B, C, H, W], channels last in memory, and the labels int64 [B].
 
         Args:
             positions: int64 [B].
             augment: applied before the images are normalised; None for validation.
-
-        Returns:
-            Normalised images float32 [B, C, H, W], channels last in memory, and their labels int64 [B].
         """
         images = self.images[positions]
         if augment is not None:

@@ -18,8 +18,8 @@ class Job:
     """One training, of a trial or of a configuration that a search found.
 
     Args:
-        family: name of the family, for messages.
-        trial: number of the trial in its family.
+        family: its name, for messages.
+        trial: its number in the family.
         architecture: a registered name, or a reference to a user-defined network.
         source: SHA-256 of the file that defines a user-defined network; None for registered ones.
         model: hyperparameters of the architecture.

@@ -13,10 +13,6 @@ from .own_code import network_code
 class Jobs:
     """Makes the jobs of a study.
 
-    Args:
-        study: with all its families.
-        data: the prepared images.
-
     Raises:
         StudyError: the file of a user-defined network is missing.
     """

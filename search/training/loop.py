@@ -121,15 +121,7 @@ def train_step(
     images: Tensor,
     labels: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Take one optimizer step.
-
-    Args:
-        config: label smoothing and gradient clipping.
-        lr: learning rate of this step.
-        model: changed in place.
-        optimizer: of the model's parameters.
-        images: float32 [B, C, H, W].
-        labels: int64 [B].
+    """Take one optimizer step on images float32 [B, C, H, W] with labels int64 [B]; the model is changed in place.
 
     Returns:
         Mean loss [], logits [B, classes] and labels [B], all on the device, without gradient.
@@ -189,16 +181,12 @@ def make_optimizer(config: TrainingConfig, model: nn.Module) -> torch.optim.Opti
         {"params": features, "lr_factor": config.feature_lr_factor},
     ]
     parameters = [group for group in groups if group["params"]]
+    common: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay}
     match config.optimizer:
         case "adam":
-            return torch.optim.Adam(parameters, lr=config.lr, weight_decay=config.weight_decay)
+            return torch.optim.Adam(parameters, **common)
         case "adamw":
-            return torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)
+            return torch.optim.AdamW(parameters, **common)
         case "sgd":
-            return torch.optim.SGD(
-                parameters,
-                lr=config.lr,
-                momentum=config.momentum,
-                weight_decay=config.weight_decay,
-                nesterov=config.nesterov and config.momentum > 0,
-            )
+            nesterov = config.nesterov and config.momentum > 0
+            return torch.optim.SGD(parameters, momentum=config.momentum, nesterov=nesterov, **common)

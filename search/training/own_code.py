@@ -15,15 +15,8 @@ SOURCE_FOLDER = "source"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnCode:
-    """A file of user-defined code.
+    """A file of user-defined code: its name and all of its bytes."""
 
-    Args:
-        reference: how the study names what is in it, e.g. `my_net.py:MyNet`.
-        file: its name.
-        content: all of it.
-    """
-
-    reference: str
     file: str
     content: bytes
 
@@ -47,14 +40,10 @@ def network_code(family: Family) -> OwnCode | None:
 
 
 def data_code(study: Study) -> OwnCode | None:
-    """Return the code of a study's user-defined data set; None for one that comes with optrack.
-
-    Raises:
-        SourceError: its file is not there.
-    """
+    """Return the code of a study's user-defined data set, as `network_code` does."""
     return _code(study.data.name) if is_own_dataset(study.data.name) else None
 
 
 def _code(reference: str) -> OwnCode:
     file, content = read_source(reference)
-    return OwnCode(reference=reference, file=file.name, content=content)
+    return OwnCode(file=file.name, content=content)

@@ -75,7 +75,7 @@ def stored(tmp_path: Path) -> str:
     from optrack.search.study.lookup import load_study
 
     url = f"sqlite:///{tmp_path}/optuna.db"
-    study = load_study("digits").study
+    study = load_study("digits")
     storage = open_storage(url)
     family = open_family(storage, study, study.families[0])
     family.set_user_attr(STUDY_ATTRIBUTE, study.to_json())

@@ -37,7 +37,7 @@ PARAMETERS = {
 }
 FEATURES_ALONE = ("mobilenet_v2", "vgg11_bn")
 
-STUDIES = {name: load_study(name).study for name in shipped_studies()}
+STUDIES = {name: load_study(name) for name in shipped_studies()}
 FAMILIES = {f"{study.name}/{family.name}": (study, family) for study in STUDIES.values() for family in study.families}
 
 

@@ -275,7 +275,7 @@ def test_a_study_without_a_finished_trial_has_no_best(optrack: Run, stage: Path)
     from optrack.search.stores.optuna_store import STUDY_ATTRIBUTE, open_family, open_storage
     from optrack.search.study.lookup import load_study
 
-    mine = load_study("mine.py").study
+    mine = load_study("mine.py")
     stored = open_family(open_storage("sqlite:///optuna.db"), mine, mine.families[0])
     stored.set_user_attr(STUDY_ATTRIBUTE, mine.to_json())
     stored.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL))

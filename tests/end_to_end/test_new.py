@@ -119,7 +119,7 @@ def test_weights_that_are_missing_are_named_and_the_study_goes_without(
     assert (
         "note: the pretrained weights of mobilenet_v2 are missing: put mobilenet_v2-b0353104.pth into" in answer.stderr
     )
-    assert [family.name for family in load_study("ants.py").study.families] == ["small", "lenet"]
+    assert [family.name for family in load_study("ants.py").families] == ["small", "lenet"]
     assert "mobilenet_v2-b0353104.pth" in (folder / "ants.py").read_text()
 
 
@@ -131,7 +131,7 @@ def test_weights_that_are_there_give_transfer_families(folder: Path, write: Writ
     write({"ants": 10, "bees": 10}, side=64)
     answer = optrack("new", "ants.py", "--images", "photos")
     assert (answer.returncode, "note:" in answer.stderr) == (0, False)
-    study = load_study("ants.py").study
+    study = load_study("ants.py")
     assert [family.name for family in study.families] == ["small", "mobilenet_frozen", "mobilenet_learned"]
     assert study.data.image_size == 128
 
@@ -144,7 +144,7 @@ def test_tracks_are_kept_together_and_that_is_said(folder: Path, write: Write, o
     listed = [line for line in (folder / "photos" / TEST_LIST).read_text().splitlines() if line[0] != "#"]
     tracks = [line.rpartition("_")[0] for line in listed]
     assert {tracks.count(track) for track in tracks} == {3}
-    assert load_study("ants.py").study.data.group_pattern == r"^(.+)_\d+\.[^./]+$"
+    assert load_study("ants.py").data.group_pattern == r"^(.+)_\d+\.[^./]+$"
 
 
 def break_nothing(photos: Path) -> None:

@@ -105,7 +105,7 @@ def test_no_run_is_left_running(searched: Path) -> None:
 
 
 def test_the_parameters_are_the_configuration_with_what_is_fixed(searched: Path) -> None:
-    families = {family.name: family for family in load_study(str(searched / "tiny.py")).study.families}
+    families = {family.name: family for family in load_study(str(searched / "tiny.py")).families}
     for run, trial in pairs(searched):
         family = families[run.data.tags["optrack.family"]]
         expected = {"architecture": family.architecture, **family.options, **trial.params}
@@ -151,7 +151,7 @@ def test_every_run_names_the_images_by_digest(searched: Path) -> None:
 
 
 def test_the_study_is_kept_as_json_with_each_family(searched: Path) -> None:
-    study = load_study(str(searched / "tiny.py")).study
+    study = load_study(str(searched / "tiny.py"))
     for family in FAMILIES:
         assert Study.from_json(artifact(family_run(searched, family), "study.json").read_bytes()) == study
         stored = optuna.load_study(study_name=f"tiny/{family}", storage=f"sqlite:///{searched}/optuna.db")

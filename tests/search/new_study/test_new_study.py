@@ -137,7 +137,7 @@ def test_what_is_planned_is_what_is_written_and_a_list_beside_the_images(
 ) -> None:
     new, findings, target = planned
     write_study(new, findings, target)
-    study = load_study(str(target.file)).study
+    study = load_study(str(target.file))
     assert study == new.study
     assert (study.name, study.data.image_size, study.data.group_pattern) == ("ants", 16, findings.group_pattern)
     assert [family.name for family in study.families] == ["small", "lenet"]

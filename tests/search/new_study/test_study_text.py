@@ -87,7 +87,7 @@ DRAFTS = {
 def test_a_text_is_a_study_that_can_be_trained_and_is_formatted(draft: Draft, tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(study_text(draft, ESTIMATE), encoding="utf-8")
-    study = load_study(str(file)).study
+    study = load_study(str(file))
     check_study(study)
     assert (study.name, study.data.name) == ("mine", f"image_folder:{draft.images}")
     assert (study.data.image_size, study.data.group_pattern) == (draft.proposal.image_size, draft.group_pattern)
@@ -112,7 +112,7 @@ def test_its_style_is_that_of_the_shipped_studies(tmp_path: Path) -> None:
 def families(name: str, tmp_path: Path) -> list[str]:
     file = tmp_path / "mine.py"
     file.write_text(study_text(DRAFTS[name], None), encoding="utf-8")
-    return [family.name for family in load_study(str(file)).study.families]
+    return [family.name for family in load_study(str(file)).families]
 
 
 def test_families_are_what_the_images_and_the_weights_allow(tmp_path: Path) -> None:

@@ -67,43 +67,56 @@ def test_a_class_without_test_images_has_no_accuracy() -> None:
     np.testing.assert_array_equal(found, [0.5, np.nan, 1.0])
 
 
-def test_confidences_are_sorted_into_equal_bins_and_empty_ones_left_out() -> None:
+def bins(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    monkeypatch.setattr("optrack.search.results.scores.BINS", count)
+
+
+def test_confidences_are_sorted_into_equal_bins_and_empty_ones_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    bins(monkeypatch, 5)
     confidences = np.array([0.0625, 0.125, 0.5625, 0.9375, 0.8125])
     correct = np.array([False, True, True, True, False])
-    assert reliability(confidences, correct, 5) == (
+    assert reliability(confidences, correct) == (
         ReliabilityBin(confidence=0.09375, accuracy=0.5, count=2),
         ReliabilityBin(confidence=0.5625, accuracy=1.0, count=1),
         ReliabilityBin(confidence=0.875, accuracy=0.5, count=2),
     )
 
 
-def test_confidences_of_0_and_1_are_inside_and_those_between_bins_in_the_upper_one() -> None:
-    found = reliability(np.array([0.0, 0.5, 0.75, 1.0]), np.ones(4, dtype=bool), 4)
+def test_confidences_of_0_and_1_are_inside_and_those_between_bins_in_the_upper_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bins(monkeypatch, 4)
+    found = reliability(np.array([0.0, 0.5, 0.75, 1.0]), np.ones(4, dtype=bool))
     assert [(part.confidence, part.count) for part in found] == [(0.0, 1), (0.5, 1), (0.875, 2)]
 
 
-@given(predictions=JUDGED, bins=st.integers(1, 20))
-def test_no_prediction_is_lost_between_the_bins(predictions: Judged, bins: int) -> None:
+@given(predictions=JUDGED)
+def test_no_prediction_is_lost_between_the_bins(predictions: Judged) -> None:
     confidences, correct = judged(predictions)
-    found = reliability(confidences, correct, bins)
+    found = reliability(confidences, correct)
     assert sum(part.count for part in found) == len(predictions)
     assert sum(part.count * part.accuracy for part in found) == pytest.approx(correct.sum())
     assert sum(part.count * part.confidence for part in found) == pytest.approx(confidences.sum())
     assert [part.confidence for part in found] == sorted(part.confidence for part in found)
 
 
-def test_the_calibration_error_weighs_each_bins_gap_by_its_predictions() -> None:
+def test_the_calibration_error_weighs_each_bins_gap_by_its_predictions(monkeypatch: pytest.MonkeyPatch) -> None:
+    bins(monkeypatch, 2)
     # Two bins: 3 of 5 predictions with confidence 0.9, of which one is right; 2 with 0.3, of which one is right.
     confidences = np.array([0.9, 0.9, 0.9, 0.3, 0.3])
     correct = np.array([True, False, False, True, False])
     expected = 3 / 5 * abs(1 / 3 - 0.9) + 2 / 5 * abs(1 / 2 - 0.3)
-    assert expected_calibration_error(confidences, correct, 2) == pytest.approx(expected)
+    assert expected_calibration_error(confidences, correct) == pytest.approx(expected)
 
 
-def test_too_much_and_too_little_confidence_cancel_out_within_a_bin_but_not_between_two() -> None:
+def test_too_much_and_too_little_confidence_cancel_out_within_a_bin_but_not_between_two(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     confidences, correct = np.array([0.2, 0.8]), np.array([True, False])
-    assert expected_calibration_error(confidences, correct, 1) == 0
-    assert expected_calibration_error(confidences, correct, 2) == pytest.approx(0.8)
+    bins(monkeypatch, 1)
+    assert expected_calibration_error(confidences, correct) == 0
+    bins(monkeypatch, 2)
+    assert expected_calibration_error(confidences, correct) == pytest.approx(0.8)
 
 
 def test_certainty_that_is_always_right_is_perfect_and_that_is_always_wrong_the_worst() -> None:
@@ -112,9 +125,9 @@ def test_certainty_that_is_always_right_is_perfect_and_that_is_always_wrong_the_
     assert expected_calibration_error(certain, np.zeros(7, dtype=bool)) == 1
 
 
-@given(predictions=JUDGED, bins=st.integers(1, 20))
-def test_the_calibration_error_lies_between_0_and_1(predictions: Judged, bins: int) -> None:
-    assert 0 <= expected_calibration_error(*judged(predictions), bins) <= 1
+@given(predictions=JUDGED)
+def test_the_calibration_error_lies_between_0_and_1(predictions: Judged) -> None:
+    assert 0 <= expected_calibration_error(*judged(predictions)) <= 1
 
 
 @given(predictions=JUDGED, data=st.data())

@@ -351,7 +351,7 @@ def test_another_best_configuration_is_retrained_and_becomes_the_champion(retrai
     assert job.training.lr == 1e-3
     champion = registered(retrained.tracking_uri, "tiny")["linear"]
     assert champion.version == "2"
-    assert load_champion("tiny", "linear", tracking_uri=retrained.tracking_uri).configuration["trial"] == 0
+    assert load_champion("tiny", "linear", tracking_uri=retrained.tracking_uri).recipe.as_json()["trial"] == 0
     # And back again, without training.
     watcher = Watcher()
     retrain(retrained, [stored], watcher=watcher)

@@ -299,7 +299,7 @@ def test_the_policy_lets_only_the_page_s_own_scripts_run_and_names_them_anew_eac
 def test_accuracies_of_the_same_images_stand_beside_each_other(
     served: list[Served], test: float | None, metric: str | None, reference: Any, accuracy: Any, reported: Any
 ) -> None:
-    known = {**served[1].champion.configuration, "metric": metric, "value": 0.5}
+    known = {**served[1].champion.recipe.as_json(), "metric": metric, "value": 0.5}
     stated = None if reference is None else Reference(validation=reference[0], test=reference[1], source="report 7")
     champion = replace(served[1].champion, recipe=Recipe.model_validate(known))
     each = Served(champion=champion, test=test, reference=stated)
@@ -307,7 +307,7 @@ def test_accuracies_of_the_same_images_stand_beside_each_other(
 
 
 def test_an_untested_family_says_so_and_on_which_images_it_and_others_were_right(served: list[Served]) -> None:
-    known = {**served[1].champion.configuration, "metric": "val_accuracy", "value": 0.5}
+    known = {**served[1].champion.recipe.as_json(), "metric": "val_accuracy", "value": 0.5}
     each = Served(
         champion=replace(served[1].champion, recipe=Recipe.model_validate(known)),
         reference=Reference(validation=0.7, source="report 7"),

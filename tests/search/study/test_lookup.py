@@ -33,21 +33,19 @@ def problem(reference: str) -> str:
 
 def test_a_shipped_study_goes_by_its_name() -> None:
     found = load_study("digits")
-    assert found.study.name == "digits"
-    assert found.source == shipped_studies()["digits"]
-    assert found.source.is_file()
+    assert found.name == "digits"
+    assert found == load_study(str(shipped_studies()["digits"]))
 
 
 def test_another_study_goes_by_its_path() -> None:
     found = load_study(written(GOOD))
-    assert found.study.name == "mine"
-    assert found.source == Path("mine.py")
-    assert load_study(str(Path("mine.py").absolute())).study == found.study
+    assert found.name == "mine"
+    assert load_study(str(Path("mine.py").absolute())) == found
 
 
 def test_a_shipped_name_wins_over_a_folder_of_that_name() -> None:
     Path("digits").mkdir()
-    assert load_study("digits").study.name == "digits"
+    assert load_study("digits").name == "digits"
 
 
 def test_reading_a_study_leaves_nothing_beside_it() -> None:
@@ -65,15 +63,15 @@ def test_a_study_that_fails_leaves_nothing_beside_it_either() -> None:
 
 
 def test_a_study_is_read_anew_each_time() -> None:
-    first = load_study(written(GOOD)).study
-    second = load_study(written(GOOD.replace('"mlp"', '"lenet"'))).study
+    first = load_study(written(GOOD))
+    second = load_study(written(GOOD.replace('"mlp"', '"lenet"')))
     assert first.families[0].architecture == "mlp"
     assert second.families[0].architecture == "lenet"
 
 
 def test_a_study_may_define_data_classes() -> None:
     header = "from __future__ import annotations\nfrom dataclasses import dataclass\n"
-    assert load_study(written(f"{header}@dataclass\nclass Widths:\n    first: int = 1\n{GOOD}")).study.name == "mine"
+    assert load_study(written(f"{header}@dataclass\nclass Widths:\n    first: int = 1\n{GOOD}")).name == "mine"
 
 
 @pytest.mark.parametrize(

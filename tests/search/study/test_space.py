@@ -104,12 +104,6 @@ def test_a_distribution_in_words_says_type_range_and_scale(distribution: Float |
 
 
 @given(family=...)
-def test_corners_lie_in_their_distribution(family: Family) -> None:
-    for distribution in family.space.values():
-        assert all(distribution.contains(corner) for corner in distribution.corners())
-
-
-@given(family=...)
 def test_every_name_comes_after_those_that_its_condition_looks_at(family: Family) -> None:
     names = ordered(family.space)
     assert sorted(names) == sorted(family.space)
