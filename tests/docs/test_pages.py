@@ -35,7 +35,7 @@ SEQUENCES = (
     ("docs/cores-and-gpus.md",),
 )
 # They hold no commands of ours, or are written by programs.
-WITHOUT_COMMANDS = {"docs/decisions.md", "docs/changelog.md"}
+WITHOUT_COMMANDS = {"docs/architecture.md", "docs/decisions.md", "docs/changelog.md"}
 LANGUAGES = {"console", "python", "text", "json"}
 PROGRAMS = ("optrack", "mlflow", "optuna-dashboard", "curl", "make", "pip", "python", "source", "mkdocs")
 
