@@ -11,11 +11,8 @@ from numpy.typing import NDArray
 
 from ..sources import SourceError, load_own, read_source, why
 from .errors import DataError, NoTestPartError
-from .folders.image_folder import ImageFolder
-from .store.cache import stamp_with
-from .store.contents import ArrayContents, Source
-from .store.groups import renumbered
-from .store.values import DatasetInfo
+from .folders import ImageFolder
+from .store import ArrayContents, DatasetInfo, Source, renumbered, stamp_with
 
 _IMAGES = "images uint8 [N, C, H, W] with C = 1 or 3"
 _LABELS = "labels, integers [N] from 0 on"

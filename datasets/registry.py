@@ -5,17 +5,10 @@ from pathlib import Path
 from ..sources import is_own
 from ..sources.errors import did_you_mean, unknown
 from .errors import DataError
-from .folders.image_folder import ImageFolder
-from .named.cifar10 import CIFAR10
-from .named.cinic10 import CINIC10
-from .named.digits import Digits
-from .named.fashion_mnist import FASHION_MNIST
-from .named.gtsrb import GTSRB
-from .named.mnist import MNIST
-from .named.stl10 import STL10
+from .folders import ImageFolder
+from .named import CIFAR10, CINIC10, FASHION_MNIST, GTSRB, MNIST, STL10, Digits
 from .own import OwnDataset
-from .store.contents import Dataset
-from .store.values import DatasetInfo
+from .store import Dataset, DatasetInfo
 
 DATASETS: dict[str, Dataset | type[ImageFolder]] = {
     "cifar10": CIFAR10,

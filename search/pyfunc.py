@@ -17,7 +17,7 @@ import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from ..datasets.store.decoding import pillow_warnings_settled
+from ..datasets.store import pillow_warnings_settled
 from .champions import RUN_SOURCE, AnyImage, Champion, load_folder
 from .errors import StudyError
 

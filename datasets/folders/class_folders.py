@@ -5,10 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..store.cache import stamp_files, stamp_with
-from ..store.contents import Contents, Source
-from ..store.groups import compiled, groups_of, renumbered
-from ..store.split import withhold_test
+from ..store import Contents, Source, compiled, groups_of, renumbered, stamp_files, stamp_with, withhold_test
 from .folder_files import FolderFiles, all_files, has_parts, sealed_files
 from .image_files import FileContents, all_grey, read_files
 from .test_list import check_whole_groups, divided, groups_apart

@@ -10,9 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, listed
-from ..store.contents import Contents
-from ..store.decoding import Header, Unreadable, all_cores, mapped, pillow_warnings_settled, read_header, read_image
-from ..store.values import Progress
+from ..store import (
+    Contents,
+    Header,
+    Progress,
+    Unreadable,
+    all_cores,
+    mapped,
+    pillow_warnings_settled,
+    read_header,
+    read_image,
+)
 
 _BLOCK_BYTES = 64 * 2**20  # what is held in memory at once, of decoded images
 _HEADERS = 1024  # read at once while a coloured one is looked for

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DataError
-from ..store.contents import Source
-from ..store.values import DatasetInfo
+from ..store import DatasetInfo, Source
 from .class_folders import find_sealed, find_searched
 from .folder_files import expanded
 

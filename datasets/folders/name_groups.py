@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..store.groups import compiled
+from ..store import compiled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

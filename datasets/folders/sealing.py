@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, listed
-from ..store.groups import renumbered
-from ..store.split import class_counts, split_parts, withhold_test
+from ..store import class_counts, renumbered, split_parts, withhold_test
 from .folder_files import FolderFiles, all_files
 from .test_list import divided, divided_by, groups_apart
 

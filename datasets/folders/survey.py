@@ -11,9 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, NoTestPartError, listed
-from ..store.cache import stamp_files
-from ..store.decoding import Header, Unreadable, all_cores, mapped, pillow_warnings_settled, read_header
-from ..store.split import class_counts
+from ..store import (
+    Header,
+    Unreadable,
+    all_cores,
+    class_counts,
+    mapped,
+    pillow_warnings_settled,
+    read_header,
+    stamp_files,
+)
 from .folder_files import FolderFiles, all_files, has_parts, sealed_files
 from .image_files import undecodable
 from .name_groups import SuggestedGroups, suggest_groups

@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, listed
-from ..store.groups import check_apart, groups_of
-from ..store.split import class_counts
+from ..store import check_apart, class_counts, groups_of
 from .folder_files import TEST_LIST, FolderFiles, expanded
 from .new_file import write_new
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..store.contents import ArrayContents
-from ..store.values import DatasetInfo
+from ..store import ArrayContents, DatasetInfo
 from .cifar_pickles import read_batch
 from .named import NamedDataset
 from .official import PartFiles, fetch_members

@@ -1,6 +1,6 @@
 """CINIC-10."""
 
-from ..store.values import DatasetInfo
+from ..store import DatasetInfo
 from .named import NamedDataset
 
 CINIC10 = NamedDataset(

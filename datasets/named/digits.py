@@ -8,9 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from ..store.cache import stamp_files
-from ..store.contents import ArrayContents, Source
-from ..store.values import DatasetInfo
+from ..store import ArrayContents, DatasetInfo, Source, stamp_files
 
 _BRIGHTEST = 16  # pixels count the black dots in 4x4 blocks of a scan
 

@@ -1,6 +1,6 @@
 """Fashion-MNIST."""
 
-from ..store.values import DatasetInfo
+from ..store import DatasetInfo
 from .idx import idx_files
 from .named import NamedDataset
 

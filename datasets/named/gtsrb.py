@@ -11,10 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError, listed
-from ..folders.image_files import FileContents, LabelledFiles, read_files
-from ..store.contents import Source
-from ..store.groups import groups_of
-from ..store.values import DatasetInfo
+from ..folders import FileContents, LabelledFiles, read_files
+from ..store import DatasetInfo, Source, groups_of
 from .named import NamedDataset
 from .official import Part, official_source
 

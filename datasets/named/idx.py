@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from ..store.contents import ArrayContents
+from ..store import ArrayContents
 from .official import PartFiles, labelled
 
 _IMAGES, _LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"

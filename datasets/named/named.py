@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DataError, NoTestPartError
-from ..folders.class_folders import find_sealed, find_searched
-from ..store.contents import Source
-from ..store.values import DatasetInfo
+from ..folders import find_sealed, find_searched
+from ..store import DatasetInfo, Source
 from .official import Official, Part
 
 

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from ..store.cache import stamp_files
-from ..store.contents import ArrayContents, Contents, Source
+from ..store import ArrayContents, Contents, Source, stamp_files
 
 Part = Literal["train", "test"]
 

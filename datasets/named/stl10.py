@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
-from ..store.contents import ArrayContents
-from ..store.values import DatasetInfo
+from ..store import ArrayContents, DatasetInfo
 from .named import NamedDataset
 from .official import PartFiles, fetch_members, labelled
 

@@ -4,10 +4,21 @@ from pathlib import Path
 
 from ..errors import DataError
 from ..registry import resolve
-from ..store.cache import Meta, ensure_folder, read_arrays, read_meta, read_split, write_split
-from ..store.contents import Contents
-from ..store.split import Split, channel_statistics, split_parts
-from ..store.values import Prepared, Progress, SearchData
+from ..store import (
+    Contents,
+    Meta,
+    Prepared,
+    Progress,
+    SearchData,
+    Split,
+    channel_statistics,
+    ensure_folder,
+    read_arrays,
+    read_meta,
+    read_split,
+    split_parts,
+    write_split,
+)
 
 _LARGEST_IMAGE = 4096  # pixels; far beyond what anyone trains on, and a typing error's array would fill the disk
 

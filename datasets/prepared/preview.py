@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from ..errors import DataError
-from ..store.values import Prepared, SearchData
+from ..store import Prepared, SearchData
 from .preparation import open_prepared
 
 _PER_CLASS = 4

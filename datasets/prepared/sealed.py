@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..registry import resolve
-from ..store.cache import ensure_folder, read_arrays
-from ..store.values import Progress
+from ..store import Progress, ensure_folder, read_arrays
 from .preparation import check_image_size
 
 

@@ -8,9 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, NoTestPartError
-from ..store.cache import read_meta
-from ..store.split import class_counts
-from ..store.values import Layout, Progress, SearchData
+from ..store import Layout, Progress, SearchData, class_counts, read_meta
 from .preparation import open_prepared, prepare
 from .sealed import TestData, open_test
 

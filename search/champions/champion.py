@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ...architectures import OwnArchitectureError, architecture, is_own_architecture
 from ...architectures.own import own_class
-from ...datasets.store.decoding import Unreadable, pixels_of, read_image
+from ...datasets.store import Unreadable, pixels_of, read_image
 from ...sources import SourceError
 from ..errors import NothingStoredError, OwnSourceError, StudyError
 from ..training import SOURCE_FOLDER, VALIDATION_BATCH, Normalisation

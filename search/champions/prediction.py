@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...datasets.folders.folder_files import SUFFIXES
-from ...datasets.store.decoding import all_cores, mapped, pillow_warnings_settled
+from ...datasets.folders import SUFFIXES
+from ...datasets.store import all_cores, mapped, pillow_warnings_settled
 from ..errors import StudyError
 from .champion import Champion
 

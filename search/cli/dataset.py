@@ -126,8 +126,8 @@ def preview(
     cache_dir: CacheDirOption = DEFAULT_CACHE_DIR,
 ) -> None:
     """Draw four training images of every class, and some under each augmentation, into two pictures."""
-    from ...datasets.prepared.preview import augmentation_preview, save
-    from ...datasets.prepared.preview import preview as draw
+    from ...datasets.prepared import augmentation_preview, save
+    from ...datasets.prepared import preview as draw
 
     prepared = _prepared(name, _Choices(image_size, validation, split_seed, groups, data_dir, cache_dir))
     file = output or Path(f"preview-{Path(name.rpartition(':')[2]).resolve().name}.png")

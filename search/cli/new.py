@@ -75,7 +75,7 @@ def _print(planned: "NewStudy", findings: "Findings", target: "Target") -> None:
 
 
 def _facts(findings: "Findings", target: "Target") -> dict[str, str]:
-    from ...datasets.folders.folder_files import TEST_LIST
+    from ...datasets.folders import TEST_LIST
     from ..new_study import size_range
 
     survey, groups = findings.survey, findings.survey.groups
@@ -107,7 +107,7 @@ def _plan(planned: "NewStudy") -> dict[str, str]:
 
 
 def _as_json(planned: "NewStudy", findings: "Findings", target: "Target") -> dict[str, Any]:
-    from ...datasets.folders.folder_files import TEST_LIST
+    from ...datasets.folders import TEST_LIST
 
     survey, study = findings.survey, planned.study
     return {

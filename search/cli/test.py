@@ -56,7 +56,7 @@ def test(
 
 def _next_commands(reference: str, dataset: str, places: "Places") -> list[tuple[str, str]]:
     """Return what makes sense after a test: the page, and predictions of the winner."""
-    from ...datasets.folders.test_list import listed_images
+    from ...datasets.folders import listed_images
 
     paths = [str(path) for path in listed_images(dataset, EXAMPLES)] or ["PATH..."]
     return [

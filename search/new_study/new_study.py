@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...datasets import DataError
-from ...datasets.folders.folder_files import expanded
-from ...datasets.folders.new_file import write_new
-from ...datasets.folders.sealing import check_search, split_off_test
-from ...datasets.folders.survey import FolderSurvey, survey_folder
-from ...datasets.folders.test_list import write_test_list
+from ...datasets.folders import (
+    FolderSurvey,
+    check_search,
+    expanded,
+    split_off_test,
+    survey_folder,
+    write_new,
+    write_test_list,
+)
 from ..errors import StudyError
 from ..study import Study, load_study, shipped_studies
 from .proposal import propose, validation_share, wants_transfer

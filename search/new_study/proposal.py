@@ -4,7 +4,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from ...datasets.folders.survey import FolderSurvey
+from ...datasets.folders import FolderSurvey
 
 # The cost of an epoch decides: the largest number of images to search with, and the side that they get. Pretrained
 # networks do best at the 224 pixels that they come from, even if images must be enlarged for it.

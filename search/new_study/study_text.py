@@ -8,8 +8,7 @@ from pathlib import Path
 
 import jinja2
 
-from ...datasets.folders.folder_files import TEST_LIST
-from ...datasets.folders.survey import FolderSurvey
+from ...datasets.folders import TEST_LIST, FolderSurvey
 from ..text import duration, shortened
 from .proposal import LEAST_STEPS, PRETRAINED_SIZE, Proposal
 

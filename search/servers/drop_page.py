@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from ...datasets.store.decoding import pillow_warnings_settled
+from ...datasets.store import pillow_warnings_settled
 from ..champions import Champion, ranking_of
 from ..errors import StudyError
 from ..pages import render
