@@ -6,7 +6,7 @@ from ...sources import lazily
 
 if TYPE_CHECKING:
     from .preparation import open_prepared, prepare
-    from .preview import augmentation_preview, preview, save
+    from .previews import augmentation_preview, preview, save
     from .statistics import DatasetStatistics, dataset_statistics
 
 __all__ = [
@@ -24,7 +24,7 @@ if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any mi
         __name__,
         {
             "preparation": ["open_prepared", "prepare"],
-            "preview": ["augmentation_preview", "preview", "save"],
+            "previews": ["augmentation_preview", "preview", "save"],
             "statistics": ["DatasetStatistics", "dataset_statistics"],
         },
     )

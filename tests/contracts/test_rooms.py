@@ -50,7 +50,7 @@ OWNERS: dict[str, set[str]] = {
     "torch": {
         "architectures",
         "datasets/augmentation",
-        "datasets/prepared/preview",
+        "datasets/prepared/previews",
         "search/champions/champion",
         "search/champions/onnx_export",
         "search/coordinator/checks",

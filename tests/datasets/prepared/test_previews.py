@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from optrack.datasets import DataError, open_prepared, prepare
-from optrack.datasets.prepared.preview import draw_grid, preview, samples, save
+from optrack.datasets.prepared.previews import draw_grid, preview, samples, save
 
 
 def _rows(rows: int, images: int, shape: tuple[int, int, int]) -> "list[np.ndarray]":
