@@ -8,6 +8,8 @@ import re
 from typing import Any
 
 from griffe import (
+    Alias,
+    AliasResolutionError,
     Attribute,
     Class,
     Decorator,
@@ -82,6 +84,11 @@ def _in_words(annotation: Any) -> Any:
 
 def _choices(name: ExprName, place: Module | Class) -> Expr:
     known = place.module.members.get(name.name)
+    if isinstance(known, Alias):  # imported from another module
+        try:
+            known = known.final_target
+        except AliasResolutionError:
+            return name
     value = known.value if isinstance(known, Attribute) else None
     return value if isinstance(value, ExprSubscript) and value.canonical_path == "typing.Literal" else name
 
