@@ -16,7 +16,9 @@ from optrack.search.cli import main
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
-assert main  # imported here, so that the first test is not the slow one
+pytestmark = pytest.mark.slow
+
+assert main  # imported here, so that the first test does not wait for it
 
 
 @pytest.fixture
@@ -105,7 +107,6 @@ np.save(sys.argv[3], np.array(answer["probabilities"].tolist()))
 """
 
 
-@pytest.mark.slow
 def test_a_champion_is_rebuilt_from_mlflow_alone_and_all_forms_of_it_agree(
     finished: Path, said: list[dict[str, Any]], tmp_path: Path
 ) -> None:
