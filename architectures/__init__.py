@@ -11,27 +11,9 @@ batch. To add one here, write the class in a file of its own and enter it in `re
 does not import torch; `inspection.py`, which describes an architecture layer by layer, does.
 """
 
+from lazy_loader import attach_stub
+
 if __name__ != "optrack.architectures":
     raise ImportError("import optrack.architectures, not architectures: a second copy of the package would be loaded")
 
-from .errors import (
-    ArchitectureError,
-    BrokenContractError,
-    MissingLibraryError,
-    OwnArchitectureError,
-    PretrainedWeightsError,
-    UnknownArchitectureError,
-)
-from .registry import ARCHITECTURES, architecture, is_own_architecture
-
-__all__ = [
-    "ARCHITECTURES",
-    "ArchitectureError",
-    "BrokenContractError",
-    "MissingLibraryError",
-    "OwnArchitectureError",
-    "PretrainedWeightsError",
-    "UnknownArchitectureError",
-    "architecture",
-    "is_own_architecture",
-]
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

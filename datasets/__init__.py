@@ -5,44 +5,9 @@ cached images into memory with `open_prepared`. Neither gives access to test ima
 does, which is not part of this face.
 """
 
+from lazy_loader import attach_stub
+
 if __name__ != "optrack.datasets":
     raise ImportError("import optrack.datasets, not datasets: a second copy of the package would be loaded")
 
-from typing import TYPE_CHECKING
-
-from ..sources import lazily
-from .errors import DataError, NoTestPartError
-from .store.values import DatasetInfo, Prepared, Progress, SearchData
-
-if TYPE_CHECKING:
-    from .prepared.preparation import open_prepared, prepare
-    from .prepared.statistics import DatasetStatistics, dataset_statistics
-    from .registry import dataset_infos, download, is_own_dataset, locate
-
-__all__ = [
-    "DataError",
-    "DatasetInfo",
-    "DatasetStatistics",
-    "NoTestPartError",
-    "Prepared",
-    "Progress",
-    "SearchData",
-    "dataset_infos",
-    "dataset_statistics",
-    "download",
-    "is_own_dataset",
-    "locate",
-    "open_prepared",
-    "prepare",
-]
-
-if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any misspelt name
-    # NumPy alone takes 0.15 s to import: commands that only need the names above should not wait for it.
-    __getattr__ = lazily(
-        __name__,
-        {
-            "prepared.preparation": ["open_prepared", "prepare"],
-            "prepared.statistics": ["DatasetStatistics", "dataset_statistics"],
-            "registry": ["dataset_infos", "download", "is_own_dataset", "locate"],
-        },
-    )
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -10,28 +10,6 @@ and `Augmentation` import it.
 torch.Size([8, 3, 32, 32])
 """
 
-from typing import TYPE_CHECKING
+from lazy_loader import attach_stub
 
-from ...sources import lazily
-from .operations import Affine, Border, ColourJitter, Crop, Cutout, Flip, Grayscale, Operation
-from .presets import PRESETS
-
-if TYPE_CHECKING:
-    from .pipeline import Augmentation, preset
-
-__all__ = [
-    "PRESETS",
-    "Affine",
-    "Augmentation",
-    "Border",
-    "ColourJitter",
-    "Crop",
-    "Cutout",
-    "Flip",
-    "Grayscale",
-    "Operation",
-    "preset",
-]
-
-if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any misspelt name
-    __getattr__ = lazily(__name__, {"pipeline": ["Augmentation", "preset"]})
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -1,8 +1,5 @@
 """Which hyperparameters matter, and Optuna's figures."""
 
-from .drawings import figures
-from .importance import Importances, importances
-from .page import write_page
-from .resampling import CONFIDENCE
+from lazy_loader import attach_stub
 
-__all__ = ["CONFIDENCE", "Importances", "figures", "importances", "write_page"]
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -1,37 +1,5 @@
 """HTML pages and the look that their figures share."""
 
-from .drawing import Drawing, Table
-from .html import render, write
-from .look import (
-    BLUE,
-    FILL,
-    GREEN,
-    GREY,
-    ORANGE,
-    POOR_TO_GOOD,
-    STATE_COLORS,
-    TEMPLATE,
-    YELLOW,
-    Plot,
-    error_bars,
-    escaped_text,
-)
+from lazy_loader import attach_stub
 
-__all__ = [
-    "BLUE",
-    "FILL",
-    "GREEN",
-    "GREY",
-    "ORANGE",
-    "POOR_TO_GOOD",
-    "STATE_COLORS",
-    "TEMPLATE",
-    "YELLOW",
-    "Drawing",
-    "Plot",
-    "Table",
-    "error_bars",
-    "escaped_text",
-    "render",
-    "write",
-]
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

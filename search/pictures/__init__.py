@@ -4,8 +4,6 @@ Importing this package does not import torch; `images.py`, whose pictures are ma
 does where it needs it.
 """
 
-from .champion import champion_pictures
-from .drawings import family_drawings, study_drawings
-from .images import misclassified, png
+from lazy_loader import attach_stub
 
-__all__ = ["champion_pictures", "family_drawings", "misclassified", "png", "study_drawings"]
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -1,5 +1,5 @@
 """The best configurations trained again, on all images."""
 
-from .retraining import retrain_study
+from lazy_loader import attach_stub
 
-__all__ = ["retrain_study"]
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

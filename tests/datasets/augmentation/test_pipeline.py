@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-import optrack.datasets.augmentation
 from optrack.datasets import DataError
 from optrack.datasets.augmentation import (
     PRESETS,
@@ -210,11 +209,7 @@ def test_a_strength_that_makes_no_sense_is_refused(strength: float) -> None:
         preset("crop_flip", strength)
 
 
-def test_the_face_is_complete_and_names_need_no_torch() -> None:
-    for name in optrack.datasets.augmentation.__all__:
-        assert getattr(optrack.datasets.augmentation, name) is not None
-    with pytest.raises(AttributeError, match="no attribute 'presets_'"):
-        getattr(optrack.datasets.augmentation, "presets_")  # noqa: B009  a checker would refuse the plain way
+def test_names_need_no_torch() -> None:
     code = "import sys; from optrack.datasets.augmentation import PRESETS; print('torch' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
 

@@ -1,0 +1,9 @@
+from .errors import ArchitectureError as ArchitectureError
+from .errors import BrokenContractError as BrokenContractError
+from .errors import MissingLibraryError as MissingLibraryError
+from .errors import OwnArchitectureError as OwnArchitectureError
+from .errors import PretrainedWeightsError as PretrainedWeightsError
+from .errors import UnknownArchitectureError as UnknownArchitectureError
+from .registry import ARCHITECTURES as ARCHITECTURES
+from .registry import architecture as architecture
+from .registry import is_own_architecture as is_own_architecture

@@ -1,0 +1,14 @@
+from .errors import DataError as DataError
+from .errors import NoTestPartError as NoTestPartError
+from .prepared.preparation import open_prepared as open_prepared
+from .prepared.preparation import prepare as prepare
+from .prepared.statistics import DatasetStatistics as DatasetStatistics
+from .prepared.statistics import dataset_statistics as dataset_statistics
+from .registry import dataset_infos as dataset_infos
+from .registry import download as download
+from .registry import is_own_dataset as is_own_dataset
+from .registry import locate as locate
+from .store.values import DatasetInfo as DatasetInfo
+from .store.values import Prepared as Prepared
+from .store.values import Progress as Progress
+from .store.values import SearchData as SearchData

@@ -1,0 +1,11 @@
+from .operations import Affine as Affine
+from .operations import Border as Border
+from .operations import ColourJitter as ColourJitter
+from .operations import Crop as Crop
+from .operations import Cutout as Cutout
+from .operations import Flip as Flip
+from .operations import Grayscale as Grayscale
+from .operations import Operation as Operation
+from .pipeline import Augmentation as Augmentation
+from .pipeline import preset as preset
+from .presets import PRESETS as PRESETS

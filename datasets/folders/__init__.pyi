@@ -1,0 +1,16 @@
+from .class_folders import find_sealed as find_sealed
+from .class_folders import find_searched as find_searched
+from .folder_files import SUFFIXES as SUFFIXES
+from .folder_files import TEST_LIST as TEST_LIST
+from .folder_files import expanded as expanded
+from .image_files import FileContents as FileContents
+from .image_files import LabelledFiles as LabelledFiles
+from .image_files import read_files as read_files
+from .image_folder import ImageFolder as ImageFolder
+from .new_file import write_new as write_new
+from .sealing import check_search as check_search
+from .sealing import split_off_test as split_off_test
+from .survey import FolderSurvey as FolderSurvey
+from .survey import survey_folder as survey_folder
+from .test_list import listed_images as listed_images
+from .test_list import write_test_list as write_test_list

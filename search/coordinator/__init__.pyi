@@ -1,0 +1,12 @@
+from .checks import check_study as check_study
+from .checks import fetch_weights as fetch_weights
+from .checks import hyperparameters as hyperparameters
+from .checks import known_shape as known_shape
+from .family_search import FamilySearch as FamilySearch
+from .observer import Observer as Observer
+from .recording import Recording as Recording
+from .recording import metrics_of as metrics_of
+from .running import run_study as run_study
+from .strategies import PRUNERS as PRUNERS
+from .strategies import SAMPLERS as SAMPLERS
+from .strategies import seed_of as seed_of

@@ -1,0 +1,14 @@
+from .base import EpochEnded as EpochEnded
+from .base import Event as Event
+from .base import JobEnded as JobEnded
+from .base import JobFailed as JobFailed
+from .base import Launcher as Launcher
+from .inline import InlineLauncher as InlineLauncher
+from .machine import Machine as Machine
+from .machine import devices_of as devices_of
+from .machine import launcher_of as launcher_of
+from .pool import Outcome as Outcome
+from .pool import Pool as Pool
+from .pool import Work as Work
+from .pool import WorkT as WorkT
+from .processes import ProcessLauncher as ProcessLauncher

@@ -1,0 +1,9 @@
+from .new_study import Findings as Findings
+from .new_study import NewStudy as NewStudy
+from .new_study import Target as Target
+from .new_study import check_target as check_target
+from .new_study import look as look
+from .new_study import plan_study as plan_study
+from .new_study import write_study as write_study
+from .study_text import rough_duration as rough_duration
+from .study_text import size_range as size_range

@@ -1,0 +1,16 @@
+from .drawing import Drawing as Drawing
+from .drawing import Table as Table
+from .html import render as render
+from .html import write as write
+from .look import BLUE as BLUE
+from .look import FILL as FILL
+from .look import GREEN as GREEN
+from .look import GREY as GREY
+from .look import ORANGE as ORANGE
+from .look import POOR_TO_GOOD as POOR_TO_GOOD
+from .look import STATE_COLORS as STATE_COLORS
+from .look import TEMPLATE as TEMPLATE
+from .look import YELLOW as YELLOW
+from .look import Plot as Plot
+from .look import error_bars as error_bars
+from .look import escaped_text as escaped_text

@@ -1,0 +1,15 @@
+from .collecting import collect as collect
+from .collecting import recorded_runs as recorded_runs
+from .collecting import retrained_models as retrained_models
+from .judgement import FamilyScore as FamilyScore
+from .judgement import Verdict as Verdict
+from .judgement import verdict as verdict
+from .predictions import encoded as encoded
+from .scores import confusion as confusion
+from .scores import expected_calibration_error as expected_calibration_error
+from .scores import per_class_accuracy as per_class_accuracy
+from .scores import reliability as reliability
+from .values import FamilyResult as FamilyResult
+from .values import RetrainedModel as RetrainedModel
+from .values import StudyResults as StudyResults
+from .values import TestResult as TestResult

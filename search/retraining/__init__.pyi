@@ -1,0 +1,1 @@
+from .retraining import retrain_study as retrain_study

@@ -1,0 +1,1 @@
+from .judge import judge_study as judge_study

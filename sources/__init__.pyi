@@ -1,0 +1,12 @@
+from .errors import OptrackError as OptrackError
+from .errors import SourceChangedError as SourceChangedError
+from .errors import SourceError as SourceError
+from .errors import did_you_mean as did_you_mean
+from .errors import unknown as unknown
+from .own import Own as Own
+from .own import is_own as is_own
+from .own import load_own as load_own
+from .own import read_source as read_source
+from .python_file import line_of as line_of
+from .python_file import run_file as run_file
+from .python_file import why as why
