@@ -1,8 +1,6 @@
 """A new study on a folder of images: planned from what is in the folder, measured on this machine, checked, written."""
 
 import os
-import re
-import shlex
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,46 +18,13 @@ from ...datasets.folders import (
 from ..errors import StudyError
 from ..study import Study, load_study, shipped_studies
 from .proposal import propose, validation_share, wants_transfer
-from .study_text import Draft, Estimate, study_text
+from .study_text import Draft, Estimate, Findings, Target, study_text
 
 MODELS = 3
 """Of each family, that `optrack retrain` trains unless told otherwise."""
 
 MOST_TRIALS = 1_000
 """More than run at once on any machine."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """The file to be written, and the images as they were typed."""
-
-    file: Path
-    images: Path
-
-    @property
-    def study(self) -> str:
-        """The study's name, from the file's; empty if nothing of that can be in a name."""
-        return re.sub(r"[^A-Za-z0-9_.-]+", "_", self.file.stem).strip("_.-")[:64]
-
-    @property
-    def run_command(self) -> str:
-        """The command that runs the study."""
-        return f"optrack run {shlex.quote(str(self.file))}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
-    """What is in the folder, and what the study does about it.
-
-    Args:
-        to_list: images to be listed as test images; None if some are set aside already.
-        doubts: what the user should know, one sentence each.
-    """
-
-    survey: FolderSurvey
-    group_pattern: str | None
-    to_list: tuple[str, ...] | None
-    doubts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,15 +94,7 @@ def plan_study(findings: Findings, target: Target) -> NewStudy:
     weights = transfer_weights() if wants_transfer(survey) else TransferWeights(architecture=None, missing=None)
     devices = devices_of(Machine(), most=MOST_TRIALS)
     proposal = propose(survey, transfer=weights.architecture, blocks=_blocks(weights.architecture), device=devices[0])
-    draft = Draft(
-        study=target.study,
-        images=str(target.images),
-        run_command=target.run_command,
-        survey=survey,
-        proposal=proposal,
-        group_pattern=findings.group_pattern,
-        missing=weights.missing,
-    )
+    draft = Draft(target=target, findings=findings, proposal=proposal, missing=weights.missing)
     # The families are read from the text, so that what is measured is what is written.
     families = _loaded(study_text(draft, None), target).families
     shape = (1 if survey.grey else 3, proposal.image_size, proposal.image_size)

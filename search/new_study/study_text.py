@@ -1,6 +1,8 @@
 """The text of a new study file, as a person would have written it: readable, commented, formatted."""
 
 import math
+import re
+import shlex
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,15 +24,45 @@ NETWORKS = {"mobilenet_v2": ("mobilenet", "MobileNetV2"), "resnet18": ("resnet18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """What a study file says, except how long it takes; `images` is the folder as the user typed it."""
+class Target:
+    """The file to be written, and the images as they were typed."""
 
-    study: str
-    images: str
-    run_command: str
+    file: Path
+    images: Path
+
+    @property
+    def study(self) -> str:
+        """The study's name, from the file's; empty if nothing of that can be in a name."""
+        return re.sub(r"[^A-Za-z0-9_.-]+", "_", self.file.stem).strip("_.-")[:64]
+
+    @property
+    def run_command(self) -> str:
+        """The command that runs the study."""
+        return f"optrack run {shlex.quote(str(self.file))}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What is in the folder, and what the study does about it.
+
+    Args:
+        to_list: images to be listed as test images; None if some are set aside already.
+        doubts: what the user should know, one sentence each.
+    """
+
     survey: FolderSurvey
-    proposal: Proposal
     group_pattern: str | None
+    to_list: tuple[str, ...] | None
+    doubts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """What a study file says, except how long it takes; `missing` says which pretrained weights are not there."""
+
+    target: Target
+    findings: Findings
+    proposal: Proposal
     missing: str | None
 
 
@@ -58,12 +90,12 @@ def study_text(draft: Draft, estimate: Estimate | None) -> str:
     return environment.get_template(TEMPLATE).render(
         headline=_headline(draft),
         paragraphs=[_filled(text) for text in (_found(draft), _searched(proposal))],
-        run_command=plain(draft.run_command),
+        run_command=plain(draft.target.run_command),
         estimated=_filled(_estimated(draft, estimate)),
-        name=literal(draft.study),
-        images=literal(f"image_folder:{draft.images}"),
+        name=literal(draft.target.study),
+        images=literal(f"image_folder:{draft.target.images}"),
         size_reason=_size_reason(draft),
-        group_pattern=draft.group_pattern and raw_literal(draft.group_pattern),
+        group_pattern=draft.findings.group_pattern and raw_literal(draft.findings.group_pattern),
         group_comment=_commented(_group_comment(draft)),
         missing=_commented(_missing(draft)),
         network=NETWORKS[transfer.architecture][0] if transfer else None,
@@ -122,16 +154,16 @@ def size_range(survey: FolderSurvey) -> str:
 
 
 def _headline(draft: Draft) -> str:
-    size = draft.proposal.image_size
-    line = f"{draft.survey.images():,} images of {len(draft.survey.classes)} classes at {size}x{size} pixels."
-    return f"{plain(draft.study)}: {line}"
+    survey, size = draft.findings.survey, draft.proposal.image_size
+    line = f"{survey.images():,} images of {len(survey.classes)} classes at {size}x{size} pixels."
+    return f"{plain(draft.target.study)}: {line}"
 
 
 def _found(draft: Draft) -> str:
-    survey = draft.survey
+    survey = draft.findings.survey
     train, validation = draft.proposal.split(survey)
     colour = "grey" if survey.grey else "coloured"
-    folder = _short(draft.images)
+    folder = _short(str(draft.target.images))
     test = f"listed in {folder}/{TEST_LIST}" if survey.sealed == "list" else f"in {folder}/test"
     names = [_short(name) for name in survey.classes[:NAMED_CLASSES]]
     more = len(survey.classes) - len(names)
@@ -164,7 +196,7 @@ def _estimated(draft: Draft, estimate: Estimate | None) -> str:
 
 
 def _size_reason(draft: Draft) -> str:
-    size, side = draft.proposal.image_size, draft.survey.short_side
+    size, side = draft.proposal.image_size, draft.findings.survey.short_side
     if size == side:
         return "as they come"
     if draft.proposal.transfer is None:
@@ -175,7 +207,7 @@ def _size_reason(draft: Draft) -> str:
 
 
 def _batch_reason(draft: Draft) -> str:
-    train, _ = draft.proposal.split(draft.survey)
+    train, _ = draft.proposal.split(draft.findings.survey)
     largest = draft.proposal.batch_sizes[-1]
     if train >= 2 * LEAST_STEPS * largest:
         return f"larger ones than {largest} need much memory, or gain little"
@@ -183,8 +215,8 @@ def _batch_reason(draft: Draft) -> str:
 
 
 def _group_comment(draft: Draft) -> str:
-    groups = draft.survey.groups
-    if groups is None or groups.pattern != draft.group_pattern:
+    groups = draft.findings.survey.groups
+    if groups is None or groups.pattern != draft.findings.group_pattern:
         return "Images for which this finds the same text are near-duplicates, and stay in one part."
     first, second = (_short(name) for name in groups.example)
     return (

@@ -12,7 +12,17 @@ from optrack.datasets.folders.name_groups import SuggestedGroups
 from optrack.datasets.folders.survey import FolderSurvey
 from optrack.search.coordinator.checks import check_study
 from optrack.search.new_study.proposal import propose
-from optrack.search.new_study.study_text import Draft, Estimate, literal, plain, raw_literal, rough_duration, study_text
+from optrack.search.new_study.study_text import (
+    Draft,
+    Estimate,
+    Findings,
+    Target,
+    literal,
+    plain,
+    raw_literal,
+    rough_duration,
+    study_text,
+)
 from optrack.search.study.lookup import load_study
 
 RUFF = Path(sys.executable).with_name("ruff")
@@ -52,15 +62,19 @@ BLOCKS = {"mobilenet_v2": 19, "resnet18": 5, None: 0}
 
 
 def draft_of(
-    survey: FolderSurvey, transfer: str | None = "mobilenet_v2", *, missing: str | None = None, images: str = "photos"
+    survey: FolderSurvey,
+    transfer: str | None = "mobilenet_v2",
+    *,
+    group_pattern: str | None = None,
+    missing: str | None = None,
+    file: str = "mine.py",
+    images: str = "photos",
 ) -> Draft:
+    pattern = survey.groups.pattern if survey.groups else group_pattern
     return Draft(
-        study="mine",
-        images=images,
-        run_command="optrack run mine.py",
-        survey=survey,
+        target=Target(file=Path(file), images=Path(images)),
+        findings=Findings(survey=survey, group_pattern=pattern, to_list=None, doubts=()),
         proposal=propose(survey, transfer=transfer, blocks=BLOCKS[transfer], device="cpu"),
-        group_pattern=survey.groups.pattern if survey.groups else None,
         missing=missing,
     )
 
@@ -73,13 +87,13 @@ DRAFTS = {
     "small grey images": draft_of(SMALL),
     "many classes": draft_of(MANY),
     "sides": draft_of(replace(SURVEY, parts={part: {"left": 50, "right": 50} for part in SURVEY.parts})),
-    "odd names": replace(
-        draft_of(replace(SURVEY, parts={part: {'a\n"""': 50, "\\b\udcff": 50} for part in SURVEY.parts})),
+    "odd names": draft_of(
+        replace(SURVEY, parts={part: {'a\n"""': 50, "\\b\udcff": 50} for part in SURVEY.parts}),
+        file='it"s.py',
         images='my "photos"/it\'s\\',
-        run_command="optrack run 'it\"s.py'",
     ),
     "a long path": draft_of(SURVEY, images=f"/{'very/long/' * 20}photos"),
-    "an own pattern": replace(draft_of(SURVEY), group_pattern='^"(.+)"_'),
+    "an own pattern": draft_of(SURVEY, group_pattern='^"(.+)"_'),
 }
 
 
@@ -89,8 +103,9 @@ def test_a_text_is_a_study_that_can_be_trained_and_is_formatted(draft: Draft, tm
     file.write_text(study_text(draft, ESTIMATE), encoding="utf-8")
     study = load_study(str(file))
     check_study(study)
-    assert (study.name, study.data.name) == ("mine", f"image_folder:{draft.images}")
-    assert (study.data.image_size, study.data.group_pattern) == (draft.proposal.image_size, draft.group_pattern)
+    assert (study.name, study.data.name) == (draft.target.study, f"image_folder:{draft.target.images}")
+    assert study.data.image_size == draft.proposal.image_size
+    assert study.data.group_pattern == draft.findings.group_pattern
     assert study.data.validation == (draft.proposal.validation or 0.2)
     assert (study.budget.trials, study.budget.epochs) == (10, draft.proposal.epochs)
     assert all(family.start and family.space for family in study.families)
