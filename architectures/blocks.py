@@ -23,15 +23,8 @@ def paired_convolutions(
 ) -> nn.Sequential:
     """Build padded 3x3 convolutions, each with relu and batch norm behind it, and a 2x2 max-pool behind every second.
 
-    Args:
-        channels: of the images.
-        filters: of each convolution, an even number of them.
-        batch_norm: whether there are batch norms.
-        bn_momentum: of the batch norms, in (0, 1].
-        dropout: of whole channels, behind every second relu, in [0, 1); at 0 there is no dropout module.
-
-    Returns:
-        Modules named conv1, relu1, bn1, conv2, relu2, dropout1, bn2, pool1, conv3 and so on.
+    There is an even number of them. Dropout, of whole channels, comes behind every second relu; at 0 there is none. The
+    modules are named conv1, relu1, bn1, conv2, relu2, dropout1, bn2, pool1, conv3 and so on.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for number, (inputs, outputs) in enumerate(pairwise([channels, *filters]), start=1):
@@ -48,11 +41,7 @@ def paired_convolutions(
 
 
 def check_image_size(architecture: str, input_shape: tuple[int, int, int], minimum: int, condition: str = "") -> None:
-    """Refuse images below a height and width in pixels; the condition says what this minimum depends on.
-
-    Raises:
-        ValueError: height or width is below the minimum.
-    """
+    """Refuse images below a height and width in pixels; the condition says what this minimum depends on."""
     _, height, width = input_shape
     if min(height, width) < minimum:
         needs = f"{architecture} needs images of at least {minimum} x {minimum} pixels"
@@ -75,27 +64,6 @@ def hidden_widths(depth: int, width: int, width_factor: float, repeats: int = 1)
     return widths
 
 
-def hidden_layer(
-    number: int, inputs: int, width: int, *, batch_norm: bool, bn_momentum: float, dropout: float, relu_first: bool
-) -> OrderedDict[str, nn.Module]:
-    """Build the modules fc1, bn1, relu1, dropout1 of a hidden layer by name, from [B, inputs] to [B, width].
-
-    The linear layer keeps its bias in front of batch norm too, as the hand-tuned networks that we compare with do.
-    Order: Ioffe and Szegedy 2015, arXiv:1502.03167, section 3.2 (batch norm before the nonlinearity).
-    """
-    modules: OrderedDict[str, nn.Module] = OrderedDict()
-    modules[f"fc{number}"] = nn.Linear(inputs, width)
-    if relu_first:
-        modules[f"relu{number}"] = nn.ReLU()
-    if batch_norm:
-        modules[f"bn{number}"] = nn.BatchNorm1d(width, momentum=bn_momentum)
-    if not relu_first:
-        modules[f"relu{number}"] = nn.ReLU()
-    if dropout > 0:
-        modules[f"dropout{number}"] = nn.Dropout(dropout)
-    return modules
-
-
 def classifier(
     inputs: int,
     classes: int,
@@ -108,31 +76,24 @@ def classifier(
 ) -> nn.Sequential:
     """Build the layers from features to logits: hidden linear layers, then a linear one, [B, ...] to [B, classes].
 
-    Args:
-        inputs: number of features of an image, all dimensions but the first together.
-        classes: number of classes.
-        widths: of the hidden layers; may be empty.
-        batch_norm: whether the hidden layers have one.
-        bn_momentum: of the batch norms, in (0, 1].
-        dropout: after each hidden layer, or on the features where there is none, in [0, 1); 0 for none.
-        relu_first: whether the relu of a hidden layer stands in front of its batch norm.
-
-    Returns:
-        Modules named flatten, fc1, bn1, relu1, dropout1, fc2 and so on.
+    Batch norm stands before the relu (Ioffe and Szegedy 2015, arXiv:1502.03167, section 3.2) unless `relu_first`, and
+    the linear layer before it keeps its bias, as in the hand-tuned networks that we compare with. Dropout comes after
+    each hidden layer, or on the features where there is none. The modules are named flatten, fc1, bn1, relu1, dropout1,
+    fc2 and so on.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
     if dropout > 0 and not widths:
         layers["dropout"] = nn.Dropout(dropout)
     for number, width in enumerate(widths, start=1):
-        layers |= hidden_layer(
-            number,
-            inputs,
-            width,
-            batch_norm=batch_norm,
-            bn_momentum=bn_momentum,
-            dropout=dropout,
-            relu_first=relu_first,
-        )
+        layers[f"fc{number}"] = nn.Linear(inputs, width)
+        if relu_first:
+            layers[f"relu{number}"] = nn.ReLU()
+        if batch_norm:
+            layers[f"bn{number}"] = nn.BatchNorm1d(width, momentum=bn_momentum)
+        if not relu_first:
+            layers[f"relu{number}"] = nn.ReLU()
+        if dropout > 0:
+            layers[f"dropout{number}"] = nn.Dropout(dropout)
         inputs = width
     layers[f"fc{len(widths) + 1}"] = nn.Linear(inputs, classes)
     return nn.Sequential(layers)
