@@ -36,14 +36,7 @@ class OwnDataset:
 
     def __init__(self, reference: str) -> None:
         self._reference = reference
-        self.info = DatasetInfo(
-            name=reference,
-            summary="user-defined data set",
-            channels=None,
-            image_size=None,
-            classes=None,
-            source=reference,
-        )
+        self.info = DatasetInfo(name=reference, summary="user-defined data set", source=reference)
 
     def locate(self, data_dir: Path) -> Path | None:
         """Return the file with its code, or None."""

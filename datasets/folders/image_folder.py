@@ -30,9 +30,6 @@ class ImageFolder:
     info = DatasetInfo(
         name="image_folder:PATH",
         summary="own images in PATH/train/CLASS/* (and val/, test/), or in PATH/CLASS/*",
-        channels=None,
-        image_size=None,
-        classes=None,
         source="https://docs.pytorch.org/vision/stable/generated/torchvision.datasets.ImageFolder.html",
     )
 

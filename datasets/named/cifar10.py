@@ -1,6 +1,7 @@
 """CIFAR-10."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +25,6 @@ def _read(files: Sequence[Path]) -> ArrayContents:
     )
 
 
-def _download(data_dir: Path) -> None:
-    """Unpack the batches alone; torchvision's own way would load the pickles."""
-    from ...sources.torchvision_compat import datasets
-
-    names = [*_TRAIN, "test_batch", "batches.meta"]
-    fetch_members(datasets.CIFAR10, data_dir, [f"{_FOLDER}/{name}" for name in names])
-
-
 CIFAR10 = NamedDataset(
     info=DatasetInfo(
         name="cifar10",
@@ -46,7 +39,8 @@ CIFAR10 = NamedDataset(
         names={"train": _TRAIN, "test": ("test_batch",)},
         others={"train": f" to {_TRAIN[-1]}", "test": ""},
         read=_read,
-        fetch=_download,
+        # The batches alone; torchvision's own way would load the pickles.
+        fetch=partial(fetch_members, "CIFAR10", _FOLDER, [*_TRAIN, "test_batch", "batches.meta"]),
         may_be_partial=True,
     ),
 )

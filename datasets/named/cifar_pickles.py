@@ -19,11 +19,7 @@ _ROW = 3 * 32 * 32
 
 
 def read_batch(file: Path, *, classes: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Read the images, uint8 [N, 3, 32, 32], and labels, int64 [N], of one batch.
-
-    Raises:
-        DataError: it is damaged, or names something that no batch does.
-    """
+    """Read the images, uint8 [N, 3, 32, 32], and labels, int64 [N], of one batch."""
     try:
         with file.open("rb") as stream:
             content = _Unpickler(stream, _stand_ins()).load()

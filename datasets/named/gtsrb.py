@@ -164,7 +164,6 @@ GTSRB = NamedDataset(
         name="gtsrb",
         summary="German traffic signs, 39,209 images in 1,307 tracks to train on",
         channels=3,
-        image_size=None,
         classes=len(_CLASSES),
         source="https://doi.org/10.1016/j.neunet.2012.02.016",
         usual_size=30,

@@ -1,11 +1,11 @@
 """The layouts in which torchvision unpacks data sets: a few files for each part, or a layout of its own."""
 
 import tarfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,11 +32,7 @@ class Official(Protocol):
         ...
 
     def find(self, data_dir: Path, part: Part, cache_name: str) -> Source | None:
-        """Find a part, or None if it is not there.
-
-        Raises:
-            DataError: some of its files are missing.
-        """
+        """Find a part, or None if it is not there; a DataError if some of its files are missing."""
         ...
 
     def fetch(self, data_dir: Path, /) -> None:
@@ -112,11 +108,7 @@ def labelled(
     *,
     first: int = 0,
 ) -> ArrayContents:
-    """Combine images, uint8 [N, C, H, W], and labels, int64 [N] from 0; in the file the lowest label is `first`.
-
-    Raises:
-        DataError: there are more or fewer labels than images, none, or a label without a class.
-    """
+    """Combine images, uint8 [N, C, H, W], and labels, int64 [N] from 0; in the file the lowest label is `first`."""
     images_file, labels_file = map(str, files)
     if len(images) != len(labels):
         raise DataError(f"{images_file!r} has {len(images)} images, but {labels_file!r} {len(labels)} labels")
@@ -126,20 +118,17 @@ def labelled(
     return ArrayContents(images=images, labels=labels, classes=classes)
 
 
-def fetch_members(published: Any, data_dir: Path, members: Collection[str]) -> None:
-    """Download a tar archive unless it is there, and unpack some of its files, each all at once.
+def fetch_members(published_as: str, folder: str, names: Iterable[str], data_dir: Path) -> None:
+    """Download a tar archive unless it is there, and unpack some files of a folder in it, each all at once.
 
-    `published` is torchvision's class for the data set, which says where the archive is and what its MD5 is.
-
-    Raises:
-        RuntimeError: the archive is not the expected one.
-        OSError: the network or the disk fails, or the archive lacks one of the files.
+    torchvision's class `published_as` says where the archive is and what its MD5 is. See `Official.fetch`.
     """
     from ...sources.torchvision_compat import datasets
 
+    published = getattr(datasets, published_as)
     archive = data_dir / published.url.rpartition("/")[2]
     datasets.utils.download_url(published.url, str(data_dir), filename=archive.name, md5=published.tgz_md5)
-    missing = set(members)
+    missing = {f"{folder}/{name}" for name in names}
     with tarfile.open(archive) as packed:
         for member in packed:
             if member.name not in missing or (content := packed.extractfile(member)) is None:

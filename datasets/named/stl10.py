@@ -1,6 +1,7 @@
 """STL-10."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from .official import PartFiles, fetch_members, labelled
 _CLASSES = 10
 _FOLDER = "stl10_binary"
 _NAMES = "class_names.txt"
+_TRAIN, _TEST = ("train_X.bin", "train_y.bin", _NAMES), ("test_X.bin", "test_y.bin", _NAMES)
 _SHAPE = (3, 96, 96)  # of an image, but column by column: its rows are the second axis
 _BYTES = 3 * 96 * 96
 
@@ -42,14 +44,6 @@ def _read_names(file: Path) -> tuple[str, ...]:
     return names
 
 
-def _download(data_dir: Path) -> None:
-    """Unpack all but the unlabelled images."""
-    from ...sources.torchvision_compat import datasets
-
-    names = [_NAMES, "train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin"]
-    fetch_members(datasets.STL10, data_dir, [f"{_FOLDER}/{name}" for name in names])
-
-
 STL10 = NamedDataset(
     info=DatasetInfo(
         name="stl10",
@@ -61,10 +55,11 @@ STL10 = NamedDataset(
     ),
     official=PartFiles(
         place=_FOLDER,
-        names={"train": ("train_X.bin", "train_y.bin", _NAMES), "test": ("test_X.bin", "test_y.bin", _NAMES)},
+        names={"train": _TRAIN, "test": _TEST},
         others={"train": f" with train_y.bin and {_NAMES}", "test": f" with test_y.bin and {_NAMES}"},
         read=_read,
-        fetch=_download,
+        # All but the unlabelled images.
+        fetch=partial(fetch_members, "STL10", _FOLDER, {*_TRAIN, *_TEST}),
     ),
 )
 """Objects from ImageNet: 5,000 labelled images of 96x96 pixels to train on, 8,000 to test on."""

@@ -33,10 +33,10 @@ class DatasetInfo:
 
     name: str
     summary: str
-    channels: int | None
-    image_size: int | None
-    classes: int | None
     source: str
+    channels: int | None = None
+    image_size: int | None = None
+    classes: int | None = None
     embedded: bool = False
     usual_size: int | None = None
 
