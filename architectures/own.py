@@ -13,12 +13,7 @@ CONSTRUCTOR = "(self, input_shape, classes, *, hyperparameters...)"
 
 
 def own_class(name: str, *, source: str | None = None, file: Path | None = None) -> type[nn.Module]:
-    """Load a user-defined network whose file has the SHA-256 `source`, or from `file`: see `load_own`.
-
-    Raises:
-        SourceError: it is not there, does not run, or was changed.
-        OwnArchitectureError: it is not a network, or its constructor does not take what an architecture's takes.
-    """
+    """Load a user-defined network whose file has the SHA-256 `source`, or from `file`: see `load_own`."""
     found: Any = load_own(name, digest=source, file=file).value
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
         what = f"is a class of {found.__bases__[0].__name__}" if isinstance(found, type) else _kind(found)

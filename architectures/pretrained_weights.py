@@ -22,9 +22,6 @@ def fetch(name: str, url: str) -> Path:
     """Return the cached file; download it first if there is none.
 
     A file in the cache is used as it is; a downloaded one must have the hash that its name ends with.
-
-    Raises:
-        PretrainedWeightsError: it is neither in the cache nor available for download.
     """
     file = weights_file(url)
     if file.exists():
@@ -42,11 +39,7 @@ def fetch(name: str, url: str) -> Path:
 
 
 def read(name: str, file: Path) -> dict[str, Tensor]:
-    """Read a file of weights, without running code in it.
-
-    Raises:
-        PretrainedWeightsError: it is broken, or holds something else.
-    """
+    """Read a file of weights, without running code in it."""
     try:
         weights: object = torch.load(file, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, LookupError, UnpicklingError) as error:
@@ -60,11 +53,7 @@ def read(name: str, file: Path) -> dict[str, Tensor]:
 
 
 def load_into(network: nn.Module, weights: Mapping[str, Tensor], name: str, file: Path) -> None:
-    """Load weights into a network, all of them or none.
-
-    Raises:
-        PretrainedWeightsError: names or shapes differ.
-    """
+    """Load weights into a network, all of them or none."""
     state: dict[str, Tensor] = network.state_dict()
     # Files from before batch norm counted its batches lack the counts, which nothing here uses.
     missing = [key for key in state if key not in weights and not key.endswith("num_batches_tracked")]

@@ -16,12 +16,7 @@ MINIMUM_IMAGE_SIZE = 32  # where timm states none: its networks halve the image 
 
 @cache
 def timm_class(model: str, name: str) -> type[TransferModel]:
-    """Return the class of a timm model.
-
-    Raises:
-        MissingLibraryError: timm is not installed.
-        UnknownArchitectureError: timm has no such model.
-    """
+    """Return the class of a timm model."""
     timm = _timm(model)
     names = [*timm.list_models(), *timm.list_pretrained()]
     if model not in names:

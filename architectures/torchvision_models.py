@@ -25,9 +25,6 @@ def torchvision_class(model: str, name: str) -> type[TransferModel]:
 
     Pretrained weights are the first published ones (IMAGENET1K_V1), where there are some: those of the original
     recipe, as in most papers that compare with them.
-
-    Raises:
-        UnknownArchitectureError: torchvision has no such model.
     """
     names = classification_models()
     if model not in names:

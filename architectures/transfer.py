@@ -143,11 +143,7 @@ def check_input(backbone: Backbone, input_shape: tuple[int, int, int]) -> None:
 
 
 def freeze_all_but(network: nn.Module, trainable_blocks: int, *, name: str) -> None:
-    """Freeze all but the last blocks; parameters outside of blocks train when all blocks do.
-
-    Raises:
-        ValueError: there are fewer.
-    """
+    """Freeze all but the last blocks; parameters outside of blocks train when all blocks do."""
     blocks = feature_blocks(network)
     if not 0 <= trainable_blocks <= len(blocks):
         raise ValueError(f"trainable_blocks must lie in [0, {len(blocks)}] for {name}, but got {trainable_blocks}")

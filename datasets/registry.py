@@ -60,11 +60,7 @@ def is_own_dataset(name: str) -> bool:
 
 
 def resolve(name: str) -> Dataset:
-    """Return the data set of a name.
-
-    Raises:
-        DataError: there is none of this name, or it takes no path, or needs one, behind a colon.
-    """
+    """Return the data set of a name."""
     key, colon, path = name.partition(":")
     dataset = DATASETS.get(key)
     if is_own_dataset(name):

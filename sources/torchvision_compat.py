@@ -50,9 +50,5 @@ def classification_models() -> list[str]:
 
 
 def import_timm() -> Any:
-    """Import timm, which imports torchvision itself.
-
-    Raises:
-        ModuleNotFoundError: it is not installed.
-    """
+    """Import timm, which imports torchvision itself."""
     return import_module("timm")

@@ -74,12 +74,7 @@ def all_files(folder: Path) -> FolderFiles:
 
 
 def part_files(folder: Path) -> FolderFiles:
-    """Return the files of `folder/train`, and of `folder/val` or `folder/valid` where there is one.
-
-    Raises:
-        DataError: it is not there, a class has no images or is in one part alone, there are fewer than two classes, or
-            a folder cannot be read.
-    """
+    """Return the files of `folder/train`, and of `folder/val` or `folder/valid` where there is one."""
     _check_root(folder)
     train = _scan(folder / "train")
     files = _listed(folder, folder / "train", train)
@@ -101,12 +96,7 @@ def part_files(folder: Path) -> FolderFiles:
 
 
 def sealed_files(folder: Path, classes: Sequence[str]) -> FolderFiles:
-    """Return the files of `folder/test`, whose classes must be those of the other parts.
-
-    Raises:
-        NoTestPartError: there is no such folder.
-        DataError: see `part_files`; or its classes are others.
-    """
+    """Return the files of `folder/test`, of the same classes as the other parts; NoTestPartError if it is not there."""
     part = folder / "test"
     if not part.is_dir():
         raise NoTestPartError(

@@ -30,11 +30,7 @@ _HEADER = """\
 
 
 def read_test_list(folder: Path) -> tuple[str, ...] | None:
-    """Return the paths that a folder's list holds, or None if there is no list.
-
-    Raises:
-        DataError: it cannot be read, or holds no path.
-    """
+    """Return the paths that a folder's list holds, or None if there is no list."""
     file = folder / TEST_LIST
     try:
         text = file.read_bytes().decode(errors="surrogateescape")
@@ -80,11 +76,7 @@ def write_test_list(folder: Path, paths: Iterable[str]) -> Path:
 
 
 def divided(files: FolderFiles) -> tuple[FolderFiles, FolderFiles | None]:
-    """Divide a folder's files into what a search may see and what its list seals: all of them and None without one.
-
-    Raises:
-        DataError: there is a list beside a folder `test`, or the list does not fit the files.
-    """
+    """Divide a folder's files into what a search may see and what its list seals: all of them and None without one."""
     paths = read_test_list(files.root)
     if paths is None:
         return files, None
@@ -97,11 +89,7 @@ def divided(files: FolderFiles) -> tuple[FolderFiles, FolderFiles | None]:
 
 
 def divided_by(files: FolderFiles, paths: Sequence[str]) -> tuple[FolderFiles, FolderFiles]:
-    """Divide a folder's files into what a search may see and what these paths seal.
-
-    Raises:
-        DataError: a path is none of the files or stands twice, or a class would be missing in a part.
-    """
+    """Divide a folder's files into what a search may see and what these paths seal."""
     name = f"the list of test images {str(files.root / TEST_LIST)!r}"
     _check_paths(files, paths, name)
     wanted = set(paths)
@@ -132,11 +120,7 @@ def check_whole_groups(kept: FolderFiles, sealed: FolderFiles, pattern: str) -> 
 
 
 def groups_apart(files: FolderFiles, sealed: FolderFiles | None, group_pattern: str | None) -> NDArray[np.int64] | None:
-    """Return the groups of what a search may see, int64 [N], none of which is in two parts; None without a pattern.
-
-    Raises:
-        DataError: a group is in two parts, or the pattern finds no key in a name.
-    """
+    """Return the groups of what a search may see, int64 [N], none of which is in two parts; None without a pattern."""
     if group_pattern is None:
         return None
     groups = groups_of(files.names, group_pattern)

@@ -98,11 +98,7 @@ def pixels_of(image: Image.Image, *, grey: bool, image_size: int | None) -> NDAr
 
 
 def flatten(image: Image.Image, *, grey: bool) -> Image.Image:
-    """Convert an image of any mode to 8 bits, grey or RGB, over white where it is transparent.
-
-    Raises:
-        ValueError: its pixels have no defined range.
-    """
+    """Convert an image of any mode to 8 bits, grey or RGB, over white where it is transparent."""
     if image.mode in _SIXTEEN_BITS:
         image = _eight_bits(image)
     if image.mode == "F":

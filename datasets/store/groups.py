@@ -97,9 +97,6 @@ def split_off_groups(
     share than half of its largest group, unless that group is needed to have the class on both sides.
 
     Arguments and results are those of `split.split_off`; groups are int64 [N] from 0 without gaps.
-
-    Raises:
-        DataError: a class has too few groups to be on both sides.
     """
     cells, images = np.unique(groups * len(classes) + labels, return_counts=True)
     in_groups = np.bincount(cells % len(classes), minlength=len(classes))

@@ -58,9 +58,6 @@ def split_off(
 
     Returns:
         Sorted indices of what stays and of what is split off, int64, disjoint and together complete.
-
-    Raises:
-        DataError: a class is so small that one side would get no image of it.
     """
     # Takes seconds to import, and data sets in the cache do not need it.
     import sklearn.model_selection  # pyright: ignore[reportMissingTypeStubs]
