@@ -16,6 +16,13 @@ from ..errors import StorageError, TrackingError
 # How long an MLflow server may take to answer.
 SERVER_SECONDS = 10.0
 
+# How long a connection to a SQLite file waits while another one writes; a dashboard's read takes milliseconds.
+BUSY_SECONDS = 60.0
+
+COLUMNS = (
+    "SELECT t.name || '.' || c.name FROM sqlite_master AS t, pragma_table_info(t.name) AS c WHERE t.type = 'table'"
+)
+
 TRACKING_DATABASES = {"sqlite", "postgresql", "mysql", "mssql"}
 
 
@@ -31,7 +38,7 @@ def check_storage(url: str) -> None:
             "--storage must be a database URL such as sqlite:///optuna.db or postgresql://host/name, but got "
             f"{shown(url)!r}"
         )
-    problem = _problem(url, parsed, "Optuna", {"studies", "trials", "version_info"}, fewest=1)
+    problem = _problem(url, parsed, "Optuna", {"studies.study_id", "trials.trial_id", "version_info.version_info_id"})
     if problem is not None:
         raise StorageError(f"storage {shown(url)}{problem}")
 
@@ -59,7 +66,7 @@ def check_tracking(uri: str) -> None:
         raise TrackingError(
             f"--tracking-uri must begin with sqlite, postgresql, mysql, mssql, http or https, but got {shown(uri)!r}"
         )
-    problem = _problem(uri, parsed, "MLflow", {"experiments", "runs"}, fewest=2)
+    problem = _problem(uri, parsed, "MLflow", {"experiments.experiment_id", "runs.run_uuid"})
     if problem is not None:
         raise TrackingError(f"tracking URI {shown(uri)}{problem}")
     path = sqlite_path(uri)
@@ -126,10 +133,10 @@ def _server_problem(url: sqlalchemy.URL) -> str | None:
     return None
 
 
-def _problem(url: str, parsed: sqlalchemy.URL, library: str, known: set[str], *, fewest: int) -> str | None:
+def _problem(url: str, parsed: sqlalchemy.URL, library: str, known: set[str]) -> str | None:
     """Return what is wrong with a library's database, to be read after its address; None where it can be used.
 
-    The known tables tell it from another one; so many are there even while another process creates the database.
+    The known columns tell it from another one; one of them is there even in a database that is half created.
     """
     if parsed.get_backend_name() != "sqlite":
         return _server_problem(parsed)
@@ -140,14 +147,15 @@ def _problem(url: str, parsed: sqlalchemy.URL, library: str, known: set[str], *,
         return f": {path} is a folder"
     if not path.parent.is_dir():
         return f": there is no folder {path.parent}"
-    tables: set[str] = set()
+    columns: set[str] = set()
     try:
         if has_records(url):
-            with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
-                tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            # Not read-only: what a killed process left in the middle of a write must be rolled back first.
+            with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)) as connection:
+                columns = {row[0] for row in connection.execute(COLUMNS)}
     except sqlite3.Error as error:
         return f" cannot be opened: {error}"
-    is_another = tables and len(tables & known) < fewest
+    is_another = columns and not columns & known
     return f": {path.name} is a database, but not one of {library}'s" if is_another else None
 
 

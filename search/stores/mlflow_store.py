@@ -1,6 +1,7 @@
 """MLflow as the place where runs are recorded: its one client, reading a study's runs, and adding to them."""
 
 import logging
+import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Generator
@@ -17,6 +18,7 @@ from typing_extensions import override
 from ..errors import NothingStoredError, TrackingError
 from . import mlflow_names as names
 from .addresses import check_tracking, first_line, has_records, shown
+from .mlflow_database import have_tables
 from .mlflow_names import tagged
 from .mlflow_views import MODELS_VIEW, TRIALS_VIEW
 from .tracking import NONE, Metrics, Params, RunStore, Tags
@@ -33,7 +35,7 @@ def answers_of(uri: str) -> Generator[None]:
     """Turn MLflow's errors in the block into ours."""
     try:
         yield
-    except (MlflowException, SQLAlchemyError, OSError) as error:
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise TrackingError(f"MLflow at {shown(uri)} does not answer: {first_line(error)}") from error
 
 
@@ -45,6 +47,7 @@ def client(uri: str) -> MlflowClient:
     """
     quiet_mlflow()
     with answers_of(uri):
+        have_tables(uri)
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 

@@ -20,15 +20,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import NothingStoredError, StorageError
 from ..study import Family, Study
-from .addresses import check_storage, first_line, has_records, make_state_folder, shown, sqlite_path
+from .addresses import BUSY_SECONDS, check_storage, first_line, has_records, make_state_folder, shown, sqlite_path
 from .trials import StoredFamily
 
 STUDY_ATTRIBUTE = "optrack.study"
 DATA_ATTRIBUTE = "optrack.data"
 SOURCE_ATTRIBUTE = "optrack.source"
-
-# How long a connection waits while another one writes; a dashboard's read takes milliseconds.
-BUSY_SECONDS = 60.0
 
 
 def open_storage(url: str) -> RDBStorage:
@@ -41,7 +38,7 @@ def open_storage(url: str) -> RDBStorage:
     if sqlite_path(url) is None:
         return _connect(url, create=True)
     # Two processes that create the same database at once break each other.
-    with filelock.FileLock(make_state_folder(url) / "storage.lock"):
+    with filelock.FileLock(make_state_folder(url) / "_storage.lock"):
         return _connect(url, create=True)
 
 

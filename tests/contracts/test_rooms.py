@@ -42,6 +42,7 @@ OWNERS: dict[str, set[str]] = {
     "mlflow": {
         "search/champions/mlflow_model",
         "search/champions/registry",
+        "search/stores/mlflow_database",
         "search/stores/mlflow_store",
         "search/stores/mlflow_tracker",
     },

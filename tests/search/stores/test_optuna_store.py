@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -296,3 +297,18 @@ def test_a_study_of_optuna_that_was_made_by_others_is_refused(url: str) -> None:
     optuna.create_study(study_name="theirs/f", storage=storage)
     with pytest.raises(StorageError, match="'theirs/f' was not made by optrack"):
         stored_families(storage, "theirs")
+
+
+def test_what_a_killed_process_left_in_the_log_is_read(url: str, tmp_path: Path) -> None:
+    storage = open_storage(url)
+    kept(storage, study_of())
+    with closing(sqlite3.connect(tmp_path / "optuna.db")) as reader:  # so that nobody moves the log into the file
+        reader.execute("SELECT * FROM studies").fetchone()
+        killed = tmp_path / "killed"
+        killed.mkdir()
+        for name in ("optuna.db", "optuna.db-wal"):
+            shutil.copy(tmp_path / name, killed)
+    assert (killed / "optuna.db-wal").stat().st_size > 0
+    address = f"sqlite:///{killed / 'optuna.db'}"
+    check_storage(address)
+    assert stored_names(read_storage(address)) == ["s"]
