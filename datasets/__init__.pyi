@@ -8,6 +8,7 @@ from .registry import dataset_infos as dataset_infos
 from .registry import download as download
 from .registry import is_own_dataset as is_own_dataset
 from .registry import locate as locate
+from .store.values import DataRequest as DataRequest
 from .store.values import DatasetInfo as DatasetInfo
 from .store.values import Prepared as Prepared
 from .store.values import Progress as Progress

@@ -5,15 +5,13 @@ never touch a file of it. A test says so.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..registry import resolve
-from ..store import Progress, ensure_folder, read_arrays
-from .preparation import check_image_size
+from ..store import DataRequest, Progress, ensure_folder, read_arrays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -28,27 +26,18 @@ class TestData:
     digest: str
 
 
-def open_test(
-    name: str,
-    *,
-    image_size: int | None,
-    data_dir: Path,
-    cache_dir: Path,
-    group_pattern: str | None = None,
-    progress: Progress | None = None,
-) -> TestData:
+def open_test(request: DataRequest, progress: Progress | None = None) -> TestData:
     """Open the test part, decoded once into a cache folder of its own.
 
     It is the official one if there is one. Data sets without one have a fifth withheld from searches: the digits,
-    and user images in class folders without parts. Arguments are those of `prepare`; a withheld fifth depends on the
-    group pattern.
+    and user images in class folders without parts. A withheld fifth depends on the group pattern, and like all test
+    parts not on the validation split.
 
     Raises:
         NoTestPartError: the data set is there without a test part.
-        DataError: something is wrong with the name, the arguments or the files.
+        DataError: something is wrong with the name or the files.
     """
-    check_image_size(image_size)
-    source = resolve(name).find_test(data_dir, group_pattern)
-    folder, meta = ensure_folder(source, image_size=image_size, cache_dir=cache_dir, progress=progress)
+    source = resolve(request.name).find_test(request.data_dir, request.group_pattern)
+    folder, meta = ensure_folder(source, image_size=request.image_size, cache_dir=request.cache_dir, progress=progress)
     images, labels, _ = read_arrays(folder, meta)
     return TestData(images=images, labels=labels, classes=meta.classes, digest=meta.digest)

@@ -2,13 +2,12 @@
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, NoTestPartError
-from ..store import Layout, Progress, SearchData, class_counts, read_meta
+from ..store import DataRequest, Layout, Progress, SearchData, class_counts, read_meta
 from .preparation import open_prepared, prepare
 from .sealed import TestData, open_test
 
@@ -60,49 +59,25 @@ class DatasetStatistics:
     split_digest: str
 
 
-def dataset_statistics(
-    name: str,
-    *,
-    image_size: int | None,
-    validation: float,
-    split_seed: int,
-    data_dir: Path,
-    cache_dir: Path,
-    group_pattern: str | None = None,
-    progress: Progress | None = None,
-) -> DatasetStatistics:
-    """Prepare a data set with its test part, and count; arguments as for `prepare`.
+def dataset_statistics(request: DataRequest, progress: Progress | None = None) -> DatasetStatistics:
+    """Prepare a data set with its test part, and count.
 
     Raises:
-        DataError: something is wrong with the name, the arguments or the files.
+        DataError: something is wrong with the name or the files.
     """
-    prepared = prepare(
-        name,
-        image_size=image_size,
-        validation=validation,
-        split_seed=split_seed,
-        data_dir=data_dir,
-        cache_dir=cache_dir,
-        group_pattern=group_pattern,
-        progress=progress,
-    )
+    prepared = prepare(request, progress)
     data, meta = open_prepared(prepared), read_meta(prepared.folder)
     if meta is None:
-        raise DataError(f"the cache folder {str(prepared.folder)!r} of {name!r} was changed meanwhile: try again")
-    try:
-        test = open_test(
-            name,
-            image_size=image_size,
-            data_dir=data_dir,
-            cache_dir=cache_dir,
-            group_pattern=group_pattern,
-            progress=progress,
+        raise DataError(
+            f"the cache folder {str(prepared.folder)!r} of {request.name!r} was changed meanwhile: try again"
         )
+    try:
+        test = open_test(request, progress)
     except NoTestPartError:
         test = None
     between, duplicates = _duplicates(data, test)
     return DatasetStatistics(
-        dataset=name,
+        dataset=request.name,
         layout=prepared.layout,
         classes=data.classes,
         input_shape=prepared.input_shape,

@@ -27,6 +27,7 @@ from .split import channel_statistics as channel_statistics
 from .split import class_counts as class_counts
 from .split import split_parts as split_parts
 from .split import withhold_test as withhold_test
+from .values import DataRequest as DataRequest
 from .values import DatasetInfo as DatasetInfo
 from .values import Layout as Layout
 from .values import Prepared as Prepared

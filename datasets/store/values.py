@@ -1,9 +1,11 @@
 """The values that other rooms get."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from ..errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,6 +16,8 @@ Layout = Literal["embedded", "torchvision", "class folders", "own code"]
 
 Progress = Callable[[int, int], None]
 """Called with (decoded, total) image counts, in the thread that called `prepare`."""
+
+_LARGEST_IMAGE = 4096  # pixels; far beyond what anyone trains on, and a typing error's array would fill the disk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +43,46 @@ class DatasetInfo:
     classes: int | None = None
     embedded: bool = False
     usual_size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DataRequest:
+    """Which images are wanted, how, and where they lie.
+
+    Attributes:
+        name: as in `dataset_infos`, for example `digits`, `gtsrb` or `image_folder:PATH`.
+        data_dir: folder that named data sets lie in.
+        cache_dir: folder for decoded images; created if needed.
+        image_size: width and height in pixels to resize to, in [1, 4096]; None for images as they come.
+        validation: share of the training part to validate on, in (0, 1). It is ignored, like `split_seed`, where the
+            data set has an official validation part.
+        split_seed: which images these are, in [0, 2**32).
+        group_pattern: a regular expression that says which images in class folders belong together and must not be
+            split up: it is searched in `CLASS/FILE`, and its first group, or the whole match, is equal for them. None
+            for the groups that the data set brings, if any.
+
+    Raises:
+        DataError: a value lies outside of its range.
+    """
+
+    name: str
+    _: KW_ONLY
+    data_dir: Path
+    cache_dir: Path
+    image_size: int | None = None
+    validation: float = 0.2
+    split_seed: int = 0
+    group_pattern: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.image_size is not None and not 1 <= self.image_size <= _LARGEST_IMAGE:
+            raise DataError(
+                f"image_size must lie in [1, {_LARGEST_IMAGE}] pixels or be None, but got {self.image_size}"
+            )
+        if not 0 < self.validation < 1:
+            raise DataError(f"validation must lie in (0, 1), but got {self.validation}")
+        if not 0 <= self.split_seed < 2**32:
+            raise DataError(f"split_seed must lie in [0, 2**32), but got {self.split_seed}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """`optrack dataset`: the images that studies can name."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +11,7 @@ from .options import DEFAULT_CACHE_DIR, DEFAULT_DATA_DIR, CacheDirOption, DataDi
 from .output import console, print_json, print_table
 
 if TYPE_CHECKING:
-    from ...datasets import DatasetStatistics, Prepared
+    from ...datasets import DataRequest, DatasetStatistics, Prepared
 
 dataset_app = typer.Typer(help="List, fetch and look at data sets.", no_args_is_help=True)
 
@@ -82,7 +82,7 @@ def prepare(
 
     if download:
         datasets.download(name, data_dir)
-    prepared = _prepared(name, _Choices(image_size, validation, split_seed, groups, data_dir, cache_dir))
+    prepared = _prepared(_request(name, image_size, validation, split_seed, groups, data_dir, cache_dir))
     channels, height, width = prepared.input_shape
     images = prepared.train_images + prepared.validation_images
     console().print(f"{name}: {images} images of {channels} x {height} x {width} in {prepared.folder}", markup=False)
@@ -103,9 +103,9 @@ def stats(
     from ... import datasets
     from .progress import decoding
 
-    choices = _Choices(image_size, validation, split_seed, groups, data_dir, cache_dir)
+    request = _request(name, image_size, validation, split_seed, groups, data_dir, cache_dir)
     with decoding() as progress:
-        statistics = datasets.dataset_statistics(name, **choices.arguments(name), progress=progress)
+        statistics = datasets.dataset_statistics(request, progress)
     if as_json:
         print_json(asdict(statistics))
     else:
@@ -129,7 +129,7 @@ def preview(
     from ...datasets.prepared import augmentation_preview, save
     from ...datasets.prepared import preview as draw
 
-    prepared = _prepared(name, _Choices(image_size, validation, split_seed, groups, data_dir, cache_dir))
+    prepared = _prepared(_request(name, image_size, validation, split_seed, groups, data_dir, cache_dir))
     file = output or Path(f"preview-{Path(name.rpartition(':')[2]).resolve().name}.png")
     save(draw(prepared), file)
     augmented = file.with_name(f"{file.stem}-augmented{file.suffix}")
@@ -138,31 +138,36 @@ def preview(
     console().print(f"{name}: the same images under each augmentation in {augmented}", markup=False)
 
 
-@dataclass(frozen=True, slots=True)
-class _Choices:
-    """Options about images that several commands take, in their order."""
+def _request(
+    name: str,
+    image_size: int | None,
+    validation: float,
+    split_seed: int,
+    groups: str | None,
+    data_dir: Path,
+    cache_dir: Path,
+) -> "DataRequest":
+    """Return what the options ask for; images of different sizes are resized to the data set's usual size."""
+    from ...datasets import DataRequest, dataset_infos
 
-    image_size: int | None
-    validation: float
-    split_seed: int
-    group_pattern: str | None
-    data_dir: Path
-    cache_dir: Path
-
-    def arguments(self, name: str) -> dict[str, Any]:
-        """Return what `prepare` takes; images of different sizes are resized to the data set's usual size."""
-        from ...datasets import dataset_infos
-
-        usual = {info.name: info.usual_size for info in dataset_infos()}.get(name)
-        return {**asdict(self), "image_size": self.image_size or usual}
+    usual = {info.name: info.usual_size for info in dataset_infos()}.get(name)
+    return DataRequest(
+        name,
+        data_dir=data_dir,
+        cache_dir=cache_dir,
+        image_size=image_size or usual,
+        validation=validation,
+        split_seed=split_seed,
+        group_pattern=groups,
+    )
 
 
-def _prepared(name: str, choices: _Choices) -> "Prepared":
+def _prepared(request: "DataRequest") -> "Prepared":
     from ... import datasets
     from .progress import decoding
 
     with decoding() as progress:
-        return datasets.prepare(name, **choices.arguments(name), progress=progress)
+        return datasets.prepare(request, progress)
 
 
 def _print_statistics(statistics: "DatasetStatistics") -> None:

@@ -16,7 +16,7 @@ from ..champions import Champion, load_folder, update_figures
 from ..errors import NothingStoredError, OwnSourceError, StudyError, TrackingError
 from ..pictures import misclassified, png
 from ..results import TestResult, encoded, expected_calibration_error
-from ..stores import ModelRun, Places, RunStore
+from ..stores import ModelRun, Places, RunStore, data_request
 from ..stores import mlflow_names as names
 from ..study import Study
 
@@ -51,14 +51,7 @@ def evaluate_models(
         return
     # Before the test part is touched: all models are there, and fit the images.
     champions = {model.run_id: _fetched(runs, study.name, model.run_id) for model in waiting}
-    data = open_test(
-        study.data.name,
-        image_size=study.data.image_size,
-        data_dir=places.data_dir,
-        cache_dir=places.cache_dir,
-        group_pattern=study.data.group_pattern,
-        progress=on_decoded,
-    )
+    data = open_test(data_request(study, places), on_decoded)
     for champion in champions.values():
         _check_fits(champion, data)
     firsts = {family[0].run_id for family in models.values() if family}

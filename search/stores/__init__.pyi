@@ -30,6 +30,7 @@ from .optuna_store import stored_names as stored_names
 from .optuna_store import whole_study as whole_study
 from .places import Places as Places
 from .places import check_places as check_places
+from .places import data_request as data_request
 from .places import prepared_data as prepared_data
 from .ranking import Candidate as Candidate
 from .ranking import candidate_of as candidate_of

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...datasets import Prepared, Progress, prepare
+from ...datasets import DataRequest, Prepared, Progress, prepare
 from ..errors import StorageError
 from ..study import Study
 from .addresses import check_storage, check_tracking, shown, sqlite_path
@@ -49,13 +49,18 @@ def prepared_data(study: Study, places: Places, progress: Progress | None) -> Pr
         DataError: the data set cannot be prepared.
         SourceError: the code of a user-defined data set is missing, or does not run.
     """
-    return prepare(
-        study.data.name,
-        image_size=study.data.image_size,
-        validation=study.data.validation,
-        split_seed=study.data.split_seed,
-        group_pattern=study.data.group_pattern,
+    return prepare(data_request(study, places), progress)
+
+
+def data_request(study: Study, places: Places) -> DataRequest:
+    """Return what a study wants of its data set."""
+    data = study.data
+    return DataRequest(
+        data.name,
         data_dir=places.data_dir,
         cache_dir=places.cache_dir,
-        progress=progress,
+        image_size=data.image_size,
+        validation=data.validation,
+        split_seed=data.split_seed,
+        group_pattern=data.group_pattern,
     )

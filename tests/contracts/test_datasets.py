@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from optrack.datasets import DataError, dataset_infos, download, locate, prepare
+from optrack.datasets import DataError, DataRequest, dataset_infos, download, locate, prepare
 from optrack.datasets.prepared.sealed import open_test
 from optrack.datasets.registry import DATASETS
 
@@ -35,13 +35,19 @@ def test_a_data_set_is_embedded_or_is_said_to_be_missing(name: str, tmp_path: Pa
     fetched = getattr(DATASETS[name], "official", None) is not None
     assert not fetched or f"optrack dataset prepare {name} --download" in _missing(asked, tmp_path)
     with pytest.raises(DataError, match=str(tmp_path)):
-        prepare(asked, image_size=8, validation=0.1, split_seed=0, data_dir=tmp_path, cache_dir=tmp_path / "cache")
+        prepare(
+            DataRequest(
+                asked, image_size=8, validation=0.1, split_seed=0, data_dir=tmp_path, cache_dir=tmp_path / "cache"
+            )
+        )
     assert list(tmp_path.iterdir()) == []
 
 
 def _missing(name: str, folder: Path) -> str:
     with pytest.raises(DataError) as caught:
-        prepare(name, image_size=8, validation=0.1, split_seed=0, data_dir=folder, cache_dir=folder / "cache")
+        prepare(
+            DataRequest(name, image_size=8, validation=0.1, split_seed=0, data_dir=folder, cache_dir=folder / "cache")
+        )
     return str(caught.value)
 
 
@@ -58,11 +64,11 @@ def test_a_named_data_set_is_read_from_class_folders_and_its_test_part_too(name:
                 track = index + 100 * number
                 Image.new("RGB", (5, 5), (index, number, 7)).save(folder / f"{track:05}_00000.png")
     prepared = prepare(
-        name, image_size=8, validation=0.5, split_seed=0, data_dir=tmp_path, cache_dir=tmp_path / "cache"
+        DataRequest(name, image_size=8, validation=0.5, split_seed=0, data_dir=tmp_path, cache_dir=tmp_path / "cache")
     )
     assert locate(name, tmp_path) == download(name, tmp_path) == tmp_path / name
     assert (prepared.layout, prepared.classes) == ("class folders", ("00000", "00001"))
     assert (prepared.train_images, prepared.validation_images) == (12, 4)
-    test = open_test(name, image_size=8, data_dir=tmp_path, cache_dir=tmp_path / "cache")
+    test = open_test(DataRequest(name, image_size=8, data_dir=tmp_path, cache_dir=tmp_path / "cache"))
     assert (test.images.shape, test.classes) == ((6, 3, 8, 8), prepared.classes)
     assert test.labels.tolist() == [0, 0, 0, 1, 1, 1]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from optrack.datasets import DataError, NoTestPartError, Prepared, locate, open_prepared, prepare
+from optrack.datasets import DataError, DataRequest, NoTestPartError, Prepared, locate, open_prepared, prepare
 from optrack.datasets.prepared.sealed import TestData, open_test
 from optrack.datasets.registry import is_own_dataset
 from optrack.sources import SourceError
@@ -36,11 +36,11 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def prepared(text: str, reference: str = "mine.py:Mine", **changes: Any) -> Prepared:
     Path("mine.py").write_text(text)
     options: dict[str, Any] = {"image_size": None, "validation": 0.25, "split_seed": 0} | changes
-    return prepare(reference, data_dir=Path("data"), cache_dir=Path("cache"), **options)
+    return prepare(DataRequest(reference, data_dir=Path("data"), cache_dir=Path("cache"), **options))
 
 
 def opened() -> TestData:
-    return open_test("mine.py:Mine", image_size=None, data_dir=Path("data"), cache_dir=Path("cache"))
+    return open_test(DataRequest("mine.py:Mine", image_size=None, data_dir=Path("data"), cache_dir=Path("cache")))
 
 
 def test_all_three_parts_come_as_they_are_given() -> None:

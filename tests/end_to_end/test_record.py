@@ -164,7 +164,7 @@ def test_the_best_weights_give_the_recorded_accuracy(family: str, searched: Path
     from safetensors.torch import load_file  # pyright: ignore[reportUnknownVariableType]
 
     from optrack.architectures import architecture
-    from optrack.datasets import open_prepared, prepare
+    from optrack.datasets import DataRequest, open_prepared, prepare
 
     parent = family_run(searched, family)
     configuration: dict[str, Any] = json.loads(artifact(parent, "best/configuration.json").read_text())
@@ -173,12 +173,14 @@ def test_the_best_weights_give_the_recorded_accuracy(family: str, searched: Path
     assert (configuration["family"], configuration["epoch"]) == (family, best.user_attrs["best_epoch"])
 
     prepared = prepare(
-        "digits",
-        image_size=None,
-        validation=0.25,
-        split_seed=0,
-        data_dir=searched / "data",
-        cache_dir=searched / ".optrack/cache",
+        DataRequest(
+            "digits",
+            image_size=None,
+            validation=0.25,
+            split_seed=0,
+            data_dir=searched / "data",
+            cache_dir=searched / ".optrack/cache",
+        )
     )
     data = open_prepared(prepared)
     assert configuration["data"]["digest"] == data.digest

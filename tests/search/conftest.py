@@ -15,7 +15,7 @@ import optuna
 import pytest
 from hypothesis import strategies as st
 
-from optrack.datasets import Prepared, prepare
+from optrack.datasets import DataRequest, Prepared, prepare
 from optrack.search import Budget, Categorical, Data, Family, Float, Int, Pruner, Sampler, Study
 from optrack.search.study.space import applies, ordered
 
@@ -166,7 +166,9 @@ def digits_16(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 def _digits(tmp_path_factory: pytest.TempPathFactory, image_size: int | None) -> Prepared:
     folder = tmp_path_factory.mktemp("digits")
-    return prepare("digits", image_size=image_size, validation=0.2, split_seed=0, data_dir=folder, cache_dir=folder)
+    return prepare(
+        DataRequest("digits", image_size=image_size, validation=0.2, split_seed=0, data_dir=folder, cache_dir=folder)
+    )
 
 
 @pytest.fixture(scope="session")

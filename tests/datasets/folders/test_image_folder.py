@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from optrack.datasets import DataError, Prepared, download, locate, open_prepared, prepare
+from optrack.datasets import DataError, DataRequest, Prepared, download, locate, open_prepared, prepare
 
 Write = Callable[..., Path]
 
 
 def _prepare(folder: Path | str, cache_dir: Path, **changes: Any) -> Prepared:
     arguments: dict[str, Any] = {"image_size": 8, "validation": 0.5, "split_seed": 0}
-    return prepare(f"image_folder:{folder}", data_dir=cache_dir, cache_dir=cache_dir, **(arguments | changes))
+    return prepare(
+        DataRequest(f"image_folder:{folder}", data_dir=cache_dir, cache_dir=cache_dir, **(arguments | changes))
+    )
 
 
 def _refused(folder: Path | str, message: str, **changes: Any) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from optrack.datasets import DataError, prepare
+from optrack.datasets import DataError, DataRequest, prepare
 from optrack.datasets.folders.sealing import check_search, split_off_test
 from optrack.datasets.folders.test_list import write_test_list
 from optrack.datasets.prepared.sealed import open_test
@@ -98,14 +98,18 @@ def test_what_is_checked_from_names_is_what_preparing_will_do(tmp_path: Path, wr
     write_test_list(folder, paths)
     check_search(folder, None, validation=0.2)
     prepared = prepare(
-        f"image_folder:{folder}",
-        image_size=None,
-        validation=0.2,
-        split_seed=0,
-        data_dir=tmp_path,
-        cache_dir=tmp_path / "cache",
+        DataRequest(
+            f"image_folder:{folder}",
+            image_size=None,
+            validation=0.2,
+            split_seed=0,
+            data_dir=tmp_path,
+            cache_dir=tmp_path / "cache",
+        )
     )
-    test = open_test(f"image_folder:{folder}", image_size=None, data_dir=tmp_path, cache_dir=tmp_path / "cache")
+    test = open_test(
+        DataRequest(f"image_folder:{folder}", image_size=None, data_dir=tmp_path, cache_dir=tmp_path / "cache")
+    )
     assert (prepared.train_images, prepared.validation_images, len(test.images)) == (32, 16, 12)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from optrack.datasets import DataError, NoTestPartError, Prepared, open_prepared, prepare
+from optrack.datasets import DataError, DataRequest, NoTestPartError, Prepared, open_prepared, prepare
 from optrack.datasets.folders.folder_files import TEST_LIST
 from optrack.datasets.folders.test_list import listed_images, read_test_list, write_test_list
 from optrack.datasets.prepared.sealed import TestData, open_test
@@ -29,12 +29,12 @@ LISTED_DIRECT = ("ant/001.png", "bee/000.png", "bee/005.png")
 def _prepare(folder: Path, **changes: Any) -> Prepared:
     arguments: dict[str, Any] = {"image_size": None, "validation": 0.5, "split_seed": 0}
     places = {"data_dir": folder.parent, "cache_dir": folder.parent / "cache"}
-    return prepare(f"image_folder:{folder}", **places, **(arguments | changes))
+    return prepare(DataRequest(f"image_folder:{folder}", **places, **(arguments | changes)))
 
 
 def _open(folder: Path, **changes: Any) -> TestData:
     arguments: dict[str, Any] = {"image_size": None, "data_dir": folder.parent, "cache_dir": folder.parent / "cache"}
-    return open_test(f"image_folder:{folder}", **(arguments | changes))
+    return open_test(DataRequest(f"image_folder:{folder}", **(arguments | changes)))
 
 
 def _refused(folder: Path, message: str, **changes: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optrack.datasets import DataError, Prepared, download, locate, open_prepared, prepare
+from optrack.datasets import DataError, DataRequest, Prepared, download, locate, open_prepared, prepare
 from optrack.datasets.named.cifar_pickles import read_batch
 from optrack.datasets.prepared.sealed import open_test
 
@@ -19,7 +19,7 @@ Write = Callable[..., Path]
 def _prepare(data_dir: Path, **changes: Any) -> Prepared:
     arguments: dict[str, Any] = {"image_size": None, "validation": 0.2, "split_seed": 0}
     arguments |= {"data_dir": data_dir, "cache_dir": data_dir / "cache"}
-    return prepare("cifar10", **(arguments | changes))
+    return prepare(DataRequest("cifar10", **(arguments | changes)))
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
@@ -53,12 +53,12 @@ def test_a_batch_as_python_2_wrote_it_is_read(tmp_path: Path) -> None:
 
 def test_the_test_batch_is_never_opened_by_what_a_search_uses(tmp_path: Path, write_cifar10: Write) -> None:
     first = _prepare(write_cifar10(tmp_path))
-    test = open_test("cifar10", image_size=None, data_dir=tmp_path, cache_dir=tmp_path / "cache")
+    test = open_test(DataRequest("cifar10", image_size=None, data_dir=tmp_path, cache_dir=tmp_path / "cache"))
     assert (test.images.shape, test.labels[:3].tolist()) == ((20, 3, 32, 32), [0, 1, 2])
     (tmp_path / "cifar-10-batches-py" / "test_batch").write_bytes(b"broken")
     assert _prepare(tmp_path, cache_dir=tmp_path / "other").digest == first.digest
     with pytest.raises(DataError, match="test_batch' is damaged"):
-        open_test("cifar10", image_size=None, data_dir=tmp_path, cache_dir=tmp_path / "cache")
+        open_test(DataRequest("cifar10", image_size=None, data_dir=tmp_path, cache_dir=tmp_path / "cache"))
 
 
 class _Malicious:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 
-from optrack.datasets import locate, open_prepared, prepare
+from optrack.datasets import DataRequest, locate, open_prepared, prepare
 from optrack.datasets.named.digits import read_all
 from optrack.datasets.store.split import withhold_test
 
@@ -18,7 +18,9 @@ def test_the_test_part_is_a_fifth_of_every_class_and_never_reaches_the_cache(tmp
     everything = read_all()
     kept, test = withhold_test(everything.labels, everything.classes)
     prepared = prepare(
-        "digits", image_size=None, validation=0.15, split_seed=0, data_dir=tmp_path, cache_dir=tmp_path / "cache"
+        DataRequest(
+            "digits", image_size=None, validation=0.15, split_seed=0, data_dir=tmp_path, cache_dir=tmp_path / "cache"
+        )
     )
     data = open_prepared(prepared)
     assert np.array_equal(data.images, everything.images[kept])
@@ -33,7 +35,9 @@ def test_the_test_part_is_a_fifth_of_every_class_and_never_reaches_the_cache(tmp
 
 def test_the_digest_is_what_it_always_was(tmp_path: Path) -> None:
     prepared = prepare(
-        "digits", image_size=None, validation=0.2, split_seed=3, data_dir=tmp_path, cache_dir=tmp_path / "cache"
+        DataRequest(
+            "digits", image_size=None, validation=0.2, split_seed=3, data_dir=tmp_path, cache_dir=tmp_path / "cache"
+        )
     )
     assert prepared.digest == "751aac307f8cb00c7b4226ce92c6c135c1acaac953df46aec8e0b1e392d1062a"
     assert prepared.split_digest == "935f75724f1c46e766e9f4368494ec40aaab484f7f4b4511647974405c3edecc"

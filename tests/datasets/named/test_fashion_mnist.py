@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optrack.datasets import DataError, Prepared, download, locate, open_prepared, prepare
+from optrack.datasets import DataError, DataRequest, Prepared, download, locate, open_prepared, prepare
 
 
 def _prepare(data_dir: Path, cache_dir: Path, **changes: Any) -> Prepared:
     arguments: dict[str, Any] = {"image_size": None, "validation": 0.25, "split_seed": 0}
-    return prepare("fashion_mnist", data_dir=data_dir, cache_dir=cache_dir, **(arguments | changes))
+    return prepare(DataRequest("fashion_mnist", data_dir=data_dir, cache_dir=cache_dir, **(arguments | changes)))
 
 
 def test_the_training_files_alone_are_enough(tmp_path: Path, write_fashion: Callable[..., Path]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optrack.datasets import DataError, Prepared, download, locate, open_prepared, prepare
+from optrack.datasets import DataError, DataRequest, Prepared, download, locate, open_prepared, prepare
 from optrack.datasets.prepared.sealed import open_test
 
 Write = Callable[..., Path]
@@ -19,7 +19,7 @@ Write = Callable[..., Path]
 def _prepare(data_dir: Path, **changes: Any) -> Prepared:
     arguments: dict[str, Any] = {"image_size": 8, "validation": 0.25, "split_seed": 0}
     arguments |= {"data_dir": data_dir, "cache_dir": data_dir / "cache"}
-    return prepare("gtsrb", **(arguments | changes))
+    return prepare(DataRequest("gtsrb", **(arguments | changes)))
 
 
 def _training(data_dir: Path) -> Path:
@@ -46,11 +46,11 @@ def test_the_test_images_are_never_opened_by_what_a_search_uses(tmp_path: Path, 
     assert _prepare(tmp_path) == first
     assert _prepare(tmp_path, cache_dir=tmp_path / "other").digest == first.digest
     with pytest.raises(DataError, match=r"has no test part: there is no .*GT-final_test.csv"):
-        open_test("gtsrb", image_size=8, data_dir=tmp_path, cache_dir=tmp_path / "cache")
+        open_test(DataRequest("gtsrb", image_size=8, data_dir=tmp_path, cache_dir=tmp_path / "cache"))
 
 
 def test_the_test_part_has_its_labels_from_its_table(tmp_path: Path, write_gtsrb: Write) -> None:
-    test = open_test("gtsrb", image_size=8, data_dir=write_gtsrb(tmp_path), cache_dir=tmp_path / "cache")
+    test = open_test(DataRequest("gtsrb", image_size=8, data_dir=write_gtsrb(tmp_path), cache_dir=tmp_path / "cache"))
     assert test.labels.tolist() == [(index * 7) % 43 for index in range(43)]
     assert test.images.shape == (43, 3, 8, 8)
     assert test.classes == _prepare(tmp_path).classes
@@ -136,7 +136,7 @@ def test_a_class_beyond_the_last_in_the_test_table_is_refused(tmp_path: Path, wr
     table = write_gtsrb(tmp_path) / "gtsrb" / "GT-final_test.csv"
     table.write_text(table.read_text().replace(";7;42", ";7;43"))
     with pytest.raises(DataError, match=r"must have classes from 0 to 42: \d{5}.ppm \(43\)"):
-        open_test("gtsrb", image_size=8, data_dir=tmp_path, cache_dir=tmp_path / "cache")
+        open_test(DataRequest("gtsrb", image_size=8, data_dir=tmp_path, cache_dir=tmp_path / "cache"))
 
 
 def test_a_group_pattern_is_for_class_folders_alone(tmp_path: Path, write_gtsrb: Write) -> None:
@@ -189,7 +189,7 @@ def test_what_was_downloaded_can_be_prepared(
     assert place == tmp_path / "data" / "gtsrb" / "GTSRB" == locate("gtsrb", tmp_path / "data")
     assert _prepare(tmp_path / "data").digest == _prepare(tmp_path / "source").digest
     tests = [
-        open_test("gtsrb", image_size=8, data_dir=tmp_path / name, cache_dir=tmp_path / name / "cache")
+        open_test(DataRequest("gtsrb", image_size=8, data_dir=tmp_path / name, cache_dir=tmp_path / name / "cache"))
         for name in ("data", "source")
     ]
     assert tests[0].digest == tests[1].digest
@@ -207,5 +207,5 @@ def test_the_real_signs_are_all_there_and_no_track_straddles(tmp_path: Path) -> 
     assert not set(data.groups[data.train].tolist()) & set(data.groups[data.validation].tolist())
     per_class = np.bincount(data.labels, minlength=43)
     assert np.abs(np.bincount(data.labels[data.validation]) - 0.15 * per_class).max() <= 15
-    test = open_test("gtsrb", image_size=30, data_dir=data_dir, cache_dir=tmp_path)
+    test = open_test(DataRequest("gtsrb", image_size=30, data_dir=data_dir, cache_dir=tmp_path))
     assert (len(test.labels), len(np.unique(test.labels))) == (12_630, 43)

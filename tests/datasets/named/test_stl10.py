@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optrack.datasets import DataError, Prepared, download, locate, open_prepared, prepare
+from optrack.datasets import DataError, DataRequest, Prepared, download, locate, open_prepared, prepare
 from optrack.datasets.prepared.sealed import open_test
 
 Write = Callable[..., Path]
@@ -16,7 +16,7 @@ Write = Callable[..., Path]
 def _prepare(data_dir: Path, **changes: Any) -> Prepared:
     arguments: dict[str, Any] = {"image_size": None, "validation": 0.5, "split_seed": 0}
     arguments |= {"data_dir": data_dir, "cache_dir": data_dir / "cache"}
-    return prepare("stl10", **(arguments | changes))
+    return prepare(DataRequest("stl10", **(arguments | changes)))
 
 
 def test_images_come_upright_and_labels_from_zero(tmp_path: Path, write_stl10: Write) -> None:
@@ -35,7 +35,7 @@ def test_images_are_resized(tmp_path: Path, write_stl10: Write) -> None:
 
 def test_the_test_binaries_are_never_opened_by_what_a_search_uses(tmp_path: Path, write_stl10: Write) -> None:
     first = _prepare(write_stl10(tmp_path))
-    test = open_test("stl10", image_size=8, data_dir=tmp_path, cache_dir=tmp_path / "cache")
+    test = open_test(DataRequest("stl10", image_size=8, data_dir=tmp_path, cache_dir=tmp_path / "cache"))
     assert (test.images.shape, test.classes) == ((20, 3, 8, 8), first.classes)
     for file in (tmp_path / "stl10_binary").glob("test_*"):
         file.unlink()

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optrack.datasets import DataError, Prepared, SearchData, open_prepared, prepare
+from optrack.datasets import DataError, DataRequest, Prepared, Progress, SearchData, open_prepared, prepare
 
 
-def _prepare(name: str, folder: Path, **changes: Any) -> Prepared:
+def _prepare(name: str, folder: Path, progress: Progress | None = None, **changes: Any) -> Prepared:
     arguments: dict[str, Any] = {"image_size": None, "validation": 0.25, "split_seed": 0}
     arguments |= {"data_dir": folder / "data", "cache_dir": folder / "cache"}
-    return prepare(name, **(arguments | changes))
+    return prepare(DataRequest(name, **(arguments | changes)), progress)
 
 
 def _same(first: SearchData, second: SearchData) -> bool:
@@ -84,10 +84,10 @@ def test_a_prepared_data_set_is_found_again_without_torch_or_scikit_learn(
     code = f"""
 import sys
 from pathlib import Path
-from optrack.datasets import open_prepared, prepare
+from optrack.datasets import DataRequest, open_prepared, prepare
 folder = Path({str(tmp_path)!r})
-open_prepared(prepare("fashion_mnist", image_size=None, validation=0.25, split_seed=0,
-                      data_dir=folder / "data", cache_dir=folder / "cache"))
+request = DataRequest("fashion_mnist", validation=0.25, data_dir=folder / "data", cache_dir=folder / "cache")
+open_prepared(prepare(request))
 print(sorted({{"torch", "torchvision", "sklearn"}} & {{*sys.modules}}))
 """
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
@@ -153,12 +153,16 @@ def test_processes_that_prepare_at_once_decode_once(tmp_path: Path, write_images
     code = f"""
 import time
 from pathlib import Path
-from optrack.datasets import prepare
+from optrack.datasets import DataRequest, prepare
 folder, decoded = Path({str(tmp_path)!r}), []
 print("ready", flush=True)
 input()
-prepared = prepare(f"image_folder:{{folder / 'data'}}", image_size=16, validation=0.5, split_seed=0, data_dir=folder,
-                   cache_dir=folder / "cache", progress=lambda done, _: (time.sleep(0.5), decoded.append(done)))
+prepared = prepare(
+    DataRequest(
+        f"image_folder:{{folder / 'data'}}", image_size=16, validation=0.5, data_dir=folder, cache_dir=folder / "cache"
+    ),
+    progress=lambda done, _: (time.sleep(0.5), decoded.append(done)),
+)
 print(prepared.digest, sum(decoded))
 """
     command = [sys.executable, "-c", code]

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from optrack.datasets import DataError, open_prepared, prepare
+from optrack.datasets import DataError, DataRequest, open_prepared, prepare
 from optrack.datasets.prepared.previews import draw_grid, preview, samples, save
 
 
@@ -45,7 +45,9 @@ def test_samples_are_training_images_of_their_class_and_of_different_groups(
 ) -> None:
     write_gtsrb(tmp_path, tracks=6, frames=3)
     prepared = prepare(
-        "gtsrb", image_size=8, validation=0.3, split_seed=0, data_dir=tmp_path, cache_dir=tmp_path / "cache"
+        DataRequest(
+            "gtsrb", image_size=8, validation=0.3, split_seed=0, data_dir=tmp_path, cache_dir=tmp_path / "cache"
+        )
     )
     data = open_prepared(prepared)
     assert data.groups is not None

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import optrack.datasets
-from optrack.datasets import DataError, NoTestPartError, open_prepared, prepare
+from optrack.datasets import DataError, DataRequest, NoTestPartError, Progress, open_prepared, prepare
 from optrack.datasets.named.digits import read_all
 from optrack.datasets.prepared.sealed import TestData, open_test
 
@@ -15,9 +15,9 @@ Write = Callable[..., Path]
 ROOM = Path(next(iter(optrack.datasets.__path__)))
 
 
-def _open(name: str, folder: Path, **changes: Any) -> TestData:
+def _open(name: str, folder: Path, progress: Progress | None = None, **changes: Any) -> TestData:
     arguments: dict[str, Any] = {"image_size": None, "data_dir": folder, "cache_dir": folder / "cache"}
-    return open_test(name, **(arguments | changes))
+    return open_test(DataRequest(name, **(arguments | changes)), progress)
 
 
 def test_statistics_alone_imports_the_sealed_part_and_that_alone_asks_for_test_files() -> None:
@@ -40,7 +40,9 @@ def test_the_withheld_fifth_of_the_digits_is_what_a_search_does_not_see(tmp_path
     test = _open("digits", tmp_path)
     seen = open_prepared(
         prepare(
-            "digits", image_size=None, validation=0.2, split_seed=0, data_dir=tmp_path, cache_dir=tmp_path / "cache"
+            DataRequest(
+                "digits", image_size=None, validation=0.2, split_seed=0, data_dir=tmp_path, cache_dir=tmp_path / "cache"
+            )
         )
     )
     everything = read_all()
@@ -56,7 +58,11 @@ def test_the_withheld_fifth_of_own_images_is_what_a_search_does_not_see(tmp_path
     name = f"image_folder:{write_images(tmp_path / 'set', {'ant': 10, 'bee': 20}, size=(8, 8))}"
     test = _open(name, tmp_path)
     data = open_prepared(
-        prepare(name, image_size=None, validation=0.5, split_seed=0, data_dir=tmp_path, cache_dir=tmp_path / "cache")
+        prepare(
+            DataRequest(
+                name, image_size=None, validation=0.5, split_seed=0, data_dir=tmp_path, cache_dir=tmp_path / "cache"
+            )
+        )
     )
     assert np.bincount(test.labels).tolist() == [2, 4]
     assert not {image.tobytes() for image in test.images} & {image.tobytes() for image in data.images}
@@ -69,13 +75,15 @@ def test_the_withheld_fifth_divides_no_group(tmp_path: Path, write_images: Write
     name, pattern = f"image_folder:{tmp_path / 'set'}", r"^\w+/\d+/"
     test = _open(name, tmp_path, group_pattern=pattern)
     prepared = prepare(
-        name,
-        image_size=None,
-        validation=0.25,
-        split_seed=0,
-        data_dir=tmp_path,
-        cache_dir=tmp_path / "cache",
-        group_pattern=pattern,
+        DataRequest(
+            name,
+            image_size=None,
+            validation=0.25,
+            split_seed=0,
+            data_dir=tmp_path,
+            cache_dir=tmp_path / "cache",
+            group_pattern=pattern,
+        )
     )
     assert len(test.images) == 2 * 2 * 3
     data = open_prepared(prepared)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from optrack.datasets import DatasetStatistics, dataset_statistics, open_prepared, prepare
+from optrack.datasets import DataRequest, DatasetStatistics, dataset_statistics, open_prepared, prepare
 
 Write = Callable[..., Path]
 
@@ -13,7 +13,7 @@ Write = Callable[..., Path]
 def _statistics(name: str, folder: Path, **changes: Any) -> DatasetStatistics:
     arguments: dict[str, Any] = {"image_size": None, "validation": 0.5, "split_seed": 0}
     arguments |= {"data_dir": folder, "cache_dir": folder / "cache"}
-    return dataset_statistics(name, **(arguments | changes))
+    return dataset_statistics(DataRequest(name, **(arguments | changes)))
 
 
 def test_every_image_is_counted_once(tmp_path: Path, write_gtsrb: Write) -> None:
@@ -33,7 +33,9 @@ def test_every_image_is_counted_once(tmp_path: Path, write_gtsrb: Write) -> None
 def test_mean_and_deviation_are_the_searchs_own(tmp_path: Path) -> None:
     statistics = _statistics("digits", tmp_path, validation=0.2)
     prepared = prepare(
-        "digits", image_size=None, validation=0.2, split_seed=0, data_dir=tmp_path, cache_dir=tmp_path / "cache"
+        DataRequest(
+            "digits", image_size=None, validation=0.2, split_seed=0, data_dir=tmp_path, cache_dir=tmp_path / "cache"
+        )
     )
     data = open_prepared(prepared)
     assert (statistics.mean, statistics.std) == (data.mean, data.std)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from optrack.datasets import DataError, Prepared, open_prepared, prepare
+from optrack.datasets import DataError, DataRequest, Prepared, open_prepared, prepare
 from optrack.datasets.store import cache
 from optrack.datasets.store.cache import read_meta
 
@@ -19,12 +19,14 @@ def folder(tmp_path: Path, write_images: Callable[..., Path]) -> Path:
 
 def _prepare(folder: Path, counter: list[int] | None = None) -> Prepared:
     return prepare(
-        f"image_folder:{folder}",
-        image_size=8,
-        validation=0.5,
-        split_seed=0,
-        data_dir=folder,
-        cache_dir=folder.parent / "deep" / "cache",
+        DataRequest(
+            f"image_folder:{folder}",
+            image_size=8,
+            validation=0.5,
+            split_seed=0,
+            data_dir=folder,
+            cache_dir=folder.parent / "deep" / "cache",
+        ),
         progress=lambda done, _: None if counter is None else counter.append(done),
     )
 
@@ -221,12 +223,14 @@ def test_an_interrupted_build_leaves_nothing_behind(folder: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         prepare(
-            f"image_folder:{folder}",
-            image_size=8,
-            validation=0.5,
-            split_seed=0,
-            data_dir=folder,
-            cache_dir=folder.parent / "deep" / "cache",
+            DataRequest(
+                f"image_folder:{folder}",
+                image_size=8,
+                validation=0.5,
+                split_seed=0,
+                data_dir=folder,
+                cache_dir=folder.parent / "deep" / "cache",
+            ),
             progress=interrupt,
         )
     assert [entry.name for entry in folder.parent.iterdir()] == ["pets"]

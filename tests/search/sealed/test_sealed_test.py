@@ -11,7 +11,7 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
-from optrack.datasets import DataError, NoTestPartError
+from optrack.datasets import DataError, DataRequest, NoTestPartError
 from optrack.datasets.prepared.sealed import TestData, open_test
 from optrack.search import StudyError, TrackingError, load_champion
 from optrack.search.champions.champion import Champion
@@ -72,7 +72,9 @@ class Desk:
 
     def sealed(self) -> TestData:
         return open_test(
-            "digits", image_size=None, data_dir=self.places.data_dir, cache_dir=self.places.cache_dir / "elsewhere"
+            DataRequest(
+                "digits", image_size=None, data_dir=self.places.data_dir, cache_dir=self.places.cache_dir / "elsewhere"
+            )
         )
 
 
@@ -162,8 +164,8 @@ def test_only_models_that_were_not_tested_are_tested(desk: Desk, monkeypatch: py
     desk.test("linear")
     opened: list[str] = []
 
-    def note(name: str, **_: Any) -> None:
-        opened.append(name)
+    def note(request: DataRequest, *_: Any) -> None:
+        opened.append(request.name)
 
     watched(monkeypatch, "open_test", note)
     desk.test()
