@@ -31,11 +31,7 @@ class SuggestedGroups:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Habit:
-    """One way of naming images that belong together.
-
-    Attributes:
-        least_share: of the images that must be in a group with others.
-    """
+    """One way of naming images that belong together, and the least share of images in a group with others."""
 
     pattern: str
     reason: str
@@ -67,10 +63,9 @@ _FEWEST_GROUPS = 5  # of every class: for training, validation and test, and a c
 
 
 def suggest_groups(names: Sequence[str]) -> SuggestedGroups | None:
-    r"""Return the groups that file names suggest, or None if they look like names of single images.
+    r"""Return the groups that names `CLASS/FILE` suggest, or None if they look like names of single images.
 
-    Args:
-        names: [N] `CLASS/FILE`, with `/` on every system; the same name in another part counts once.
+    The same name in another part counts once.
 
     >>> frames = [f"{sign}/{track:05}_{frame:05}.ppm" for sign in "ab" for track in range(9) for frame in range(30)]
     >>> suggest_groups(frames).pattern

@@ -26,6 +26,10 @@ _CLASSES = (
     *("Straight or left", "Keep right", "Keep left", "Roundabout", "End of no overtaking"),
     "End of no overtaking by trucks",
 )
+_ROOT = Path("gtsrb", "GTSRB")
+_TRAINING = _ROOT / "Training"
+_TEST_IMAGES = _ROOT / "Final_Test" / "Images"
+_TEST_TABLE = Path("gtsrb", "GT-final_test.csv")
 _FOLDERS = tuple(f"{label:05}" for label in range(len(_CLASSES)))
 _TRACK = r"^(.*\d{5})_\d{5}\.\w+$"  # CLASS/TTTTT_FFFFF.ppm: numbers of tracks start anew in every class
 _NAME = re.compile(r"\d{5}/\d{5}_\d{5}\.ppm")
@@ -40,31 +44,31 @@ class GtsrbFiles:
 
     def folder(self, data_dir: Path) -> Path:
         """Return where the files lie, see `Official.folder`."""
-        return data_dir / "gtsrb" / "GTSRB"
+        return data_dir / _ROOT
 
     def expected(self, data_dir: Path, part: Part) -> str:
         """Name the folder with the images, see `Official.expected`."""
         if part == "train":
-            return f"{str(_training(data_dir))!r} with {_FOLDERS[0]} to {_FOLDERS[-1]}"
-        return f"{str(_test_table(data_dir))!r} with {str(_test_images(data_dir))!r}"
+            return f"{str(data_dir / _TRAINING)!r} with {_FOLDERS[0]} to {_FOLDERS[-1]}"
+        return f"{str(data_dir / _TEST_TABLE)!r} with {str(data_dir / _TEST_IMAGES)!r}"
 
     def is_there(self, data_dir: Path, part: Part) -> bool:
         """Whether its folder is there, and the table of the test part, see `Official.is_there`."""
         if part == "train":
-            return _training(data_dir).is_dir()
-        return _test_images(data_dir).is_dir() and _test_table(data_dir).is_file()
+            return (data_dir / _TRAINING).is_dir()
+        return (data_dir / _TEST_IMAGES).is_dir() and (data_dir / _TEST_TABLE).is_file()
 
     def find(self, data_dir: Path, part: Part, cache_name: str) -> Source | None:
         """Find tables and images, see `Official.find`."""
         if not self.is_there(data_dir, part):
             return None
         if part == "train":
-            root = _training(data_dir)
+            root = data_dir / _TRAINING
             tables, images = _tables(root), [image for name in _FOLDERS for image in _images(root / name)]
             return official_source(
                 data_dir, [*tables, *images], partial(_read_training, root, tables, images), cache_name
             )
-        table, images = _test_table(data_dir), _images(_test_images(data_dir))
+        table, images = data_dir / _TEST_TABLE, _images(data_dir / _TEST_IMAGES)
         return official_source(data_dir, [table, *images], partial(_read_test, table, images), cache_name)
 
     def fetch(self, data_dir: Path) -> None:
@@ -73,18 +77,6 @@ class GtsrbFiles:
 
         for part in ("train", "test"):
             datasets.GTSRB(data_dir, split=part, download=True)
-
-
-def _training(data_dir: Path) -> Path:
-    return data_dir / "gtsrb" / "GTSRB" / "Training"
-
-
-def _test_images(data_dir: Path) -> Path:
-    return data_dir / "gtsrb" / "GTSRB" / "Final_Test" / "Images"
-
-
-def _test_table(data_dir: Path) -> Path:
-    return data_dir / "gtsrb" / "GT-final_test.csv"
 
 
 def _images(folder: Path) -> list[Path]:

@@ -44,11 +44,7 @@ def augmentation_preview(prepared: Prepared, *, images: int = 8, seed: int = 0) 
 
 
 def samples(data: SearchData, per_class: int = _PER_CLASS, seed: int = 0) -> list[NDArray[np.int64]]:
-    """Choose training images of every class, at most `per_class`, of different groups as far as possible.
-
-    Returns:
-        [classes] indices into `data.images`, int64 [n].
-    """
+    """Choose at most `per_class` training images of each class, int64 [n], of different groups as far as possible."""
     generator, labels = np.random.default_rng(seed), data.labels[data.train]
     chosen: list[NDArray[np.int64]] = []
     for label in range(len(data.classes)):

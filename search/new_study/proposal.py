@@ -39,13 +39,7 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Small:
-    """A small convolutional network from scratch (`convnet`).
-
-    Args:
-        depth: blocks, each of which halves the image.
-        filters_1: of the first block.
-        filters_2: of the others: least, first and most.
-    """
+    """A small convolutional network from scratch (`convnet`); `filters_2` are the least, the first and the most."""
 
     depth: int
     filters_1: int

@@ -211,12 +211,9 @@ def ordered(space: Space) -> list[str]:
 
 
 def misfit(space: Space, values: Mapping[str, object], fixed: Mapping[str, object]) -> str | None:
-    """Return why a configuration does not lie in a space; None if it does.
+    """Return why a configuration, complete or not, does not lie in a space; None if it does.
 
-    Args:
-        space: where it should lie.
-        values: a configuration; missing hyperparameters will be drawn.
-        fixed: values outside the space that conditions may depend on.
+    Conditions may also depend on the `fixed` values outside the space.
 
     >>> misfit({"lr": Float(0.1, 1)}, {"lr": 2.0}, {})
     'lr must be a float from 0.1 to 1.0, but got 2.0'
