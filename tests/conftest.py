@@ -1,5 +1,7 @@
 """What is costly to make is made once for a whole run, however many processes share its tests."""
 
+import contextlib
+import importlib.util
 import os
 import shutil
 import sqlite3
@@ -55,6 +57,70 @@ def empty_mlflow(made_once: Callable[[str, Callable[[Path], None]], Path]) -> Pa
         MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
 
     return made_once("empty_mlflow", make) / "mlflow.db"
+
+
+class Postgres:
+    """A real PostgreSQL server in a folder of its own, at a socket in that folder.
+
+    Args:
+        folder: short, as it is part of a socket's address.
+        programs: where `initdb` and `pg_ctl` lie.
+    """
+
+    def __init__(self, folder: Path, programs: Path) -> None:
+        self._programs = programs
+        self._folder = folder
+        self._data = folder / "data"
+        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+            shutil.chown(folder, "nobody")
+        self._call("initdb", "--auth=trust", "--username=optrack", "--no-sync", "--encoding=UTF8")
+        self.start()
+
+    def start(self) -> None:
+        options = f"-k {self._folder} -c listen_addresses= -c fsync=off -c max_connections=40"
+        self._call("pg_ctl", "start", "--wait", f"--log={self._folder}/log", f"--options={options}")
+
+    def stop(self) -> None:
+        self._call("pg_ctl", "stop", "--wait", "--mode=fast")
+
+    def database(self, name: str) -> str:
+        """Make an empty database; its address."""
+        self._call("createdb", f"--host={self._folder}", "--username=optrack", name, in_data=False)
+        return f"postgresql://optrack@/{name}?host={self._folder}"
+
+    def _call(self, program: str, *arguments: str, in_data: bool = True) -> None:
+        subprocess.run(
+            [self._programs / program, *([f"--pgdata={self._data}"] if in_data else []), *arguments],
+            user="nobody" if os.geteuid() == 0 else None,
+            cwd=self._folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=True,
+        )
+
+
+def postgres_programs() -> list[Path]:
+    """Where PostgreSQL's programs may lie: the system's, and those that pip brings."""
+    brought = importlib.util.find_spec("pgserver")  # not imported: it would make folders in the user's home
+    places = [Path(place) / "pginstall/bin" for place in (brought and brought.submodule_search_locations) or ()]
+    return [*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True), *places]
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL for this process's tests; they are skipped where none can be started."""
+    # The address of a socket must be short.
+    with tempfile.TemporaryDirectory(prefix="pg") as folder:
+        for number, programs in enumerate(postgres_programs()):
+            with contextlib.suppress(OSError, subprocess.CalledProcessError):
+                (Path(folder) / f"{number}").mkdir()
+                Path(folder).chmod(0o755)
+                server = Postgres(Path(folder) / f"{number}", programs)
+                yield server
+                server.stop()
+                return
+        pytest.skip("no PostgreSQL could be started")
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from ..errors import NothingStoredError
 from ..launchers import Machine, Outcome, devices_of, launcher_of
-from ..stores import MlflowTracker, Places, check_comparable, check_places, make_state_folder, prepared_data
+from ..stores import MlflowTracker, Places, check_comparable, check_places, make_state_folder, owned, prepared_data
 from ..stores import optuna_store as stores
 from ..study import Study
 from .checks import check_models, check_study, fetch_weights
@@ -42,7 +42,7 @@ def run_study(
         fetch_weights(family, data.input_shape, len(data.classes))
     with suppress(NothingStoredError):
         check_comparable(study, data, stores.stored_families(stores.read_storage(places.storage), study.name))
-    with stores.owned(places.storage, study.name), launcher_of(machine, devices) as launcher:
+    with owned(places.storage, study.name), launcher_of(machine, devices) as launcher:
         coordinator = Coordinator(
             study=study,
             # Workers import torch while the stores open.

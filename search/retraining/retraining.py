@@ -27,6 +27,7 @@ from ..stores import (
     check_places,
     check_searched,
     make_state_folder,
+    owned,
     picked,
     prepared_data,
     race_values,
@@ -85,7 +86,7 @@ def retrain_study(
     check_comparable(study, data, stored)
     for family in (family for family in study.families if only is None or family.name in only):
         fetch_weights(family, data.input_shape, len(data.classes))
-    with stores.owned(places.storage, study.name), launcher_of(machine, devices) as launcher:
+    with owned(places.storage, study.name), launcher_of(machine, devices) as launcher:
         retraining = Retraining(
             study=study,
             families=families,

@@ -22,12 +22,13 @@ from .optuna_store import DATA_ATTRIBUTE as DATA_ATTRIBUTE
 from .optuna_store import SOURCE_ATTRIBUTE as SOURCE_ATTRIBUTE
 from .optuna_store import STUDY_ATTRIBUTE as STUDY_ATTRIBUTE
 from .optuna_store import open_family as open_family
-from .optuna_store import owned as owned
 from .optuna_store import read_storage as read_storage
 from .optuna_store import requeue as requeue
 from .optuna_store import stored_families as stored_families
 from .optuna_store import stored_names as stored_names
 from .optuna_store import whole_study as whole_study
+from .ownership import Ownership as Ownership
+from .ownership import owned as owned
 from .places import Places as Places
 from .places import check_places as check_places
 from .places import data_request as data_request

@@ -91,6 +91,17 @@ def sqlite_path(url: str) -> Path | None:
     return Path(parsed.database).absolute()
 
 
+def database_server(url: str) -> str | None:
+    """Return the kind of a database server, such as "postgresql"; None for a SQLite file and for what is no database.
+
+    >>> database_server("mysql+pymysql://host/name")
+    'mysql'
+    """
+    parsed = _parsed(url)
+    kind = "sqlite" if parsed is None else parsed.get_backend_name()
+    return None if kind == "sqlite" else kind.replace("mariadb", "mysql")
+
+
 def shown(url: str) -> str:
     """Return an address without its password, for messages."""
     parsed = _parsed(url)
@@ -100,9 +111,12 @@ def shown(url: str) -> str:
 
 
 def make_state_folder(url: str) -> Path:
-    """Make the folder for locks and unfinished weights: `.optrack/` beside a SQLite file or in the current folder."""
+    """Make the folder for locks and unfinished weights: `.optrack/` beside a SQLite file or in the current folder.
+
+    It lies beside the file itself, where the address leads to it through a link.
+    """
     path = sqlite_path(url)
-    folder = (path.parent if path else Path.cwd()) / ".optrack"
+    folder = (path.resolve().parent if path else Path.cwd()) / ".optrack"
     folder.mkdir(exist_ok=True)
     return folder
 

@@ -1,12 +1,11 @@
-"""Optuna's storage: open it, own a study in it, read what it holds.
+"""Optuna's storage: open it, read what it holds.
 
 One Optuna study per family, named `STUDY/FAMILY`; the study's own JSON is an attribute of each.
 """
 
 import sqlite3
 import warnings
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -72,27 +71,6 @@ def _connect(url: str, *, create: bool) -> RDBStorage:
 def _write_ahead(connection: sqlite3.Connection, _: object) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
-
-
-@contextmanager
-def owned(url: str, study: str) -> Generator[None]:
-    """Own a study: only one process at a time may add to it.
-
-    The operating system holds the lock and releases it when the process ends, however it ends.
-
-    Raises:
-        StorageError: another process owns it.
-    """
-    path = make_state_folder(url) / f"{study}.lock"
-    lock = filelock.FileLock(path)
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        raise StorageError(f"study {study!r} is being run by another process, which holds {path}") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def open_family(storage: RDBStorage, study: Study, family: Family) -> optuna.Study:

@@ -1,4 +1,3 @@
-import os
 import shutil
 import signal
 import sqlite3
@@ -22,7 +21,6 @@ from optrack.search.stores.optuna_store import (
     STUDY_ATTRIBUTE,
     open_family,
     open_storage,
-    owned,
     read_storage,
     requeue,
     stored_families,
@@ -105,48 +103,6 @@ def test_tables_of_another_version_of_optuna_are_refused_in_one_line(url: str) -
         with pytest.raises(StorageError) as raised:
             use(url)
         assert "\n" not in str(raised.value)
-
-
-OWNER = """
-import sys, time
-from optrack.search.stores.optuna_store import owned
-with owned(sys.argv[1], "s"):
-    print("owned", flush=True)
-    time.sleep(600)
-"""
-
-
-def test_a_study_has_one_owner_until_that_process_is_killed(
-    url: str, other_processes: list[subprocess.Popen[str]]
-) -> None:
-    owner = in_other_process(OWNER, url)
-    other_processes.append(owner)
-    assert owner.stdout is not None
-    assert owner.stdout.readline() == "owned\n"
-    with (
-        pytest.raises(StorageError, match=r"study 's' is being run by another process, which holds .*s.lock"),
-        owned(url, "s"),
-    ):
-        pass
-    with owned(url, "another"):
-        pass
-    os.kill(owner.pid, signal.SIGKILL)
-    owner.wait()
-    with owned(url, "s"):
-        pass
-
-
-def test_a_study_is_owned_once_in_a_process_and_is_free_again_after_an_error(url: str) -> None:
-    def use() -> None:
-        with owned(url, "s"):
-            with pytest.raises(StorageError):
-                owned(url, "s").__enter__()
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        use()
-    with owned(url, "s"):
-        pass
 
 
 RUNNER = """
