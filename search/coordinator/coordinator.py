@@ -1,6 +1,5 @@
 """The loop that owns a study: ask for a configuration, dispatch it, record each epoch, prune, tell."""
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -109,8 +108,7 @@ class Coordinator(Recording[RunningTrial]):
         seed = seed_of(self.study.seed, family, trial.number)
         job = self._jobs.job(family, trial.number, values, epochs=budget.epochs, patience=budget.patience, seed=seed)
         kept = {field: trial.user_attrs[name] for name, field in REPEATED.items() if name in trial.user_attrs}
-        weights = self.weights / family / str(trial.number) / "weights.safetensors"
-        return replace(job, **{"device": device, "threads": self.pool.threads, "weights": weights, **kept})
+        return replace(self.placed(job, str(trial.number), device=device, threads=self.pool.threads), **kept)
 
     def _open_trial(
         self, search: FamilySearch, trial: optuna.Trial, values: Mapping[str, Any], job: Job
@@ -169,6 +167,7 @@ class Coordinator(Recording[RunningTrial]):
         self.close_run(running, state, metrics)
         # Optuna comes last: a process that is killed before this repeats the trial, and nothing is missing anywhere.
         running.tell(state)
+        self.forget(running.job.family, only=str(running.job.trial))
         self.observer.ended(running, state)
 
     def _log_best(self, running: RunningTrial, metrics: Mapping[str, float]) -> None:
@@ -186,7 +185,8 @@ class Coordinator(Recording[RunningTrial]):
             self._interrupt(running.search.optuna_study, running.trial.number, running.run_id)
         for search in self._searches:
             self.tracker.close_run(search.run_id, "finished" if complete else "interrupted")
-        shutil.rmtree(self.weights, ignore_errors=True)
+            waiting = {str(trial.number) for trial in search.trials(TrialState.WAITING)}
+            self.forget(search.family.name, keep=waiting)
 
     def _interrupt(self, study: optuna.Study, number: int, run_id: str | None) -> None:
         requeue(self.storage, study, number)

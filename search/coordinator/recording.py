@@ -1,7 +1,9 @@
 """What a search and a retraining share: jobs on all workers, and MLflow told of each epoch and each end."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import shutil
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Generic
 
@@ -9,6 +11,7 @@ from ..launchers import Launcher, Outcome, Pool, WorkT
 from ..stores import RunState, Tracker
 from ..stores import mlflow_names as names
 from ..study import EpochResult
+from ..training import Job
 from .observer import Observer
 
 
@@ -19,7 +22,7 @@ class Recording(Generic[WorkT]):
     Args:
         tracker: MLflow's side.
         launcher: carries jobs to workers.
-        weights: folder for weights under way, removed at the end.
+        weights: folder for weights and checkpoints of jobs under way; those of interrupted jobs stay.
         observer: watches.
     """
 
@@ -42,6 +45,12 @@ class Recording(Generic[WorkT]):
         """Start no more jobs and interrupt the running ones. Safe to call from a signal handler."""
         self.pool.stop()
 
+    def placed(self, job: Job, name: str, *, device: str, threads: int) -> Job:
+        """Return a job with the place where it is trained, and a folder of this name for its weights and checkpoint."""
+        folder = self.weights / job.family / name
+        files = {"weights": folder / "weights.safetensors", "checkpoint": folder / "checkpoint"}
+        return replace(job, device=device, threads=threads, **files)
+
     def record_epoch(self, work: WorkT, result: EpochResult) -> None:
         """Record an epoch, and tell the worker whether to go on."""
         work.add(result)
@@ -58,10 +67,18 @@ class Recording(Generic[WorkT]):
         self.tracker.log_file(work.run_id, names.FAILURE_FILE, details)
 
     def close_run(self, work: WorkT, state: RunState, metrics: Mapping[str, float]) -> None:
-        """Record how a job ended, and remove its weights."""
-        if work.job.weights is not None:
-            work.job.weights.unlink(missing_ok=True)
+        """Record how a job ended."""
         self.tracker.close_run(work.run_id, state, metrics=metrics, reason=work.reason)
+
+    def forget(self, family: str, *, keep: Collection[str] = (), only: str | None = None) -> None:
+        """Remove the folders of a family's jobs, or only one of them, except for those to keep."""
+        folder = self.weights / family
+        for path in folder.glob("*" if only is None else only):
+            if path.name not in keep:
+                shutil.rmtree(path, ignore_errors=True)
+        with suppress(OSError):  # as long as there is something in them
+            folder.rmdir()
+            self.weights.rmdir()
 
 
 def metrics_of(kept: EpochResult | None) -> dict[str, float]:

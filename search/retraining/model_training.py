@@ -1,11 +1,8 @@
 """Trainings outside the search: carried to workers, recorded in MLflow, resumed after an interruption."""
 
-import hashlib
-import json
-import shutil
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 
 from ..coordinator import Recording, metrics_of
 from ..launchers import EpochEnded, Event, JobEnded, JobFailed, Work
@@ -42,19 +39,7 @@ class ModelTraining:
     @property
     def digest(self) -> str:
         """A hash of all that the result depends on, except for how the number of threads rounds."""
-        content = {
-            "stage": self.stage,
-            "architecture": self.job.architecture,
-            **({} if self.job.source is None else {"source": self.job.source}),
-            "model": dict(self.job.model),
-            "training": asdict(self.job.training),
-            "data": [self.job.data.digest, self.job.data.split_digest],
-            "epochs": self.job.epochs,
-            "patience": self.job.patience,
-            "metric": self.job.metric,
-            "seed": self.job.seed,
-        }
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        return self.job.digest(stage=self.stage)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -110,18 +95,13 @@ class ModelTrainer(Recording[RunningTraining]):
         """End the workers, and leave no run of MLflow running."""
         for running in self.pool.close():
             self.tracker.close_run(running.run_id, "interrupted")
-        shutil.rmtree(self.weights, ignore_errors=True)
 
     def _start(self, plan: ModelTraining, runs: Mapping[str, ModelRun], device: str) -> RunningTraining:
         before = runs.get(plan.digest)
         unfinished = before if before is not None and before.state in UNFINISHED else None
-        job = replace(
-            plan.job,
-            device=device,
-            # The recorded epochs of an interrupted run were trained with as many.
-            threads=(unfinished and unfinished.threads) or self.pool.threads,
-            weights=self.weights / f"{plan.digest}.safetensors",
-        )
+        # The recorded epochs of an interrupted run were trained with as many.
+        threads = (unfinished and unfinished.threads) or self.pool.threads
+        job = self.placed(plan.job, plan.digest, device=device, threads=threads)
         run_id = self.tracker.open_model(
             self.parents[plan.candidate.family],
             plan.name,
@@ -159,6 +139,7 @@ class ModelTrainer(Recording[RunningTraining]):
     def _end(self, running: RunningTraining, state: RunState, metrics: Mapping[str, float]) -> None:
         self.pool.release(running)
         self.close_run(running, state, metrics)
+        self.forget(running.job.family, only=running.plan.digest)
         self.observer.ended(running, state)
 
 

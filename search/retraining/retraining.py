@@ -142,6 +142,9 @@ class Retraining(ModelTrainer):
                 ]
                 self.train(planned, known=self.runs.find("retrain"), keep=self._keep)
                 self._register([training for training in planned if training.number == 1])
+            if not self.outcome.interrupted:
+                for stored in self.families:
+                    self.forget(stored.name)  # what is left of trainings that are not planned any more
         finally:
             self.close()
         return self.outcome

@@ -1,7 +1,9 @@
 """What travels to a worker: values without Optuna or MLflow, small enough for any pipe."""
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ class Job:
         device: a torch device, e.g. "cpu" or "cuda:0".
         threads: of torch on the CPU; another number rounds differently.
         weights: file for the best epoch's weights (safetensors), written when training ends; None for no file.
+        checkpoint: file that the training resumes from, rewritten while it goes on; None for no file.
     """
 
     family: str
@@ -50,8 +53,25 @@ class Job:
     device: str = "cpu"
     threads: int = 1
     weights: Path | None = None
+    checkpoint: Path | None = None
 
     @property
     def key(self) -> JobKey:
         """Identify the job among all of its study; the configurations of a race share their seeds."""
         return (self.family, self.trial, self.seed)
+
+    def digest(self, **more: object) -> str:
+        """Return a hash of all that the result depends on, except for where it is trained, and of what is added."""
+        content = {
+            "architecture": self.architecture,
+            **({} if self.source is None else {"source": self.source}),
+            "model": dict(self.model),
+            "training": asdict(self.training),
+            "data": [self.data.digest, self.data.split_digest],
+            "epochs": self.epochs,
+            "patience": self.patience,
+            "metric": self.metric,
+            "seed": self.seed,
+            **more,
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,7 +1,9 @@
 """The training of one trial, epoch by epoch."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -14,6 +16,7 @@ from ...architectures.transfer import Transferable
 from ...datasets import open_prepared
 from ...datasets.augmentation import preset
 from ..study import EpochResult, best_epoch
+from .checkpoint import Checkpoint
 from .config import TrainingConfig
 from .images import Augment, ResidentImages, resident
 from .job import Job
@@ -24,6 +27,62 @@ from .schedules import learning_rate
 VALIDATION_BATCH = 1024
 
 
+@dataclass(slots=True, kw_only=True)
+class Training:
+    """All that changes from epoch to epoch.
+
+    Args:
+        model: on the job's device.
+        optimizer: of its trainable parameters.
+        randomness: the training's own.
+        results: of the epochs so far; early stopping and schedule plateau have no other memory.
+        best_weights: on the CPU, of the best epoch so far; empty where no weights are wanted.
+    """
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    randomness: Randomness
+    results: list[EpochResult] = field(default_factory=list[EpochResult])
+    best_weights: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+
+    @classmethod
+    def of(cls, job: Job, images: ResidentImages) -> "Training":
+        """Return a training before its first epoch."""
+        randomness = Randomness(job.seed, images.images.device, job.threads)
+        with randomness.active():
+            model = make_model(job, images).to(images.images.device)
+            return cls(model=model, optimizer=make_optimizer(job.training, model), randomness=randomness)
+
+    @classmethod
+    def resumed(cls, job: Job, images: ResidentImages, checkpoint: Checkpoint) -> "Training":
+        """Return a training that goes on where its checkpoint is, or one before its first epoch."""
+        state = checkpoint.read()
+        if state is not None:
+            with suppress(Exception):  # a user-defined network that does not take its own state back starts over
+                training = cls.of(job, images)
+                training.load_state(state)
+                return training
+        return cls.of(job, images)
+
+    def state(self) -> dict[str, Any]:
+        """Return what `load_state` takes."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "randomness": self.randomness.state(),
+            "results": [asdict(result) for result in self.results],
+            "best_weights": self.best_weights,
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.randomness.load_state(state["randomness"])
+        self.results = [EpochResult(**result) for result in state["results"]]
+        self.best_weights = state["best_weights"]
+
+
 def train(job: Job) -> Iterator[EpochResult]:
     """Train one trial and yield a result after each epoch.
 
@@ -32,36 +91,46 @@ def train(job: Job) -> Iterator[EpochResult]:
     stops the training without writing weights. When it ends by itself (all epochs, patience, or a loss that is not
     finite) the best epoch's weights are written to `job.weights`, or the last epoch's without validation.
 
+    Where `job.checkpoint` is the checkpoint of an earlier attempt, the results of its epochs are yielded as they were,
+    and training resumes after them.
+
     Raises:
         DataError: the prepared images are gone.
         ValueError: the architecture does not accept the images or its hyperparameters.
     """
-    device = torch.device(job.device)
-    images = resident(open_prepared(job.data), device)
-    randomness = Randomness(job.seed, device, job.threads)
-    with randomness.active():
-        model = make_model(job, images).to(device)
-        optimizer = make_optimizer(job.training, model)
-    results, best_weights = list[EpochResult](), dict[str, Tensor]()
-
-    for epoch in range(1, job.epochs + 1):
-        with randomness.active():
-            # Schedule plateau has nothing else to go by where the validation images are trained on.
-            val_losses = [before.train_loss if before.val_loss is None else before.val_loss for before in results]
-            result = run_epoch(job, epoch, model, optimizer, images, randomness, val_losses)
-            results.append(result)
-            best = best_epoch(results, job.metric) if job.validates else result
-            if best is result and job.weights is not None:
-                best_weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+    images = resident(open_prepared(job.data), torch.device(job.device))
+    checkpoint = Checkpoint(job)
+    training = Training.resumed(job, images, checkpoint)
+    yield from training.results
+    for epoch in range(len(training.results) + 1, job.epochs + 1):
+        with training.randomness.active():
+            result, best = next_epoch(job, epoch, training, images)
         yield result
         if not result.finite:
             break
         if job.patience is not None and best is not None and epoch - best.epoch >= job.patience:
             break
+        if epoch < job.epochs:
+            checkpoint.write(training.state, trained_seconds=result.seconds)
 
-    if job.weights is not None and best_weights:
+    if job.weights is not None and training.best_weights:
         job.weights.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: tensor.contiguous() for name, tensor in best_weights.items()}, job.weights)
+        save_file({name: tensor.contiguous() for name, tensor in training.best_weights.items()}, job.weights)
+
+
+def next_epoch(
+    job: Job, epoch: int, training: Training, images: ResidentImages
+) -> tuple[EpochResult, EpochResult | None]:
+    """Train one more epoch, and return its result and the best one so far; None while no value is finite."""
+    # Schedule plateau has nothing else to go by where the validation images are trained on.
+    val_losses = [before.train_loss if before.val_loss is None else before.val_loss for before in training.results]
+    result = run_epoch(job, epoch, training.model, training.optimizer, images, training.randomness, val_losses)
+    training.results.append(result)
+    best = best_epoch(training.results, job.metric) if job.validates else result
+    if best is result and job.weights is not None:
+        state = training.model.state_dict()
+        training.best_weights = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
+    return result, best
 
 
 def make_model(job: Job, images: ResidentImages) -> nn.Module:

@@ -1,6 +1,6 @@
 """A trial's own random numbers and torch settings, isolated from whatever else runs in the process."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -35,10 +35,20 @@ class Randomness:
             yield
             self._states = self._read()
 
-    def _read(self) -> tuple[torch.Tensor, ...]:
+    def state(self) -> list[torch.Tensor]:
+        """Return the states of all streams."""
+        return [self.order.get_state(), self.augmentation.get_state(), *self._states]
+
+    def load_state(self, states: Sequence[torch.Tensor]) -> None:
+        """Go on with streams whose states were returned by `state` on a device of the same kind."""
+        order, augmentation, *self._states = states
+        self.order.set_state(order)
+        self.augmentation.set_state(augmentation)
+
+    def _read(self) -> list[torch.Tensor]:
         if self._device.type == "cuda":
-            return torch.get_rng_state(), torch.cuda.get_rng_state(self._device)
-        return (torch.get_rng_state(),)
+            return [torch.get_rng_state(), torch.cuda.get_rng_state(self._device)]
+        return [torch.get_rng_state()]
 
     @contextmanager
     def _callers_kept(self) -> Generator[None]:

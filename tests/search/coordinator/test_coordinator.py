@@ -29,7 +29,7 @@ from optrack.search.stores.optuna_store import (
 from optrack.search.stores.tracking import RunState
 from optrack.search.stores.trials import StoredFamily
 from optrack.search.study import EpochResult
-from optrack.search.training import Job, TrainingConfig
+from optrack.search.training import Job, TrainingConfig, loop
 from optrack.search.training.job import JobKey
 
 Curve = Callable[[Job, int], float | None]
@@ -293,7 +293,8 @@ def test_a_job_has_what_its_trial_was_given(stage: Stage) -> None:
         seed=seed_of(0, "f", 0),
         device="cpu",
         threads=1,
-        weights=job.weights,
+        weights=stage.weights / "f" / "0" / "weights.safetensors",
+        checkpoint=stage.weights / "f" / "0" / "checkpoint",
     )
 
 
@@ -599,6 +600,63 @@ def test_epochs_of_a_trial_that_fails_when_it_goes_on_stay_counted(stage: Stage)
     stage.run(study, lambda job, epoch: None if job.trial == 0 and epoch == 2 else rising(job, epoch))
     assert stage.states() == ["FAIL", "PRUNED"]
     assert [len(trial.intermediate_values) for trial in stage.trials()] == [3, 3]
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Trial and epoch of what is really trained, with a checkpoint after each epoch."""
+    monkeypatch.setattr("optrack.search.training.checkpoint.WRITING_SHARE", math.inf)
+    epochs: list[tuple[int, int]] = []
+    run_epoch = loop.run_epoch
+
+    def counted(job: Job, epoch: int, *arguments: Any) -> EpochResult:
+        epochs.append((job.trial, epoch))
+        return run_epoch(job, epoch, *arguments)
+
+    monkeypatch.setattr(loop, "run_epoch", counted)
+    return epochs
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_an_interrupted_trial_resumes_at_its_checkpoint(stage: Stage, trained: list[tuple[int, int]]) -> None:
+    study = study_of(budget=Budget(trials=2, epochs=4))
+    stage.run_until(study, epochs=7)
+    assert files(stage.weights) == ["f/1/checkpoint"]
+    seconds = stage.tracker.runs["f 1"].history["seconds"]
+    trained.clear()
+    stage.run(study)
+    # The epoch whose end was the last thing that happened is trained again: its checkpoint was still to be written.
+    assert trained == [(1, 3), (1, 4)]
+    assert not stage.weights.exists()
+    assert stage.states() == ["COMPLETE", "COMPLETE"]
+    assert [epoch["seconds"] for epoch in stage.trials()[1].user_attrs["epochs"]][:2] == [
+        value for _, value in seconds
+    ][:2]
+
+
+def test_a_checkpoint_stays_while_other_families_are_searched(stage: Stage, trained: list[tuple[int, int]]) -> None:
+    families = [family_of("a"), family_of("b")]
+    study = study_of(families=families, budget=Budget(trials=1, epochs=4))
+    stage.run_until(study, epochs=2)
+    assert files(stage.weights) == ["a/0/checkpoint"]
+    stage.run(replace(study, families=families[1:]))
+    assert files(stage.weights) == ["a/0/checkpoint"]
+    trained.clear()
+    stage.run(study)
+    assert trained == [(0, 2), (0, 3), (0, 4)]
+
+
+def test_what_a_process_left_that_died_between_the_end_of_a_trial_and_its_files_is_removed(stage: Stage) -> None:
+    stage.run(study_of(), rising)
+    for name in ("weights.safetensors", "checkpoint", "checkpoint.unfinished"):
+        left = stage.weights / "f" / "0" / name
+        left.parent.mkdir(parents=True, exist_ok=True)
+        left.touch()
+    stage.run(study_of(), rising)
+    assert not stage.weights.exists()
 
 
 def test_trials_under_way_wait_when_a_store_does_not_answer(stage: Stage) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from optrack.datasets import Prepared
 from optrack.search import TrackingError
 from optrack.search.coordinator.observer import Observer
-from optrack.search.launchers import EpochEnded, Event, InlineLauncher
+from optrack.search.launchers import EpochEnded, Event, InlineLauncher, inline
 from optrack.search.launchers.pool import Outcome, Work
 from optrack.search.retraining.model_training import ModelTrainer, ModelTraining, RunningTraining
 from optrack.search.stores.memory_store import MemoryStore
@@ -282,6 +282,28 @@ def test_however_often_it_is_interrupted_each_epoch_is_recorded_once_and_each_mo
     assert workshop.record.states() == ["finished"] * 3
     assert [run.epochs for run in workshop.record.runs.values()] == [[1, 2, 3]] * 3
     assert sorted(number for number, _ in workshop.kept) == [1, 2, 3]
+
+
+def test_an_interrupted_training_resumes_at_its_checkpoint_also_after_others_were_trained(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resumed: list[tuple[int, bool]] = []
+
+    def noting(job: Job) -> Iterator[EpochResult]:
+        assert job.checkpoint is not None
+        resumed.append((job.seed, job.checkpoint.exists()))
+        for result in train(job):
+            yield result
+            job.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+            job.checkpoint.touch()
+
+    train = inline.train
+    monkeypatch.setattr(inline, "train", noting)
+    workshop.train(three()[:1], stop_after=2)
+    workshop.train(three()[1:])
+    workshop.train(three())
+    assert resumed == [(101, False), (102, False), (103, False), (101, True)]
+    assert not workshop.folder.exists()
 
 
 def test_a_run_that_a_dead_process_left_goes_on(workshop: Workshop) -> None:

@@ -1,0 +1,151 @@
+"""`kill -9` at random moments of a search: the next run resumes where it was, and nothing differs in the end."""
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+# MLflow 3.17 uses what SQLAlchemy 2.1 has deprecated.
+pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
+
+SCRIPT = Path(sys.executable).with_name("optrack")
+
+NET = """
+import math
+
+import torch
+from torch import nn
+
+from optrack.search.training import checkpoint, loop
+
+checkpoint.WRITING_SHARE = math.inf  # after each epoch, however short it is
+
+if not hasattr(loop, "uncounted"):
+    loop.uncounted = loop.run_epoch
+
+    def run_epoch(job, epoch, *arguments):
+        with open("epochs.log", "a") as log:
+            log.write(f"{job.trial} {epoch}\\n")
+        return loop.uncounted(job, epoch, *arguments)
+
+    loop.run_epoch = run_epoch
+
+
+class Net(nn.Module):
+    def __init__(self, input_shape, classes, *, width: int = 8):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(input_shape[0], width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(),
+            nn.Flatten(), nn.Dropout(0.2), nn.Linear(width * input_shape[1] * input_shape[2], classes),
+        )
+
+    def forward(self, images):
+        return self.layers(images)
+"""
+
+STUDY = """
+from optrack.search import Budget, Categorical, Data, Family, Float, Pruner, Study
+
+STUDY = Study(
+    "killed",
+    data=Data("digits", image_size=16),
+    budget=Budget(trials={trials}, epochs={epochs}),
+    pruner=Pruner("none"),
+    families=[
+        Family(
+            "net",
+            architecture="net.py:Net",
+            options={{"batch_size": 2, "augmentation": "crop_flip", "schedule": "plateau", "decay_patience": 1}},
+            space={{"lr": Float(1e-4, 1e-3, log=True), "optimizer": Categorical("adam", "sgd")}},
+        ),
+    ],
+)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A search in a folder of its own."""
+
+    folder: Path
+
+    @classmethod
+    def made(cls, folder: Path, empty_mlflow: Path, *, trials: int, epochs: int) -> "Search":
+        folder.mkdir()
+        shutil.copy(empty_mlflow, folder / "mlflow.db")
+        (folder / "net.py").write_text(NET)
+        (folder / "killed.py").write_text(STUDY.format(trials=trials, epochs=epochs))
+        return cls(folder)
+
+    @contextlib.contextmanager
+    def started(self) -> Generator[subprocess.Popen[bytes]]:
+        environment = {**os.environ, "HOME": str(self.folder), "MLFLOW_DISABLE_TELEMETRY": "true"}
+        command = [SCRIPT, "run", "killed.py", "--workers", "1", "--threads", "1"]
+        with (self.folder / "output.log").open("wb") as output:
+            process = subprocess.Popen(
+                command, cwd=self.folder, env=environment, stdout=output, stderr=output, start_new_session=True
+            )
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def completed(self) -> None:
+        with self.started() as process:
+            assert process.wait() == 0, (self.folder / "output.log").read_text()
+
+    def killed(self, *, after_seconds: float) -> bool:
+        """Kill the coordinator so long after the first epoch that it begins; whether it was still there."""
+        with self.started() as process:
+            before = len(self.epochs)
+            while len(self.epochs) == before and process.poll() is None:
+                time.sleep(0.02)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(after_seconds)
+            ended = process.poll() is not None
+            process.kill()
+        return not ended
+
+    @property
+    def epochs(self) -> list[str]:
+        """Trial and number of each epoch that was begun."""
+        log = self.folder / "epochs.log"
+        return log.read_text().splitlines() if log.exists() else []
+
+    @property
+    def table(self) -> list[Any]:
+        """All that is stored of the trials, except for how long they took."""
+        trials = optuna.load_study(study_name="killed/net", storage=f"sqlite:///{self.folder}/optuna.db").trials
+        assert {trial.state for trial in trials} == {TrialState.COMPLETE}
+        return [
+            (trial.number, trial.params, trial.value, trial.intermediate_values, trial.user_attrs["best_epoch"])
+            for trial in trials
+        ]
+
+
+@pytest.mark.slow
+def test_each_kill_costs_the_epoch_under_way_and_no_bit(tmp_path: Path, empty_mlflow: Path) -> None:
+    through = Search.made(tmp_path / "through", empty_mlflow, trials=2, epochs=5)
+    through.completed()
+    assert len(through.epochs) == 10
+    killed = Search.made(tmp_path / "killed", empty_mlflow, trials=2, epochs=5)
+    moments = random.Random(0)  # noqa: S311 - no secret
+    kills = sum(killed.killed(after_seconds=moments.uniform(0, 4)) for _ in range(4))
+    killed.completed()
+    assert killed.table == through.table
+    assert 10 <= len(killed.epochs) <= 10 + kills
+    assert not list((killed.folder / ".optrack").rglob("checkpoint*"))
