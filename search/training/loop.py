@@ -31,7 +31,7 @@ VALIDATION_BATCH = 1024
 class Training:
     """All that changes from epoch to epoch.
 
-    Args:
+    Attributes:
         model: on the job's device.
         optimizer: of its trainable parameters.
         randomness: the training's own.
