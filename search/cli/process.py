@@ -4,7 +4,9 @@ import shlex
 import signal
 from collections.abc import Callable, Iterable
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import typer
 
 from ..errors import StudyError, unknown
 from ..text import option
@@ -67,6 +69,26 @@ def command(name: str, places: "Places", *arguments: str) -> str:
 
     options = "".join(option(OPTIONS[at][0], shown(str(getattr(places, at))), OPTIONS[at][1]) for at in TAKEN[name])
     return shlex.join(["optrack", name, *arguments]) + options
+
+
+def resuming(context: typer.Context, places: "Places", reference: str) -> str:
+    """Return the command that goes on with the one that runs: all options that were given, but for its time.
+
+    Args:
+        context: of the command that runs.
+        places: where the stores and the data are; `command` types these, without passwords.
+        reference: the study as it was given.
+    """
+    ran: Any = context.command
+    typed: list[str] = []
+    for parameter in ran.params:
+        source: Any = context.get_parameter_source(parameter.name)
+        if parameter.name in {*OPTIONS, "study", "timeout"} or source.name != "COMMANDLINE":
+            continue
+        given: Any = context.params[parameter.name]
+        values: list[Any] = given if parameter.multiple else [given]
+        typed += [word for value in values for word in (parameter.opts[0], str(value))]
+    return command(ran.name, places, reference, *typed)
 
 
 def print_next(commands: Iterable[tuple[str, str]]) -> None:

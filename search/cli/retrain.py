@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import options
-from .process import command, machine_of, print_next, print_outcome, stop_on_signals
+from .process import command, machine_of, print_next, print_outcome, resuming, stop_on_signals
 from .stored import chosen, stored_study
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 def retrain(
+    context: typer.Context,
     study: options.StudyArgument,
     *,
     family: options.FamilyOption = None,
@@ -61,12 +62,12 @@ def retrain(
             observer=display,
             on_start=stop_on_signals,
         )
-    return _closing_words(study, outcome, places)
+    return _closing_words(study, outcome, places, resuming(context, places, study))
 
 
-def _closing_words(reference: str, outcome: "Outcome", places: "Places") -> int:
+def _closing_words(reference: str, outcome: "Outcome", places: "Places", again: str) -> int:
     """Say what happened, and the next commands that make sense; return the exit code."""
-    code = print_outcome(outcome, command("retrain", places, reference), "trainings")
+    code = print_outcome(outcome, again, "trainings")
     if not code:
         print_next(
             [

@@ -11,7 +11,7 @@ import typer
 from ..errors import StudyError
 from . import options
 from .best import print_best
-from .process import INTERRUPTED, command, machine_of, print_next, print_outcome, stop_on_signals
+from .process import INTERRUPTED, command, machine_of, print_next, print_outcome, resuming, stop_on_signals
 from .stored import chosen, quiet_optuna, stored_study
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 def run(
+    context: typer.Context,
     study: options.StudyArgument,
     *,
     trials: Annotated[
@@ -93,7 +94,7 @@ def run(
     answer = records.best(*stored_study(changed.name, storage))
     if answer["families"]:
         print_best(answer)
-    return _closing_words(study, outcome, places)
+    return _closing_words(study, outcome, places, resuming(context, places, study))
 
 
 def _strategy(
@@ -124,9 +125,9 @@ def _key_value(kind: str, text: str) -> "tuple[str, Choice]":
     return name, parsed
 
 
-def _closing_words(reference: str, outcome: "Outcome", places: "Places") -> int:
+def _closing_words(reference: str, outcome: "Outcome", places: "Places", again: str) -> int:
     """Say what happened, and the next three commands that make sense; return the exit code."""
-    code = print_outcome(outcome, command("run", places, reference), "trials")
+    code = print_outcome(outcome, again, "trials")
     if code != INTERRUPTED:
         print_next(
             [

@@ -89,7 +89,7 @@ def test_ctrl_c_ends_a_run_at_once_and_the_next_run_completes_it(start: Start, o
     output, messages = process.communicate(timeout=30)
     assert time.monotonic() - began < 8
     assert process.returncode == 130
-    assert "interrupted: `optrack run slow.py` resumes it" in messages
+    assert "interrupted: `optrack run slow.py --workers 2 --threads 1` resumes it" in messages
     assert "Traceback" not in messages + output
 
     before = runs()

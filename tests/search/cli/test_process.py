@@ -13,7 +13,7 @@ from typer.main import get_command
 from optrack.search import StudyError
 from optrack.search.cli.app import app
 from optrack.search.cli.options import DEFAULT_CACHE_DIR, DEFAULT_DATA_DIR, DEFAULT_STORAGE, DEFAULT_TRACKING_URI
-from optrack.search.cli.process import OPTIONS, TAKEN, command, machine_of, stop_on_signals
+from optrack.search.cli.process import OPTIONS, TAKEN, command, machine_of, resuming, stop_on_signals
 from optrack.search.launchers.machine import Machine
 from optrack.search.stores.places import Places
 from optrack.search.text import option
@@ -101,3 +101,30 @@ def test_a_command_takes_the_places_that_it_is_told(name: str) -> None:
 def test_a_place_that_is_not_the_default_is_typed_alone() -> None:
     changed = replace(DEFAULTS, data_dir=Path("elsewhere"))
     assert command("run", changed) == "optrack run --data-dir elsewhere"
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "run digits",
+        "run digits --trials 40 --epochs 3 --patience 2 --total-epochs 9 --family mlp --family lenet --seed 0",
+        "run digits --sampler tpe --sampler-option n_startup_trials=5 --sampler-option 'a=b c' --pruner none",
+        "run digits --launcher inline --workers 2 --threads 1 --device cpu",
+        "retrain digits --family mlp --seeds 5 --confirm 4 --threads 1",
+    ],
+)
+def test_what_resumes_a_command_has_the_options_that_were_given(typed: str) -> None:
+    name, *arguments = shlex.split(typed)
+    assert shlex.split(resumed(name, arguments)) == ["optrack", name, *arguments]
+
+
+def test_what_resumes_a_search_drops_its_time_and_hides_passwords() -> None:
+    arguments = ["--timeout", "30", "--storage", OTHERS.storage, "--trials", "40", "my study.py"]
+    expected = ["optrack", "run", "my study.py", "--trials", "40", *TYPED["storage"]]
+    assert shlex.split(resumed("run", arguments, replace(DEFAULTS, storage=OTHERS.storage))) == expected
+
+
+def resumed(name: str, arguments: list[str], places: Places = DEFAULTS) -> str:
+    group: Any = get_command(app)
+    context = group.commands[name].make_context(name, list(arguments))
+    return resuming(context, places, context.params["study"])

@@ -77,7 +77,7 @@ PLACES = Places(
 def test_the_exit_code_says_how_it_ended(
     outcome: Outcome, code: int, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert _closing_words("digits", outcome, PLACES) == code
+    assert _closing_words("digits", outcome, PLACES, "optrack run digits") == code
     output = capsys.readouterr()
     assert output.out == ""
     assert output.err.startswith(words)
@@ -88,7 +88,7 @@ def test_the_exit_code_says_how_it_ended(
 
 def test_the_next_commands_say_where_things_lie_as_far_as_each_asks_for_it(capsys: pytest.CaptureFixture[str]) -> None:
     places = replace(PLACES, storage="sqlite:///a.db", tracking_uri="sqlite:///b.db", data_dir=Path("my data"))
-    _closing_words("my study.py", Outcome(), places)
+    _closing_words("my study.py", Outcome(), places, "")
     where, data = ["--storage", "sqlite:///a.db"], ["--data-dir", "my data"]
     tracking = ["--tracking-uri", "sqlite:///b.db"]
     assert [shlex.split(line, comments=True) for line in capsys.readouterr().err.splitlines()[1:]] == [
