@@ -17,7 +17,7 @@ from rich.text import Text
 from ..coordinator import FamilySearch, Observer
 from ..launchers import Work
 from ..stores import RunState
-from ..text import configuration, duration, short
+from ..text import configuration, duration, plural, short
 from ..training import JobKey
 from .output import console
 
@@ -57,8 +57,10 @@ class LineProgress(Display):
     def study_opened(self, searches: Mapping[str, FamilySearch]) -> None:
         """Say what is stored already."""
         for name, search in searches.items():
-            if search.started:
-                self.line(f"{name}: {search.started} of {search.limit} trials are stored")
+            if search.started > search.limit:
+                self.line(f"{name}: {search.started} trials ended before, and {search.limit} are asked for")
+            elif search.started:
+                self.line(f"{name}: {search.started} of {plural(search.limit, 'trial')} ended before")
 
     def ended(self, work: Work, state: RunState) -> None:
         """Say how it ended."""
@@ -103,8 +105,9 @@ class LiveProgress(Display):
         if not self._searches:
             return Text(self._stage)
         table = Table(box=SIMPLE_HEAD, pad_edge=False, caption=self._time_left(), caption_justify="left")
-        for column in ("family", "", "trials", "pruned", "failed", "best", "running"):
-            table.add_column(column, justify="right" if column in {"trials", "pruned", "failed", "best"} else "left")
+        for column in ("family", "", "ended", "pruned", "failed", "best", "running"):
+            is_number = column in {"ended", "pruned", "failed", "best"}
+            table.add_column(column, justify="right" if is_number else "left", no_wrap=column != "running")
         for name, search in self._searches.items():
             done = search.started - search.running
             table.add_row(
@@ -123,7 +126,7 @@ class LiveProgress(Display):
         return ", ".join(f"{trial.job.trial}: epoch {len(trial.epochs) + 1}/{trial.job.epochs}" for trial in trials)
 
     def _time_left(self) -> str:
-        missing = sum(search.limit - search.started + search.running for search in self._searches.values())
+        missing = sum(max(search.limit - search.started, 0) + search.running for search in self._searches.values())
         if not self._ended or not missing:
             return ""
         seconds = (time.monotonic() - self._started_at) / self._ended * missing

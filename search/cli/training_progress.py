@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from ..launchers import Work
 from ..stores import Candidate, RunState, Stage
-from ..text import configuration, duration, short
+from ..text import configuration, duration, plural, short
 from ..training import Job
 from .progress import Display, bars
 
@@ -24,8 +24,10 @@ class TrainingProgress(Display):
 
     def trainings_planned(self, stage: Stage, jobs: Sequence[Job], done: int) -> None:
         """Say what is to come."""
-        what = "trainings of the race" if stage == "confirm" else "models"
-        self.line(f"{done} of {done + len(jobs)} {what} are there already" if done else f"{len(jobs)} {what} to train")
+        one, many = ("training of the race", "trainings of the race") if stage == "confirm" else ("model", "models")
+        total = plural(done + len(jobs), one, many)
+        to_come = total if stage == "confirm" else f"{total} to train"
+        self.line(f"{done} of {total} done before" if done else to_come)
         self._bars.reset(self._epochs, total=sum(job.epochs for job in jobs), visible=True)
 
     def candidate_picked(self, candidate: Candidate, raced: Mapping[int, Sequence[float]]) -> None:
@@ -34,7 +36,9 @@ class TrainingProgress(Display):
         why = f"best of the search with {short(candidate.value)}"
         if values:
             why = f"confirmed with {short(sum(values) / len(values))} over {len(values)} fresh seeds"
-        chosen = f"trial {candidate.trial}, {why}, {candidate.epoch} epochs, {configuration(candidate.params)}"
+        chosen = (
+            f"trial {candidate.trial}, {why}, {plural(candidate.epoch, 'epoch')}, {configuration(candidate.params)}"
+        )
         self.line(f"{candidate.family}: {chosen}")
 
     def epoch_ended(self, work: Work) -> None:  # noqa: ARG002 - all trainings share a bar
@@ -50,4 +54,4 @@ class TrainingProgress(Display):
         result = f"train_accuracy {short(work.epochs[-1].train_accuracy)}"
         if work.value is not None:
             result = f"{work.job.metric} {short(work.value)}"
-        self.line(f"{work.name}: {result} after {len(work.epochs)} epochs in {duration(seconds)}")
+        self.line(f"{work.name}: {result} after {plural(len(work.epochs), 'epoch')} in {duration(seconds)}")

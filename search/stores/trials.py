@@ -168,13 +168,13 @@ class StoredFamily:
 
 
 def status(study: str, families: Sequence[StoredFamily]) -> dict[str, Any]:
-    """Return what `optrack status --json` prints; waiting trials are counted beside the total, not in it."""
+    """Return what `optrack status --json` prints; the total is that of all states, waiting trials included."""
     return {
         "study": study,
         "families": [
             {
                 "family": family.name,
-                "trials": {"total": len(family.trials) - family.counts["waiting"], **family.counts},
+                "trials": {"total": len(family.trials), **family.counts},
                 "epochs": family.epochs,
                 "best": None if family.best is None else _summary(family.best),
             }

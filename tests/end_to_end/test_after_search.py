@@ -47,7 +47,7 @@ def test_the_test_compares_the_families_in_a_table_and_in_sentences(said: list[d
 
 
 def test_a_second_retraining_trains_nothing(said: list[dict[str, Any]]) -> None:
-    assert "4 of 4 models are there already" in said[4]["err"]
+    assert "4 of 4 models done before" in said[4]["err"]
 
 
 def test_the_page_needs_no_network_and_says_the_verdict(finished: Path, said: list[dict[str, Any]]) -> None:

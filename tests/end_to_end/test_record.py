@@ -248,7 +248,7 @@ def test_answers_go_to_stdout_and_messages_to_stderr(answers: list[subprocess.Co
     assert {line.split()[0] for line in first.stdout.splitlines()[1:] if line.strip()} >= {"family", "linear", "deep"}
     assert first.stderr.count(": finished, val_accuracy ") == 2
     assert first.stderr.count(": pruned after 1, val_accuracy ") == 2
-    assert "linear: 2 of 3 trials are stored" in second.stderr
+    assert "linear: 2 of 3 trials ended before" in second.stderr
     assert sum(line.startswith(("linear 2: ", "deep 2: ")) for line in second.stderr.splitlines()) == 2
     for answer in answers:
         assert "Next:\n" in answer.stderr

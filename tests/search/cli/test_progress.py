@@ -62,13 +62,17 @@ def test_a_replicate_is_told_with_the_trial_that_it_repeats() -> None:
 def test_lines_go_to_stderr_one_for_each_trial(capsys: pytest.CaptureFixture[str]) -> None:
     trial = running(0.5)
     display = LineProgress()
-    display.study_opened({"linear": search_of(started=2), "deep": search_of()})
+    display.study_opened({"linear": search_of(started=2), "deep": search_of(), "wide": search_of(started=12)})
     display.started(trial)
     display.epoch_ended(trial)
     display.ended(trial, "finished")
     output = capsys.readouterr()
     assert output.out == ""
-    assert output.err.splitlines() == ["linear: 2 of 4 trials are stored", trial_line(trial, "finished")]
+    assert output.err.splitlines() == [
+        "linear: 2 of 4 trials ended before",
+        "wide: 12 trials ended before, and 4 are asked for",
+        trial_line(trial, "finished"),
+    ]
 
 
 def test_a_long_line_stays_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,12 +65,12 @@ def stored(url: str, metric: Any = "val_accuracy") -> list[StoredFamily]:
     return stored_families(storage, "s")
 
 
-def test_status_counts_trials_by_state_and_waiting_ones_beside_the_total(url: str) -> None:
+def test_status_counts_trials_by_state_which_add_up_to_the_total(url: str) -> None:
     answer = status("s", stored(url))
     busy, idle = answer["families"]
     assert answer["study"] == "s"
     assert busy["family"] == "busy"
-    assert busy["trials"] == {"total": 5, "finished": 2, "pruned": 1, "failed": 1, "running": 1, "waiting": 1}
+    assert busy["trials"] == {"total": 6, "finished": 2, "pruned": 1, "failed": 1, "running": 1, "waiting": 1}
     assert busy["epochs"] == 12
     assert idle["trials"] == {"total": 0, "finished": 0, "pruned": 0, "failed": 0, "running": 0, "waiting": 0}
     assert idle["epochs"] == 0
