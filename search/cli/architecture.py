@@ -7,7 +7,8 @@ import typer
 
 from ..errors import StudyError, unknown
 from .options import JsonOption
-from .output import print_json, print_table
+from .output import print_json
+from .tables import print_table
 
 if TYPE_CHECKING:
     from ...architectures.inspection import Description

@@ -6,8 +6,9 @@ from typing import Any
 from ..errors import NothingStoredError
 from ..text import configuration, short
 from .options import DEFAULT_STORAGE, JsonOption, StorageOption, StudyArgument
-from .output import print_json, print_table
+from .output import print_json
 from .stored import stored_study
+from .tables import print_table
 
 
 def best(study: StudyArgument, storage: StorageOption = DEFAULT_STORAGE, as_json: JsonOption = False) -> None:  # noqa: FBT002 - typer's form

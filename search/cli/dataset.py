@@ -8,7 +8,8 @@ import typer
 
 from ..text import short
 from .options import DEFAULT_CACHE_DIR, DEFAULT_DATA_DIR, CacheDirOption, DataDirOption, JsonOption
-from .output import console, print_json, print_table
+from .output import console, print_json
+from .tables import print_table
 
 if TYPE_CHECKING:
     from ...datasets import DataRequest, DatasetStatistics, Prepared

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .options import DEFAULT_STORAGE, JsonOption, StorageOption, StudyArgument
-from .output import output_file, print_json, print_table, say
+from .output import output_file, print_json, say
 from .stored import stored_study
+from .tables import print_table
 
 if TYPE_CHECKING:
     from ..importance import Importances

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .options import JsonOption
-from .output import console, print_json, print_table
+from .output import console, print_json
 from .process import print_next
+from .tables import print_table
 
 if TYPE_CHECKING:
     from ..new_study import Findings, NewStudy, Target

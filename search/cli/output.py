@@ -1,8 +1,7 @@
-"""What commands print and write: tables and JSON on stdout, messages on stderr, pages into files."""
+"""What commands print and write: JSON on stdout, messages on stderr, pages into files."""
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,21 +30,6 @@ def say(line: str) -> None:
 def print_json(value: object) -> None:
     """Print a value as indented JSON on stdout."""
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
-
-
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> None:
-    """Print a table on stdout; columns whose name ends with `#` hold numbers and are right-aligned."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
-    for column in columns:
-        table.add_column(column.removesuffix("#"), justify="right" if column.endswith("#") else "left", overflow="fold")
-    for row in rows:
-        # As text, not markup: names of classes and folders may hold brackets.
-        table.add_row(*(Text(cell) for cell in row))
-    console().print(table)
 
 
 def output_file(output: Path | None, default: str) -> Path:

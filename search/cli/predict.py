@@ -9,9 +9,10 @@ import typer
 
 from ..errors import StudyError
 from .options import DEFAULT_TRACKING_URI, JsonOption, RunSourceOption, StudyArgument, TrackingOption
-from .output import console, print_json, print_table, say
+from .output import console, print_json, say
 from .process import FAILED
 from .stored import study_name
+from .tables import print_table
 
 if TYPE_CHECKING:
     from ..champions import Prediction, UnreadableImage

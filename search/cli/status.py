@@ -2,8 +2,9 @@
 
 from ..text import short
 from .options import DEFAULT_STORAGE, JsonOption, StorageOption, StudyArgument
-from .output import print_json, print_table
+from .output import print_json
 from .stored import stored_study
+from .tables import print_table
 
 
 def status(study: StudyArgument, storage: StorageOption = DEFAULT_STORAGE, as_json: JsonOption = False) -> None:  # noqa: FBT002 - typer's form

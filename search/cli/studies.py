@@ -1,7 +1,8 @@
 """`optrack studies`: what can be run by name."""
 
 from .options import JsonOption
-from .output import print_json, print_table
+from .output import print_json
+from .tables import print_table
 
 
 def studies(as_json: JsonOption = False) -> None:  # noqa: FBT002 - typer's form

@@ -6,9 +6,10 @@ import typer
 
 from ..text import NOTHING, percent, percent_range, short
 from . import options
-from .output import console, print_json, print_table, say
+from .output import console, print_json, say
 from .process import command, print_next
 from .stored import chosen, stored_study
+from .tables import print_table
 
 if TYPE_CHECKING:
     from ..results import StudyResults, TestResult, Verdict
