@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from ..datasets.store import pillow_warnings_settled
+from ..datasets.store import open_image, pillow_warnings_settled, why_unreadable
 from .champions import RUN_SOURCE, AnyImage, Champion, load_folder
 from .errors import StudyError
 
@@ -77,12 +77,10 @@ def single_images(images: Any) -> list[AnyImage]:
 def _opened(text: str, position: int) -> Image.Image:
     """Open an image file in base64; it is decoded later, at the smallest sufficient size."""
     try:
-        return Image.open(io.BytesIO(base64.b64decode(text, validate=True)))
-    except (binascii.Error, UnidentifiedImageError, OSError) as error:
-        what = "not base64" if isinstance(error, binascii.Error) else "not an image"
-        raise StudyError(
-            f"image {position} cannot be read: a text must be an image file in base64, but is {what}"
-        ) from None
+        return open_image(io.BytesIO(base64.b64decode(text, validate=True)))
+    except Exception as error:  # noqa: BLE001 - Pillow's readers raise whatever broken bytes lead to
+        what = "not base64" if isinstance(error, binascii.Error) else why_unreadable(error)
+        raise StudyError(f"image {position} cannot be read: {what}; a text must be an image file in base64") from None
 
 
 def _array(values: Any) -> NDArray[Any]:

@@ -14,10 +14,12 @@ from .decoding import Header as Header
 from .decoding import Unreadable as Unreadable
 from .decoding import all_cores as all_cores
 from .decoding import mapped as mapped
+from .decoding import open_image as open_image
 from .decoding import pillow_warnings_settled as pillow_warnings_settled
 from .decoding import pixels_of as pixels_of
 from .decoding import read_header as read_header
 from .decoding import read_image as read_image
+from .decoding import why_unreadable as why_unreadable
 from .groups import check_apart as check_apart
 from .groups import compiled as compiled
 from .groups import groups_of as groups_of

@@ -11,13 +11,14 @@ The rules, the same for every data set of image files:
 """
 
 import os
+import stat
 import warnings
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,9 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 _S = TypeVar("_S")
 _T = TypeVar("_T")
+
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM")
+"""Those that Pillow may try, whatever a file is called: it hands PostScript to Ghostscript, which runs it."""
 
 _SIXTEEN_BITS = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})  # Pillow below 11 opens 16-bit PNG files as I
 _GREY = frozenset({"1", "L", "LA"}) | _SIXTEEN_BITS
@@ -57,25 +61,41 @@ class Unreadable:
     reason: str
 
 
+def open_image(file: Path | BinaryIO) -> Image.Image:
+    """Open an image file in one of `FORMATS` without decoding it.
+
+    Raises:
+        DecompressionBombError: it has more pixels than Pillow's guard lets through, whatever becomes of warnings.
+        Exception: whatever Pillow's readers raise on broken bytes.
+    """
+    if isinstance(file, Path) and not stat.S_ISREG(file.stat().st_mode):
+        raise OSError("not a file")  # a named pipe would be waited for
+    image = Image.open(file, formats=FORMATS)
+    if Image.MAX_IMAGE_PIXELS is not None and image.width * image.height > Image.MAX_IMAGE_PIXELS:
+        image.close()
+        raise Image.DecompressionBombError
+    return image
+
+
 def read_header(path: Path) -> Header | Unreadable:
     """Read size and mode of an image file, without decoding it (except PNG files with an orientation)."""
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             width, height = image.size
             if _orientation(image) in _SIDEWAYS:
                 width, height = height, width
             return Header((height, width), image.mode in _GREY)
     except Exception as error:  # noqa: BLE001  Pillow's readers raise whatever broken bytes lead to
-        return Unreadable(_reason(error))
+        return Unreadable(why_unreadable(error))
 
 
 def read_image(path: Path, *, grey: bool, image_size: int | None) -> "NDArray[np.uint8] | Unreadable":
     """Decode an image file to uint8 [C, H, W], with 1 channel if grey and 3 otherwise."""
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             return pixels_of(image, grey=grey, image_size=image_size)
     except Exception as error:  # noqa: BLE001  see read_header
-        return Unreadable(_reason(error))
+        return Unreadable(why_unreadable(error))
 
 
 def pixels_of(image: Image.Image, *, grey: bool, image_size: int | None) -> NDArray[np.uint8]:
@@ -117,12 +137,23 @@ def square(image: Image.Image, image_size: int) -> Image.Image:
     return image.resize((image_size, image_size), Image.Resampling.BICUBIC, box=box)
 
 
+def why_unreadable(error: Exception) -> str:
+    """Return in a few words why an image file could not be opened or decoded."""
+    if isinstance(error, UnidentifiedImageError):
+        return "not JPEG, PNG, WebP, TIFF, BMP or PPM"
+    if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
+        return f"more than {Image.MAX_IMAGE_PIXELS:,} pixels, Pillow's guard against decompression bombs"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
+
+
 @contextmanager
 def pillow_warnings_settled() -> Generator[None]:
-    """Inside, Pillow's guard against decompression bombs raises, and its other warnings are silent, in all threads."""
+    """Inside, Pillow's warnings about what `open_image` refuses or reads anyway are silent, in all threads."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         yield
 
 
@@ -156,17 +187,10 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    pixels = np.asarray(image).astype(np.int64)
+    pixels = np.asarray(image)
     if pixels.min() < 0 or pixels.max() > np.iinfo(np.uint16).max:
         raise ValueError("integer pixels beyond 16 bits have no defined range")
-    return Image.fromarray(((pixels + 128) // 257).astype(np.uint8))
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return "not an image"
-    if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
-        return f"more than {Image.MAX_IMAGE_PIXELS} pixels, Pillow's guard against decompression bombs"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or type(error).__name__
+    wide = pixels.astype(np.uint32)  # in place, as a few kilobytes of PNG may be 89 million pixels
+    wide += 128
+    wide //= 257
+    return Image.fromarray(wide.astype(np.uint8))

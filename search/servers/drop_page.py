@@ -11,7 +11,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -20,7 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from ...datasets.store import pillow_warnings_settled
+from ...datasets.store import open_image, pillow_warnings_settled, why_unreadable
 from ..champions import Champion, ranking_of
 from ..errors import StudyError
 from ..pages import render
@@ -105,16 +104,12 @@ def _prepared(champion: Champion, content: bytes) -> NDArray[np.uint8]:
     """Return an image file as a champion takes it, uint8 [1, C, H, W]."""
     try:
         # The champion decodes it: it has large JPEG files decoded at a smaller size.
-        with pillow_warnings_settled(), Image.open(BytesIO(content)) as image:
+        with pillow_warnings_settled(), open_image(BytesIO(content)) as image:
             return champion.prepare_images([image])
-    except UnidentifiedImageError:
-        reason = "Pillow does not know its format"
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        reason = f"it has more than {Image.MAX_IMAGE_PIXELS:,} pixels"
     except StudyError as error:
         reason = str(error).rpartition("cannot be read: ")[2]  # the rest names the image by its number
     except Exception as error:  # noqa: BLE001 - broken bytes make Pillow's readers raise anything
-        reason = str(error) or type(error).__name__
+        reason = why_unreadable(error)
     raise StudyError(f"This file cannot be read as an image: {reason}.")
 
 

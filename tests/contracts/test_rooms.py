@@ -344,3 +344,11 @@ def absolute_imports(node: ast.AST) -> Iterator[str]:
 def test_a_worker_knows_neither_optuna_nor_mlflow() -> None:
     code = "import sys, optrack.search.launchers; print(sorted({'optuna', 'mlflow'} & {*sys.modules}))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_one_function_opens_image_files_in_the_formats_that_are_read(sources: Sources) -> None:
+    # Pillow left alone tries all that it knows, PostScript among it, which it gives to Ghostscript.
+    opening = re.compile(r"Image\.open\(|Image import open|imread\(|decode_(image|jpeg|png)\(")
+    found = [(path, match[0]) for path, text in sources.items() for match in opening.finditer(text)]
+    assert found == [("datasets/store/decoding.py", "Image.open(")]
+    assert "Image.open(file, formats=FORMATS)" in sources["datasets/store/decoding.py"]

@@ -155,7 +155,7 @@ def test_the_winner_answers_for_files_and_names_those_that_it_cannot_read(
     for form in ("--json", "--csv"):
         broken = optrack("predict", "tiny", ".", "--tracking-uri", uri, "--family", "deep", form)
         assert broken.returncode == 1
-        assert broken.stderr == "skipped: broken.png cannot be read: not an image\n"
+        assert broken.stderr == "skipped: broken.png cannot be read: not JPEG, PNG, WebP, TIFF, BMP or PPM\n"
     assert broken.stdout.splitlines()[0].startswith("file,label,confidence")
     assert [line.split(",")[0] for line in broken.stdout.splitlines()[1:]] == ["0.png", "1.png", "2.png"]
 

@@ -184,7 +184,7 @@ BROKEN = [
     pytest.param(
         {"ants": 9, "bees": 9},
         cut_off,
-        ["2 of 18 images", "ants/003.png", "bees/001.png (not an image)", "remove or replace"],
+        ["2 of 18 images", "ants/003.png", "bees/001.png (not JPEG, ", "remove or replace"],
         id="unreadable files",
     ),
     pytest.param(

@@ -145,8 +145,8 @@ def test_images_of_different_sizes_come_as_an_array_of_arrays(colour: Path) -> N
         (np.full((1, 28, 28, 3), -1), "integers from 0 to 255, but got -1 to -1"),
         (np.zeros((1, 28, 28, 5), np.uint8), r"must be \[H, W\] or \[H, W, 1, 3 or 4\], but got \[28, 28, 5\]"),
         (np.array(3), r"but got \[\]"),
-        (np.array(["stop"]), "image 0 cannot be read: a text must be an image file in base64, but is not an image"),
-        (np.array(["no"]), "but is not base64"),
+        (np.array(["stop"]), "image 0 cannot be read: not JPEG, .* or PPM; a text must be an image file"),
+        (np.array(["no"]), "not base64; a text must be an image file in base64"),
     ],
 )
 def test_what_is_no_image_is_refused(images: Any, message: str, colour: Path) -> None:

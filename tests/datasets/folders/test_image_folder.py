@@ -234,22 +234,22 @@ def test_all_unreadable_images_are_named_at_once(tmp_path: Path, write_images: W
     (folder / "train" / "ant" / "002.png").write_bytes(b"")
     whole = (folder / "train" / "bee" / "000.png").read_bytes()
     (folder / "train" / "bee" / "000.png").write_bytes(whole[:100])
-    message = r"3 of 8 images in .*/ant/001.png \(not an image\), .*/ant/002.png \(not an image\), .*/bee/000.png \("
-    _refused(folder, message)
+    unknown = r"\(not JPEG, [\w, ]*\)"
+    _refused(folder, rf"3 of 8 images in .*/ant/001.png {unknown}, .*/ant/002.png {unknown}, .*/bee/000.png \(")
 
 
 def test_more_than_ten_unreadable_images_are_counted(tmp_path: Path, write_images: Write) -> None:
     folder = write_images(tmp_path / "set", {"train/ant": 14, "train/bee": 4})
     for file in (folder / "train" / "ant").iterdir():
         file.write_text("text")
-    _refused(folder, r"14 of 18 images .*009.png \(not an image\) and 4 more$")
+    _refused(folder, r"14 of 18 images .*009.png \(not JPEG, [\w, ]*\) and 4 more$")
 
 
 def test_a_decompression_bomb_is_named(tmp_path: Path, write_images: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_images(tmp_path / "set", {"train/ant": 4, "train/bee": 4})
     Image.new("L", (40, 40)).save(folder / "train" / "bee" / "bomb.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    _refused(folder, r"1 of 9 .*train/bee/bomb.png \(more than 1000 pixels, Pillow's guard")
+    _refused(folder, r"1 of 9 .*train/bee/bomb.png \(more than 1,000 pixels, Pillow's guard")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

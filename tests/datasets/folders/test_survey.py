@@ -90,7 +90,7 @@ def test_broken_images_are_named_also_those_that_end_too_soon(tmp_path: Path, wr
     whole = (folder / "train" / "bee" / "000.jpg").read_bytes()
     (folder / "train" / "bee" / "000.jpg").write_bytes(whole[: len(whole) // 2])
     message = (
-        r"2 of 8 images in .*set. cannot be read: train/ant/001.jpg \(not an image\), train/bee/000.jpg \(.*trunc.*\);"
+        r"2 of 8 images in .*set. cannot be read: train/ant/001.jpg \(not JPEG, .*\), train/bee/000.jpg \(.*trunc.*\);"
         r" remove or replace them"
     )
     with pytest.raises(DataError, match=message):

@@ -1,10 +1,13 @@
+import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
+from optrack.datasets.folders import SUFFIXES
 from optrack.datasets.store.decoding import (
     Header,
     Unreadable,
@@ -135,7 +138,7 @@ def test_reduced_decoding_of_jpeg_files_changes_next_to_nothing(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [(b"", "not an image"), (b"hello", "not an image"), (b"\x89PNG\r\n\x1a\n", "")]
+    ("content", "reason"), [(b"", "not JPEG, PNG"), (b"hello", "not JPEG, PNG"), (b"\x89PNG\r\n\x1a\n", "")]
 )
 def test_broken_files_are_unreadable_with_a_reason(tmp_path: Path, content: bytes, reason: str) -> None:
     path = tmp_path / "broken.png"
@@ -155,6 +158,60 @@ def test_a_truncated_file_is_unreadable(tmp_path: Path) -> None:
 
 def test_a_file_that_is_gone_is_unreadable(tmp_path: Path) -> None:
     assert read_header(tmp_path / "gone.png") == Unreadable("No such file or directory")
+
+
+@pytest.mark.parametrize("suffix", sorted(SUFFIXES))
+def test_files_of_every_suffix_that_counts_are_read(tmp_path: Path, suffix: str) -> None:
+    path = _saved(Image.new("L", (5, 4)), tmp_path / f"image{suffix}")
+    header = read_header(path)
+    assert isinstance(header, Header)
+    assert header.size == (4, 5)
+    assert _pixels(path, grey=False).shape == (3, 4, 5)
+
+
+POSTSCRIPT = b"""%!PS-Adobe-3.0 EPSF-3.0
+%%BoundingBox: 0 0 10 10
+%%EndComments
+(program) print
+showpage
+"""
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".eps"])
+def test_postscript_never_reaches_ghostscript_whatever_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    ghostscript, ran = tmp_path / "gs", tmp_path / "ran"
+    ghostscript.write_text(f"#!/bin/sh\ntouch {ran}\n")
+    ghostscript.chmod(0o755)
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", str(ghostscript))
+    path = tmp_path / f"image{suffix}"
+    path.write_bytes(POSTSCRIPT)
+    with Image.open(path) as image, pytest.raises(OSError, match="cannot"):
+        image.load()
+    assert ran.exists()  # Pillow alone runs it
+    ran.unlink()
+    refused = Unreadable("not JPEG, PNG, WebP, TIFF, BMP or PPM")
+    assert read_header(path) == read_image(path, grey=False, image_size=4) == refused
+    assert not ran.exists()
+
+
+def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "pipe.jpg"
+    os.mkfifo(path)
+    assert read_header(path) == Unreadable("not a file")
+
+
+@pytest.mark.parametrize("limit", [99, 40])
+@pytest.mark.parametrize("action", ["ignore", "error"])
+def test_the_guard_against_bombs_does_not_hang_on_how_warnings_are_treated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, action: Any
+) -> None:
+    path = _saved(Image.new("L", (10, 10)), tmp_path / "bomb.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    with warnings.catch_warnings():
+        warnings.simplefilter(action, Image.DecompressionBombWarning)
+        assert isinstance(read_image(path, grey=True, image_size=4), Unreadable)
 
 
 @pytest.mark.parametrize("limit", [99, 40])

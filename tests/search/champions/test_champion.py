@@ -194,7 +194,7 @@ def test_other_arrays_are_no_picture(pixels: Any, message: str) -> None:
 
 def test_a_file_that_is_no_image_is_named(tmp_path: Path) -> None:
     champion = champion_of(tmp_path)
-    with pytest.raises(StudyError, match=r"configuration\.json cannot be read: not an image"):
+    with pytest.raises(StudyError, match=r"configuration\.json cannot be read: not JPEG"):
         champion.prepare_images([tmp_path / "configuration.json"])
     with pytest.raises(StudyError, match="image 1 cannot be read: pixels in floating point"):
         champion.prepare_images([Image.new("L", (5, 5)), Image.new("F", (5, 5))])
