@@ -83,7 +83,7 @@ class Recipe(BaseModel, strict=True, frozen=True):
 
     @classmethod
     def of(
-        cls, study: "Study", data: "Prepared", job: "Job", *, code: "OwnCode | None" = None, value: float, epoch: int
+        cls, study: "Study", data: "Prepared", job: "Job", *, code: "OwnCode | None", value: float | None, epoch: int
     ) -> Self:
         """Return the recipe of what a job trained; `code` is that of a user-defined network."""
         from ..stores import data_record

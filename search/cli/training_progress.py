@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from ..launchers import Work
-from ..stores import Candidate, RunState, Stage
+from ..stores import RunState, Stage, Trial
 from ..text import configuration, duration, plural, short
 from ..training import Job
 from .progress import Display, bars
@@ -30,16 +30,14 @@ class TrainingProgress(Display):
         self.line(f"{done} of {total} done before" if done else to_come)
         self._bars.reset(self._epochs, total=sum(job.epochs for job in jobs), visible=True)
 
-    def candidate_picked(self, candidate: Candidate, raced: Mapping[int, Sequence[float]]) -> None:
+    def candidate_picked(self, family: str, trial: Trial, raced: Mapping[int, Sequence[float]]) -> None:
         """Say which configuration is retrained, and why."""
-        values = raced.get(candidate.trial)
-        why = f"best of the search with {short(candidate.value)}"
+        values = raced.get(trial.number)
+        why = f"best of the search with {short(trial.value)}"
         if values:
             why = f"confirmed with {short(sum(values) / len(values))} over {len(values)} fresh seeds"
-        chosen = (
-            f"trial {candidate.trial}, {why}, {plural(candidate.epoch, 'epoch')}, {configuration(candidate.params)}"
-        )
-        self.line(f"{candidate.family}: {chosen}")
+        epochs = plural(trial.best_epoch or trial.reported, "epoch")
+        self.line(f"{family}: trial {trial.number}, {why}, {epochs}, {configuration(trial.params)}")
 
     def epoch_ended(self, work: Work) -> None:  # noqa: ARG002 - all trainings share a bar
         """Move the bar."""

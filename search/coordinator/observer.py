@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from ..launchers import Work
-from ..stores import Candidate, RunState, Stage
+from ..stores import RunState, Stage, Trial
 from ..training import Job
 from .family_search import FamilySearch
 
@@ -20,8 +20,8 @@ class Observer:
     def trainings_planned(self, stage: Stage, jobs: Sequence[Job], done: int) -> None:
         """Note the jobs of a retraining that are to be trained, and how many were trained before."""
 
-    def candidate_picked(self, candidate: Candidate, raced: Mapping[int, Sequence[float]]) -> None:
-        """Note the configuration that is to be retrained, and the values of its family's race by trial."""
+    def candidate_picked(self, family: str, trial: Trial, raced: Mapping[int, Sequence[float]]) -> None:
+        """Note whose configuration is to be retrained, and the values of the family's race by trial."""
 
     def started(self, work: Work) -> None:
         """Note that a job goes to a worker."""

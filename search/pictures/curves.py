@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ..pages import BLUE, GREY, ORANGE, Drawing, Plot, Table
 from ..results import FamilyResult, RetrainedModel
-from ..stores import Candidate
+from ..stores import Trial
 from ..study import EpochResult
 from ..text import METRIC_NAMES, metric_text
 from .charts import accuracy_axis, axis, family_look, figure, finite, no_trial_finished, scatter, vertical_line
@@ -14,21 +14,21 @@ CURVES, WEIGHTS, RETRAINED = "Learning curves of the best trial", "Best against 
 
 def best_trial(result: FamilyResult) -> list[Drawing | Table]:
     """Draw training and validation of the candidate epoch by epoch, and list its best epoch beside its last one."""
-    candidate = result.candidate
-    if candidate is None or not candidate.epochs:
+    trial = result.candidate
+    if trial is None or not trial.epochs:
         missing = (
             no_trial_finished(result.stored.study)
-            if candidate is None
-            else f"The epochs of trial {candidate.trial} are not stored."
+            if trial is None
+            else f"The epochs of trial {trial.number} are not stored."
         )
         return [Drawing(heading=CURVES, explanation=missing), Drawing(heading=WEIGHTS, explanation=missing)]
     explanation = (
-        f"Trial {candidate.trial} after each epoch, on the images that it was trained on and on those held out. Its "
-        f"best epoch was {candidate.epoch}, marked in orange. Training is measured as the weights change and under "
+        f"Trial {trial.number} after each epoch, on the images that it was trained on and on those held out. Its "
+        f"best epoch was {trial.best_epoch}, marked in orange. Training is measured as the weights change and under "
         f"augmentation and dropout, validation without them: at first validation may well be better."
     )
-    plots = tuple(_against_validation(candidate, quantity) for quantity in ("accuracy", "loss"))
-    return [Drawing(heading=CURVES, explanation=explanation, plots=plots), _weights_table(candidate)]
+    plots = tuple(_against_validation(trial, quantity) for quantity in ("accuracy", "loss"))
+    return [Drawing(heading=CURVES, explanation=explanation, plots=plots), _weights_table(trial)]
 
 
 def retrained(result: FamilyResult) -> Drawing:
@@ -53,15 +53,15 @@ def retrained(result: FamilyResult) -> Drawing:
     return Drawing(heading=RETRAINED, explanation=explanation, plots=plots)
 
 
-def _against_validation(candidate: Candidate, quantity: str) -> Plot:
+def _against_validation(trial: Trial, quantity: str) -> Plot:
     traces = [
-        _curve(candidate.epochs, f"{part}_{quantity}", name, color, width=2)
+        _curve(trial.epochs, f"{part}_{quantity}", name, color, width=2)
         for part, name, color in (("train", "training", GREY), ("val", "validation", BLUE))
     ]
-    value = finite(candidate.best_epoch, f"val_{quantity}")
+    value = finite(trial.best_result, f"val_{quantity}")
     marker = {"color": ORANGE, "size": 9}
-    best = scatter([candidate.epoch], [value], "markers", name="best epoch", showlegend=False, marker=marker)
-    line = vertical_line(candidate.epoch, ORANGE)
+    best = scatter([trial.best_epoch], [value], "markers", name="best epoch", showlegend=False, marker=marker)
+    line = vertical_line(trial.best_epoch, ORANGE)
     return figure([*traces, best], _epoch_axis(), _quantity_axis(quantity), shapes=[line])
 
 
@@ -79,19 +79,19 @@ def _curve(epochs: Sequence[EpochResult], metric: str, name: str, color: str, *,
     return scatter(numbers, values, "lines+markers", name=name, line=line, marker={"size": 4})
 
 
-def _weights_table(candidate: Candidate) -> Table:
-    best, last = candidate.best_epoch, candidate.epochs[-1]
+def _weights_table(trial: Trial) -> Table:
+    best, last = trial.best_result, trial.epochs[-1]
     rows = tuple(
         (words, metric_text(name, best and best.metrics().get(name)), metric_text(name, last.metrics().get(name)))
         for name, words in METRIC_NAMES.items()
     )
     ended = (
-        "They are the same: it was best at its end." if last.epoch == candidate.epoch else "The best ones were kept."
+        "They are the same: it was best at its end." if last.epoch == trial.best_epoch else "The best ones were kept."
     )
     return Table(
         heading=WEIGHTS,
-        explanation=f"Trial {candidate.trial} with the weights of its best epoch and of its last one. {ended}",
-        columns=("metric", f"best, epoch {candidate.epoch}#", f"last, epoch {last.epoch}#"),
+        explanation=f"Trial {trial.number} with the weights of its best epoch and of its last one. {ended}",
+        columns=("metric", f"best, epoch {trial.best_epoch}#", f"last, epoch {last.epoch}#"),
         rows=rows,
     )
 

@@ -77,7 +77,7 @@ def best_first(results: StudyResults) -> list[FamilyResult]:
 
     def merit(family: FamilyResult) -> tuple[bool, float, bool, float]:
         score, candidate = known.get(family.name), family.candidate
-        found = 0.0 if candidate is None else results.study.objective.sign * candidate.value
+        found = 0.0 if candidate is None else results.study.objective.sign * (candidate.value or 0.0)
         return (score is not None, score.mean if score else 0.0, candidate is not None, found)
 
     return sorted(results.families, key=merit, reverse=True)
@@ -134,7 +134,7 @@ def _before_the_test(results: StudyResults, commands: Commands) -> Judgement:
         f"tested. Next: `{missing}`."
     )
     return Judgement(
-        sentence=f"No verdict yet: {leader.family} leads the search with {metric_text(metric, leader.value)}.",
+        sentence=f"No verdict yet: {found[0].name} leads the search with {metric_text(metric, leader.value)}.",
         basis=basis,
     )
 

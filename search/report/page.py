@@ -81,8 +81,8 @@ def _champion(result: FamilyResult) -> str:
         return ""
     metric = result.stored.study.metric
     return (
-        f"The configuration of trial {candidate.trial}, {_choice(result, candidate.trial)}: {METRIC_NAMES[metric]} "
-        f"{metric_text(metric, candidate.value)} in epoch {candidate.epoch} of {len(candidate.epochs)}"
+        f"The configuration of trial {candidate.number}, {_choice(result, candidate.number)}: {METRIC_NAMES[metric]} "
+        f"{metric_text(metric, candidate.value)} in epoch {candidate.best_epoch} of {len(candidate.epochs)}"
     )
 
 

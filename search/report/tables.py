@@ -18,7 +18,7 @@ def race_table(result: FamilyResult) -> Table | None:
     found = {trial.number: trial.value for trial in result.stored.trials}
     rows = tuple(
         (
-            f"{trial}, chosen" if result.candidate and trial == result.candidate.trial else str(trial),
+            f"{trial}, chosen" if result.candidate and trial == result.candidate.number else str(trial),
             metric_text(metric, found.get(trial)),
             ", ".join(metric_text(metric, value) for value in values) or NOTHING,
             metric_text(metric, fmean(values) if values else None),

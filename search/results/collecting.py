@@ -8,12 +8,12 @@ from ..champions import registered
 from ..errors import NothingStoredError
 from ..stores import (
     DATA_ATTRIBUTE,
-    Candidate,
     FamilyRun,
     MlflowRuns,
     ModelRun,
     RunStore,
     StoredFamily,
+    Trial,
     candidate_of,
     epoch_of,
     picked,
@@ -22,6 +22,7 @@ from ..stores import (
     whole_study,
 )
 from ..stores import mlflow_names as names
+from ..study import Family
 from .predictions import PREDICTIONS_FILE, RESULT_FILE, decoded
 from .values import FamilyResult, RetrainedModel, StudyResults
 
@@ -100,7 +101,7 @@ def _family(
         candidate=candidate,
         raced=raced,
         models=tuple(_model(runs, run) for run in models),
-        parameters=_parameters(runs, parent.run_id, candidate) if parent and candidate else None,
+        parameters=_parameters(runs, parent.run_id, stored.family, candidate) if parent and candidate else None,
         latency_ms=models[0].metrics.get(f"{names.TEST}/latency_ms") if models else None,
         latency_device=models[0].latency_device if models else None,
         version=version,
@@ -125,7 +126,7 @@ def _model(runs: RunStore, run: ModelRun) -> RetrainedModel:
     )
 
 
-def _parameters(runs: RunStore, family_run: str, candidate: Candidate) -> int | None:
+def _parameters(runs: RunStore, family_run: str, family: Family, candidate: Trial) -> int | None:
     """Count the parameters of the candidate's network for the search's images; None while no trial has finished."""
     if not runs.artifacts(family_run, names.BEST):
         return None
@@ -134,8 +135,8 @@ def _parameters(runs: RunStore, family_run: str, candidate: Candidate) -> int | 
 
     best: dict[str, Any] = json.loads(runs.read(family_run, names.CONFIGURATION_FILE))
     channels, height, width = best["input"]
-    _, model = split_settings(candidate.settings)
-    found = describe(candidate.architecture, (channels, height, width), len(best["classes"]), **model)
+    _, model = split_settings({**family.options, **candidate.params})
+    found = describe(family.architecture, (channels, height, width), len(best["classes"]), **model)
     return found.parameters.total
 
 

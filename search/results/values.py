@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ..stores import Candidate, StoredFamily
+from ..stores import StoredFamily, Trial
 from ..study import EpochResult, Reference, Study
 
 
@@ -76,7 +76,7 @@ class FamilyResult:
 
     Args:
         stored: its trials.
-        candidate: the configuration that is, or is to be, retrained: the best one, or the one that a race confirmed.
+        candidate: whose configuration is, or is to be, retrained: the best trial, or the one that a race confirmed.
         raced: fresh validation values of the configurations that were raced, by trial number; empty without a race.
         models: retrained under several seeds, the champion first.
         parameters: number of parameters of the candidate's network.
@@ -87,7 +87,7 @@ class FamilyResult:
     """
 
     stored: StoredFamily
-    candidate: Candidate | None
+    candidate: Trial | None
     raced: Mapping[int, Sequence[float]] = field(default_factory=dict[int, Sequence[float]])
     models: tuple[RetrainedModel, ...] = ()
     parameters: int | None = None

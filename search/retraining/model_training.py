@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from ..coordinator import Recording, metrics_of
 from ..launchers import EpochEnded, Event, JobEnded, JobFailed, Work
-from ..stores import Candidate, ModelRun, RunState, Stage
+from ..stores import ModelRun, RunState, Stage, Trial
 from ..stores import mlflow_names as names
+from ..study import Family
 from ..training import Job
 
 UNFINISHED = {"running", "interrupted"}
@@ -20,21 +21,23 @@ class ModelTraining:
 
     Args:
         stage: its purpose.
-        candidate: the configuration.
+        family: what was searched.
+        trial: whose configuration it is.
         number: which of the configuration's seeds, from 1 on.
         job: the training itself, without a place.
     """
 
     stage: Stage
-    candidate: Candidate
+    family: Family
+    trial: Trial
     number: int
     job: Job
 
     @property
     def name(self) -> str:
         """What users see of it."""
-        what = f"trial {self.candidate.trial} again" if self.stage == "confirm" else "retrained"
-        return f"{self.candidate.family}, {what}, seed {self.number}"
+        what = f"trial {self.trial.number} again" if self.stage == "confirm" else "retrained"
+        return f"{self.family.name}, {what}, seed {self.number}"
 
     @property
     def digest(self) -> str:
@@ -76,7 +79,7 @@ class ModelTrainer(Recording[RunningTraining]):
         runs = {run.training: run for run in known}
         for training in planned:
             before = runs.get(training.digest)
-            if before is not None and before.trial != training.candidate.trial:
+            if before is not None and before.trial != training.trial.number:
                 # The candidate is now a replicate of that trial; what its configuration has trained belongs to it.
                 now = _tags(training, training.job)
                 self.tracker.log(before.run_id, tags={name: now[name] for name in (names.TRIAL_TAG, names.VALUE_TAG)})
@@ -103,16 +106,16 @@ class ModelTrainer(Recording[RunningTraining]):
         threads = (unfinished and unfinished.threads) or self.pool.threads
         job = self.placed(plan.job, plan.digest, device=device, threads=threads)
         run_id = self.tracker.open_model(
-            self.parents[plan.candidate.family],
+            self.parents[plan.family.name],
             plan.name,
             known_run=unfinished and unfinished.run_id,
-            params={"architecture": plan.candidate.architecture, **plan.candidate.settings},
+            params={"architecture": plan.family.architecture, **plan.family.options, **plan.trial.params},
             tags=_tags(plan, job),
         )
         running = RunningTraining(
             job=job,
             name=plan.name,
-            values=plan.candidate.params,
+            values=plan.trial.params,
             run_id=run_id,
             logged=self.tracker.logged_epochs(run_id) if unfinished else 0,
             plan=plan,
@@ -146,9 +149,9 @@ class ModelTrainer(Recording[RunningTraining]):
 def _tags(plan: ModelTraining, job: Job) -> dict[str, str]:
     return {
         names.STAGE_TAG: plan.stage,
-        names.FAMILY_TAG: plan.candidate.family,
-        names.TRIAL_TAG: str(plan.candidate.trial),
-        names.VALUE_TAG: repr(plan.candidate.value),
+        names.FAMILY_TAG: plan.family.name,
+        names.TRIAL_TAG: str(plan.trial.number),
+        names.VALUE_TAG: repr(plan.trial.value),
         names.NUMBER_TAG: str(plan.number),
         names.TRAINING_TAG: plan.digest,
         names.SEED_TAG: str(job.seed),

@@ -14,7 +14,6 @@ from ..errors import NothingStoredError
 from ..launchers import Machine, Outcome, devices_of, launcher_of
 from ..pictures import champion_pictures
 from ..stores import (
-    Candidate,
     MlflowRuns,
     MlflowTracker,
     ModelRun,
@@ -22,6 +21,7 @@ from ..stores import (
     RunStore,
     Stage,
     StoredFamily,
+    Trial,
     candidates,
     check_comparable,
     check_places,
@@ -137,8 +137,10 @@ class Retraining(ModelTrainer):
             if not self.outcome.interrupted:
                 planned = [
                     training
-                    for candidate in self._pick()
-                    for training in self._planned("retrain", candidate, seeds, candidate.epoch, None)
+                    for stored, trial in self._pick()
+                    for training in self._planned(
+                        "retrain", stored, trial, seeds, trial.best_epoch or trial.reported, None
+                    )
                 ]
                 self.train(planned, known=self.runs.find("retrain"), keep=self._keep)
                 self._register([training for training in planned if training.number == 1])
@@ -153,41 +155,38 @@ class Retraining(ModelTrainer):
         """Plan the best configurations of each family as in the search, under fresh seeds that all of them share."""
         planned: list[ModelTraining] = []
         for stored in self.families:
-            for candidate in candidates(stored, confirm):
-                trial = stored.trials[candidate.trial]
+            for trial in candidates(stored, confirm):
                 epochs = trial.planned_epochs or self.study.budget.epochs
-                planned += self._planned("confirm", candidate, seeds, epochs, trial.patience)
+                planned += self._planned("confirm", stored, trial, seeds, epochs, trial.patience)
         return planned
 
-    def _pick(self) -> list[Candidate]:
-        """Pick the configuration of each family that is to be retrained."""
+    def _pick(self) -> list[tuple[StoredFamily, Trial]]:
+        """Pick the trial of each family whose configuration is to be retrained."""
         raced = race_values(self.runs.find("confirm"), self.study.metric)
-        chosen: list[Candidate] = []
+        chosen: list[tuple[StoredFamily, Trial]] = []
         for stored in self.families:
-            candidate = picked(stored, raced.get(stored.name, {}))
-            if candidate is not None:
-                chosen.append(candidate)
-                self.tracker.log(self.parents[stored.name], tags={names.CANDIDATE_TAG: str(candidate.trial)})
-                self.observer.candidate_picked(candidate, raced.get(stored.name, {}))
+            trial = picked(stored, raced.get(stored.name, {}))
+            if trial is not None:
+                chosen.append((stored, trial))
+                self.tracker.log(self.parents[stored.name], tags={names.CANDIDATE_TAG: str(trial.number)})
+                self.observer.candidate_picked(stored.name, trial, raced.get(stored.name, {}))
         return chosen
 
     def _planned(
-        self, stage: Stage, candidate: Candidate, seeds: int, epochs: int, patience: int | None
+        self, stage: Stage, stored: StoredFamily, trial: Trial, seeds: int, epochs: int, patience: int | None
     ) -> list[ModelTraining]:
         """Plan a configuration's trainings, one for each of its seeds."""
         planned: list[ModelTraining] = []
         for number in range(1, seeds + 1):
-            seed = seed_of(self.study.seed, f"{candidate.family}/{stage}", number)
-            job = self._jobs.job(
-                candidate.family, candidate.trial, candidate.params, epochs=epochs, patience=patience, seed=seed
-            )
+            seed = seed_of(self.study.seed, f"{stored.name}/{stage}", number)
+            job = self._jobs.job(stored.name, trial.number, trial.params, epochs=epochs, patience=patience, seed=seed)
             job = replace(job, validates=stage == "confirm")
-            planned.append(ModelTraining(stage=stage, candidate=candidate, number=number, job=job))
+            planned.append(ModelTraining(stage=stage, family=stored.family, trial=trial, number=number, job=job))
         return planned
 
     def _keep(self, running: RunningTraining) -> None:
         """Record the model in its run, in MLflow's form."""
-        job, value, epoch = running.job, running.plan.candidate.value, len(running.epochs)
+        job, value, epoch = running.job, running.plan.trial.value, len(running.epochs)
         if job.weights is None:
             return
         code = self._jobs.codes[job.family]

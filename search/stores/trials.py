@@ -75,6 +75,16 @@ class Trial:
     ended: datetime | None
 
     @property
+    def best_result(self) -> EpochResult | None:
+        """The best epoch's metrics; None where these are not stored."""
+        return next((epoch for epoch in self.epochs if epoch.epoch == self.best_epoch), None)
+
+    @property
+    def val_accuracy(self) -> float | None:
+        """The accuracy on validation images in the best epoch, also where the study's metric is the loss."""
+        return self.best_result and self.best_result.val_accuracy
+
+    @property
     def seconds(self) -> float:
         """Wall-clock time of its epochs; 0 before its end, when these are stored."""
         return sum(epoch.seconds for epoch in self.epochs)

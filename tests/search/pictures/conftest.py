@@ -13,7 +13,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from optrack.search import Budget, Data, Family, Study
 from optrack.search.results.values import FamilyResult, RetrainedModel, StudyResults, TestResult
-from optrack.search.stores.ranking import Candidate
 from optrack.search.stores.trials import StoredFamily, epoch_of, trial_of
 from optrack.search.study.metric import MetricName
 
@@ -100,14 +99,9 @@ def a_family(
     trials = tuple(trial_of(a_trial(number, *each)) for number, each in made)
     stored = StoredFamily(name=name, optuna_study=optuna.create_study(), study=study, trials=trials)
     best = stored.best
-    candidate = best and Candidate(
-        family=name,
-        trial=best.number,
-        architecture="lenet",
-        params=best.params,
-        settings=best.params,
-        value=best.value or 0.0,
-        epoch=best_epoch,
+    candidate = best and replace(
+        best,
+        best_epoch=best_epoch,
         epochs=tuple(map(epoch_of, epochs_of(5, best_epoch, best.value or 0.0))),
     )
     models = tuple(

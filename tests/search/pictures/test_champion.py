@@ -24,7 +24,7 @@ def champion_of(job: Job, folder: Path) -> Champion:
     trained = replace(job, weights=folder / "weights.safetensors", validates=False)
     list(train(trained))
     study = Study("tiny", data=Data("digits"), families=[Family("f", architecture=job.architecture)])
-    record = Recipe.of(study, job.data, trained, value=0.5, epoch=job.epochs)
+    record = Recipe.of(study, job.data, trained, code=None, value=0.5, epoch=job.epochs)
     state = load_state(trained)
     save_folder(folder / "champion", state=state, recipe=record)
     return load_folder(folder / "champion")
@@ -126,8 +126,8 @@ def test_drawing_leaves_the_champion_and_torch_s_random_numbers_alone(job: Job, 
 
 def test_what_is_recorded_beside_weights_says_what_they_were_trained_on(job: Job, digits_16: Prepared) -> None:
     study = Study("tiny", data=Data("digits", image_size=16), families=[Family("f", architecture="lenet")])
-    searched = Recipe.of(study, digits_16, job, value=0.5, epoch=3).as_json()
-    retrained = Recipe.of(study, digits_16, replace(job, validates=False), value=0.5, epoch=3).as_json()
+    searched = Recipe.of(study, digits_16, job, code=None, value=0.5, epoch=3).as_json()
+    retrained = Recipe.of(study, digits_16, replace(job, validates=False), code=None, value=0.5, epoch=3).as_json()
     assert (searched["trained_on"], retrained["trained_on"]) == ("train", "train and validation")
     assert {**searched, "trained_on": ""} == {**retrained, "trained_on": ""}
     assert (searched["study"], searched["family"], searched["epoch"], searched["value"]) == ("tiny", "f", 3, 0.5)

@@ -79,7 +79,7 @@ def test_after_a_search_the_best_configurations_are_known_and_nothing_else(searc
     for family, expected in zip(results.families, stored, strict=True):
         assert family.candidate is not None
         assert expected.best is not None
-        assert (family.candidate.trial, family.candidate.value) == (expected.best.number, expected.best.value)
+        assert (family.candidate.number, family.candidate.value) == (expected.best.number, expected.best.value)
         assert (family.models, family.champion, family.tests, family.raced) == ((), None, (), {})
         assert (family.version, family.latency_ms, family.latency_device, family.pictures) == (None, None, None, {})
     linear, deep = 64 * 10 + 10, 64 * 16 + 16 + 16 * 16 + 16 + 16 * 10 + 10
@@ -130,7 +130,7 @@ def test_retrained_models_are_read_with_their_epochs_the_champion_first(retraine
         assert family.version == "1"
         assert family.candidate is not None
         for model in family.models:
-            assert model.trial == family.candidate.trial
+            assert model.trial == family.candidate.number
             assert [epoch.epoch for epoch in model.epochs] == [1, 2, 3]
             assert model.epochs[0].metrics().keys() == {"train_loss", "train_accuracy", "lr", "seconds"}
             assert model.seconds == pytest.approx(sum(epoch.seconds for epoch in model.epochs))
@@ -191,7 +191,7 @@ def test_a_race_is_known_and_its_winner_is_the_candidate(searched: Places) -> No
     linear, deep = collected(searched).families
     assert linear.candidate is not None
     assert linear.raced.keys() == {0, 1}
-    assert max(linear.raced, key=lambda trial: linear.raced[trial][0]) == linear.candidate.trial
+    assert max(linear.raced, key=lambda trial: linear.raced[trial][0]) == linear.candidate.number
     assert (deep.raced, deep.models) == ({}, ())
 
 
@@ -201,7 +201,7 @@ def test_the_configuration_that_was_retrained_stays_the_candidate_when_the_searc
     assert all(family.best and family.best.number == 2 for family in better)
     for family in collected(retrained, better).families:
         assert family.candidate is not None
-        assert family.candidate.trial == 1
+        assert family.candidate.number == 1
         assert len(family.models) == 2
 
 
@@ -211,7 +211,7 @@ def test_a_replicate_that_is_picked_has_the_models_of_its_configuration(retraine
     retrain(retrained, better[:1], seeds=2)
     linear = collected(retrained, better).families[0]
     assert linear.candidate is not None
-    assert linear.candidate.trial == 2
+    assert linear.candidate.number == 2
     assert [model.number for model in linear.models] == [1, 2]
 
 

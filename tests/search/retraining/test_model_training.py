@@ -7,16 +7,18 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from optuna.distributions import FloatDistribution
+from optuna.trial import create_trial
 
 from optrack.datasets import Prepared
-from optrack.search import TrackingError
+from optrack.search import Family, Float, TrackingError
 from optrack.search.coordinator.observer import Observer
 from optrack.search.launchers import EpochEnded, Event, InlineLauncher, inline
 from optrack.search.launchers.pool import Outcome, Work
 from optrack.search.retraining.model_training import ModelTrainer, ModelTraining, RunningTraining
 from optrack.search.stores.memory_store import MemoryStore
 from optrack.search.stores.model_runs import ModelRun, Stage
-from optrack.search.stores.ranking import Candidate
+from optrack.search.stores.trials import Trial, trial_of
 from optrack.search.study import EpochResult
 from optrack.search.training import Job, TrainingConfig
 from optrack.search.training.job import JobKey
@@ -187,22 +189,16 @@ PREPARED = Prepared(
     validation_images=2,
     split=Path("nowhere"),
 )
-CANDIDATE = Candidate(
-    family="f",
-    trial=4,
-    architecture="mlp",
-    params={"lr": 0.1},
-    settings={"width": 16, "lr": 0.1},
-    value=0.9,
-    epoch=3,
-    epochs=(),
+FAMILY = Family("f", architecture="mlp", options={"width": 16}, space={"lr": Float(0.0, 1.0)})
+TRIAL = replace(
+    trial_of(create_trial(value=0.9, params={"lr": 0.1}, distributions={"lr": FloatDistribution(0.0, 1.0)})), number=4
 )
 
 
-def planned_of(number: int, *, stage: Stage = "retrain", candidate: Candidate = CANDIDATE, **changes: Any) -> Any:
+def planned_of(number: int, *, stage: Stage = "retrain", trial: Trial = TRIAL, **changes: Any) -> Any:
     job = Job(
         family="f",
-        trial=candidate.trial,
+        trial=trial.number,
         architecture="mlp",
         model={"width": 16},
         training=TrainingConfig(lr=0.1),
@@ -211,7 +207,7 @@ def planned_of(number: int, *, stage: Stage = "retrain", candidate: Candidate = 
         seed=100 + number,
         validates=stage == "confirm",
     )
-    return ModelTraining(stage=stage, candidate=candidate, number=number, job=replace(job, **changes))
+    return ModelTraining(stage=stage, family=FAMILY, trial=trial, number=number, job=replace(job, **changes))
 
 
 def three() -> list[ModelTraining]:
@@ -410,10 +406,10 @@ def test_a_stop_before_it_begins_trains_nothing(workshop: Workshop) -> None:
 
 
 def test_configurations_of_a_race_that_share_a_seed_are_told_apart(workshop: Workshop) -> None:
-    others = [replace(CANDIDATE, trial=trial) for trial in (4, 5)]
+    others = [replace(TRIAL, number=number) for number in (4, 5)]
     planned = [
-        planned_of(number, stage="confirm", candidate=candidate, model={"width": candidate.trial})
-        for candidate in others
+        planned_of(number, stage="confirm", trial=trial, model={"width": trial.number})
+        for trial in others
         for number in (1, 2)
     ]
     workshop.train(planned, workers=Workers(3))
@@ -425,8 +421,8 @@ def test_configurations_of_a_race_that_share_a_seed_are_told_apart(workshop: Wor
 def test_a_replicate_that_beats_its_original_takes_its_models_over(workshop: Workshop) -> None:
     workshop.train(three())
     workers = Workers()
-    replicate = replace(CANDIDATE, trial=9, value=0.95)
-    workshop.train([planned_of(number, candidate=replicate) for number in (1, 2, 3)], workers=workers)
+    replicate = replace(TRIAL, number=9, value=0.95)
+    workshop.train([planned_of(number, trial=replicate) for number in (1, 2, 3)], workers=workers)
     assert workers.submitted == []
     tags = [(run.tags["optrack.trial"], run.tags["optrack.value"]) for run in workshop.record.runs.values()]
     assert tags == [("9", "0.95")] * 3

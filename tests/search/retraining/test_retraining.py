@@ -26,8 +26,7 @@ from optrack.search.retraining.retraining import retrain_study
 from optrack.search.stores.model_runs import Stage
 from optrack.search.stores.optuna_store import read_storage, stored_families
 from optrack.search.stores.places import Places, prepared_data
-from optrack.search.stores.ranking import Candidate
-from optrack.search.stores.trials import StoredFamily
+from optrack.search.stores.trials import StoredFamily, Trial
 from optrack.search.study import EpochResult
 from optrack.search.training import Job, TrainingConfig, split_settings, train
 
@@ -55,8 +54,8 @@ class Watcher(Observer):
     def trainings_planned(self, stage: Stage, jobs: Sequence[Job], done: int) -> None:
         self.planned[stage], self.there[stage] = len(jobs), done
 
-    def candidate_picked(self, candidate: Candidate, raced: Mapping[int, Sequence[float]]) -> None:  # noqa: ARG002
-        self.picked[candidate.family] = candidate.trial
+    def candidate_picked(self, family: str, trial: Trial, raced: Mapping[int, Sequence[float]]) -> None:  # noqa: ARG002
+        self.picked[family] = trial.number
 
     def started(self, work: Work) -> None:
         assert isinstance(work, RunningTraining)
