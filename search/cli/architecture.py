@@ -82,11 +82,7 @@ def _title(description: "Description") -> str:
 
 
 def _shape(text: str) -> tuple[int, int, int]:
-    """Parse `3,32,32` as channels, height and width.
-
-    Raises:
-        StudyError: the text has another form.
-    """
+    """Parse `3,32,32` as channels, height and width."""
     parts = text.split(",")
     if len(parts) != 3 or not all(part.isdecimal() and int(part) > 0 for part in parts):  # noqa: PLR2004 - C, H, W
         raise StudyError(f"--input must be three numbers C,H,W above 0, such as 3,32,32, but got {text!r}")

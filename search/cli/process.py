@@ -99,13 +99,7 @@ def print_next(commands: Iterable[tuple[str, str]]) -> None:
 
 
 def print_outcome(outcome: "Outcome", again: str, jobs: str) -> int:
-    """Say how a search or a retraining ended, unless all went well; return the exit code.
-
-    Args:
-        outcome: how it ended.
-        again: the command that resumes it.
-        jobs: what may have failed, "trials" or "trainings".
-    """
+    """Say how a search or a retraining ended, unless all went well; return the exit code. `again` resumes it."""
     if outcome.interrupted:
         say(f"interrupted: `{again}` resumes it")
         return INTERRUPTED

@@ -25,12 +25,7 @@ STARTING = "starting workers and opening the stores"
 
 
 class Display(Observer):
-    """Writes lines to a console, above what changes in place.
-
-    Args:
-        console: on stderr.
-        live: what changes in place, as long as this context is open.
-    """
+    """Writes lines to a console, above what changes in place as long as `live` is open."""
 
     def __init__(self, console: Console, live: AbstractContextManager[Any] | None = None) -> None:
         self.live = live or nullcontext()

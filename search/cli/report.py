@@ -23,12 +23,13 @@ def report(
     name, stored = stored_study(study, storage)
     page = output_file(output, f"{name}-report.html")
 
-    from ..report import write_report
+    from ..pages import write
+    from ..report import render_report
     from ..results import collect
     from ..stores import log_report
 
     results = collect(stored, storage=storage, tracking_uri=tracking_uri)
-    write_report(page, results, reference=study)
+    write(page, render_report(results, reference=study))
     with suppress(NothingStoredError):  # a study that another MLflow recorded
         log_report(tracking_uri, name, page.read_bytes())
     console().print(str(page), markup=False, soft_wrap=True)

@@ -1,16 +1,12 @@
 """`optrack retrain`: train the best configurations again, on all images."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from . import options
 from .process import command, machine_of, print_next, print_outcome, resuming, stop_on_signals
 from .stored import chosen, stored_study
-
-if TYPE_CHECKING:
-    from ..launchers import Outcome
-    from ..stores import Places
 
 
 def retrain(
@@ -62,18 +58,13 @@ def retrain(
             observer=display,
             on_start=stop_on_signals,
         )
-    return _closing_words(study, outcome, places, resuming(context, places, study))
-
-
-def _closing_words(reference: str, outcome: "Outcome", places: "Places", again: str) -> int:
-    """Say what happened, and the next commands that make sense; return the exit code."""
-    code = print_outcome(outcome, again, "trainings")
+    code = print_outcome(outcome, resuming(context, places, study), "trainings")
     if not code:
         print_next(
             [
-                (command("test", places, reference), "open the test images, once, and compare the families"),
-                (command("report", places, reference), "one page about all of it"),
-                (command("export", places, reference), "the winner as ONNX"),
+                (command("test", places, study), "open the test images, once, and compare the families"),
+                (command("report", places, study), "one page about all of it"),
+                (command("export", places, study), "the winner as ONNX"),
             ]
         )
     return code

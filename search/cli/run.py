@@ -106,11 +106,7 @@ def _strategy(
 
 
 def _key_value(kind: str, text: str) -> "tuple[str, Choice]":
-    """Split `n_startup_trials=5` into a pair; the value is read as JSON if it is JSON, else as a string.
-
-    Raises:
-        StudyError: the text has another form.
-    """
+    """Split `n_startup_trials=5` into a pair; the value is read as JSON if it is JSON, else as a string."""
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise StudyError(f"--{kind}-option must have the form KEY=VALUE, but got {text!r}")

@@ -75,12 +75,7 @@ def _served(
     tracking_uri: str,
     run_source: Sequence[str] = (),
 ) -> "list[Served]":
-    """Load the champions with their results, the winner first, then by test accuracy.
-
-    Raises:
-        NothingStoredError: there is no champion, or none of a family that was named.
-        OwnSourceError: one is a user-defined network whose code is not at hand and was not asked for.
-    """
+    """Load the champions with their results, the winner first, then by test accuracy."""
     from ..champions import registered
     from ..servers import Served
 

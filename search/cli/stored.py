@@ -16,9 +16,7 @@ FamilyT = TypeVar("FamilyT", "Family", "StoredFamily")
 def stored_study(reference: str, storage_url: str) -> "tuple[str, list[StoredFamily]]":
     """Return the name of a study and its stored families, without importing torch.
 
-    Args:
-        reference: name of a shipped or stored study, or path of a study file.
-        storage_url: URL of Optuna's storage.
+    The reference is the name of a shipped or stored study, or the path of a study file.
 
     Raises:
         StudyError: there is no such study.

@@ -30,12 +30,8 @@ def check_study(study: Study) -> None:
 def check_models(family: Family, input_shape: tuple[int, int, int], classes: int) -> None:
     """Build the family's network, without memory, at every corner of its space.
 
-    A user-defined network is really built there, and must pass the architecture contract.
-
-    Args:
-        family: one whose values have each been checked.
-        input_shape: channels, height, width.
-        classes: number of classes.
+    A user-defined network is really built there, and must pass the architecture contract. The values have each been
+    checked before; `input_shape` is channels, height and width.
 
     Raises:
         StudyError: the network cannot be built, e.g. because the images are too small for it.

@@ -35,13 +35,7 @@ REPEATED = {"seed": "seed", "threads": "threads", "planned_epochs": "epochs", "p
 
 @dataclass(kw_only=True)
 class Coordinator(Recording[RunningTrial]):
-    """Owns a study while it runs, and is the only one to write both stores.
-
-    Args:
-        study: what to search; checked, and owned by this process.
-        storage: Optuna's.
-        data: the prepared images.
-    """
+    """Owns a checked study while it runs, and is the only one to write both stores."""
 
     study: Study
     storage: optuna.storages.RDBStorage

@@ -18,15 +18,7 @@ from .strategies import sampler, suggest
 class FamilySearch:
     """What is stored of a family, what may still be spent, and which trial is best.
 
-    Args:
-        study: what is searched.
-        family: the part of it that this search is about.
-        optuna_study: proposes and remembers.
-        run_id: of the family's MLflow run.
-        ended: number of trials by their state.
-        running: trials under way.
-        granted_epochs: epochs that have been trained or may be, in all trials together.
-        best_value: of the metric.
+    `ended` counts trials by their state, `granted_epochs` what all trials together have trained or may train.
     """
 
     study: Study

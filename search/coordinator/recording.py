@@ -17,14 +17,7 @@ from .observer import Observer
 
 @dataclass(kw_only=True)
 class Recording(Generic[WorkT]):
-    """Keeps the workers busy, and records what they report.
-
-    Args:
-        tracker: MLflow's side.
-        launcher: carries jobs to workers.
-        weights: folder for weights and checkpoints of jobs under way; those of interrupted jobs stay.
-        observer: watches.
-    """
+    """Keeps the workers busy, and records what they report; in `weights` the files of interrupted jobs stay."""
 
     tracker: Tracker
     launcher: Launcher

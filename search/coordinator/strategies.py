@@ -203,16 +203,10 @@ PRUNERS: dict[str, Callable[..., optuna.pruners.BasePruner]] = {
 
 
 def sampler(strategy: Sampler, family: Family, study_seed: int, trial: int) -> optuna.samplers.BaseSampler:
-    """Return the sampler for one proposal.
+    """Return the sampler for one proposal, that of a trial's number.
 
     A sampler that keeps its random state in memory would repeat its proposals after a restart; so each proposal has a
     new one, seeded by study, family and trial number.
-
-    Args:
-        strategy: name and options.
-        family: its space is sampled.
-        study_seed: seed of the study.
-        trial: number of the proposed trial.
 
     Raises:
         StudyError: unknown name, unknown option or value, or a space that the sampler cannot handle.

@@ -28,11 +28,7 @@ class Evaluator:
     at_most: int
 
     def make(self, trees: int) -> "BaseImportanceEvaluator":
-        """Return Optuna's evaluator.
-
-        Args:
-            trees: how many a forest has.
-        """
+        """Return Optuna's evaluator; a forest has so many trees."""
         from optuna import importance  # takes seconds
 
         match self.name:

@@ -120,12 +120,9 @@ def importances(study: optuna.Study, *, evaluator: str = DEFAULT_EVALUATOR) -> I
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Sample:
-    """Finished trials as an evaluator takes them: copies that carry nothing but their parameters.
+    """Finished trials as an evaluator takes them: copies in memory, numbered from 0 on, with just their parameters.
 
-    Attributes:
-        study: in memory, its trials numbered from 0 on.
-        losses: float [N], their values, the lower the better.
-        method: what evaluates them.
+    The losses are float [N], the trials' values, the lower the better.
     """
 
     study: optuna.Study
@@ -133,12 +130,9 @@ class _Sample:
     method: Evaluator
 
     def evaluate(self, names: Sequence[str], *, trees: int, used: NDArray[np.bool_] | None = None) -> dict[str, float]:
-        """Return how much each parameter matters, not yet as shares; all 0 where nothing tells them apart.
+        """Return how much each of the parameters matters, not yet as shares; all 0 where nothing tells them apart.
 
-        Args:
-            names: the parameters, at least one.
-            trees: of a forest.
-            used: bool [N], the trials to use; None uses all.
+        A forest has so many trees; `used`, bool [N], says which trials to use, None all of them.
         """
         from optuna.importance import get_param_importances
 

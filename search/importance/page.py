@@ -14,12 +14,7 @@ def write_page(
 ) -> None:
     """Write one HTML file with all of Optuna's figures of all families, which needs no network.
 
-    Args:
-        path: where to; the folder is made, and a page that is there is replaced in one step.
-        study_name: what the families belong to.
-        families: in the order in which they are shown.
-        metric: what they optimize.
-        found: the importances of each family.
+    The folder is made, and a page that is there is replaced in one step; `metric` is what the families optimize.
     """
     sections = [
         {

@@ -27,10 +27,7 @@ class JobEnded:
 class JobFailed:
     """A job raised an error, or its worker died. The worker, or its replacement, is free.
 
-    Args:
-        key: of the job.
-        reason: one line.
-        details: the traceback, or what is known about the death.
+    The reason is one line; details are the traceback, or what is known about the death.
     """
 
     key: JobKey

@@ -8,12 +8,7 @@ from .base import EpochEnded, Event, JobEnded, failure
 
 
 class InlineLauncher:
-    """Runs each job in the calling process.
-
-    Args:
-        device: torch device of all jobs.
-        threads: torch threads on the CPU.
-    """
+    """Runs each job in the calling process."""
 
     def __init__(self, *, device: str = "cpu", threads: int = 1) -> None:
         self.devices = (device,)

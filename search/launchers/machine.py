@@ -35,11 +35,7 @@ class Machine:
 
 
 def devices_of(machine: Machine, *, most: int) -> tuple[str, ...]:
-    """Choose a device for each worker: one worker per GPU or core unless told otherwise.
-
-    Args:
-        machine: what may be used.
-        most: as many jobs as there will ever be; there are no more workers.
+    """Choose a device for each worker: one worker per GPU or core unless told otherwise, and at most `most`.
 
     Raises:
         StudyError: a device this machine does not have.

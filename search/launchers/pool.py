@@ -59,13 +59,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a search or a retraining ended.
-
-    Args:
-        interrupted: it was asked to stop.
-        timed_out: its time was over.
-        failed: jobs that failed.
-    """
+    """How a search or a retraining ended: asked to stop, out of time, with so many failed jobs."""
 
     interrupted: bool = False
     timed_out: bool = False
@@ -76,11 +70,7 @@ WorkT = TypeVar("WorkT", bound=Work)
 
 
 class Pool(Generic[WorkT]):
-    """Keeps the workers of a launcher busy.
-
-    Args:
-        launcher: carries jobs to workers.
-    """
+    """Keeps the workers of a launcher busy."""
 
     def __init__(self, launcher: Launcher) -> None:
         self._launcher = launcher

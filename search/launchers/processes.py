@@ -28,14 +28,10 @@ class _Worker:
 
 
 class ProcessLauncher:
-    """Runs jobs in worker processes that live as long as the launcher.
+    """Runs jobs in worker processes, one for each device, that live as long as the launcher.
 
     On the CPU the workers are forked from a server that has already imported torch, so that each starts within
     milliseconds; with CUDA, which does not survive a fork, and where there is no forkserver, they are spawned.
-
-    Args:
-        devices: one torch device for each worker.
-        threads: torch threads of each worker.
     """
 
     def __init__(self, *, devices: tuple[str, ...], threads: int) -> None:

@@ -12,9 +12,7 @@ from .layers import first_weights
 def champion_pictures(job: Job, champion: Champion) -> dict[str, bytes]:
     """Return PNG files by their path among a run's artifacts; none for networks that have no such layers.
 
-    Args:
-        job: how the champion was trained; its seed gives the weights before training again.
-        champion: after it.
+    The job is the champion's training; its seed gives the weights before it again.
     """
     device = torch.device("cpu")
     data = open_prepared(job.data)

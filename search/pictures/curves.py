@@ -46,7 +46,7 @@ def retrained(result: FamilyResult) -> Drawing:
         else f"under {len(models)} seeds, a line for each; the first is the champion"
     )
     explanation = (
-        f"The configuration of trial {models[0].trial} trained anew on training and validation images together, "
+        f"The configuration of trial {models[0].run.trial} trained anew on training and validation images together, "
         f"{seeds}. Nothing is held out, so there is no validation; the number of epochs is the search's."
     )
     plots = tuple(_of_each_seed(models, quantity) for quantity in ("accuracy", "loss"))
@@ -68,7 +68,7 @@ def _against_validation(trial: Trial, quantity: str) -> Plot:
 def _of_each_seed(models: Sequence[RetrainedModel], quantity: str) -> Plot:
     traces: list[Plot] = []
     for index, model in enumerate(models):
-        name, width = ("champion", 2.5) if index == 0 else (f"seed {model.number}", 1.5)
+        name, width = ("champion", 2.5) if index == 0 else (f"seed {model.run.number}", 1.5)
         traces.append(_curve(model.epochs, f"train_{quantity}", name, family_look(index)[0], width=width))
     return figure(traces, _epoch_axis(), _quantity_axis(quantity), showlegend=True)
 

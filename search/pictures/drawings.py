@@ -12,8 +12,7 @@ from .trade_offs import trade_offs
 def study_drawings(results: StudyResults) -> list[Drawing | Table]:
     """Draw the families of a study side by side, at any moment of it.
 
-    Args:
-        results: what is known; what is not there yet becomes a drawing without plots that says which command makes it.
+    What is not there yet becomes a drawing without plots that says which command makes it.
 
     Returns:
         The best value so far against trials and against time, accuracy against parameters and against latency with
@@ -23,10 +22,7 @@ def study_drawings(results: StudyResults) -> list[Drawing | Table]:
 
 
 def family_drawings(result: FamilyResult) -> list[Drawing | Table]:
-    """Draw what is known of a family at any moment of a study.
-
-    Args:
-        result: what is known; what is not there yet becomes a drawing without plots that says which command makes it.
+    """Draw what is known of a family, at any moment of a study, as `study_drawings` does.
 
     Returns:
         Learning curves of the best trial, its best against its last weights, training of the retrained models,

@@ -29,12 +29,7 @@ class Commands(NamedTuple):
 
 
 def commands(results: StudyResults, reference: str) -> Commands:
-    """Return the commands that lead to these results.
-
-    Args:
-        results: of the study.
-        reference: how the user names the study.
-    """
+    """Return the commands that lead to these results; the reference is how the user names the study."""
     name = shlex.quote(reference)
     places = option("--storage", results.storage, STORAGE)
     both = f"{places}{option('--tracking-uri', results.tracking_uri, TRACKING_URI)}"

@@ -46,7 +46,7 @@ def facts(results: StudyResults) -> list[Fact]:
 def provenance(results: StudyResults) -> list[Fact]:
     """Return where the figures come from, so that they can be reproduced."""
     seeds = [
-        f"{family.name}: {', '.join(str(model.seed) for model in family.models)}"
+        f"{family.name}: {', '.join(str(model.run.seed) for model in family.models)}"
         for family in results.families
         if family.models
     ]

@@ -11,14 +11,7 @@ from .commands import Commands
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A step of a study, from the search to the test.
-
-    Args:
-        name: of the step.
-        state: how far it has got, in words.
-        done: whether all families have been through it.
-        command: that goes on with it.
-    """
+    """A step of a study: how far it has got, whether all families have been through it, and the command for it."""
 
     name: str
     state: str
@@ -28,13 +21,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """Which family is best.
+    """Which family is best: the answer in one sentence, and what it rests on.
 
-    Args:
-        sentence: the answer in one sentence.
-        basis: what the answer rests on.
-        comparisons: a sentence for each pair of families.
-        cautions: reasons to read less into it than it seems.
+    A sentence for each pair of families stands beside it, and cautions: reasons to read less into it than it seems.
     """
 
     sentence: str
@@ -141,7 +130,7 @@ def _before_the_test(results: StudyResults, commands: Commands) -> Judgement:
 
 def _openings(results: StudyResults) -> tuple[str, ...]:
     again = [
-        f"{family.name}, seed {model.number}: {model.test.openings} times"
+        f"{family.name}, seed {model.run.number}: {model.test.openings} times"
         for family in results.families
         for model in family.models
         if model.test is not None and model.test.openings > 1

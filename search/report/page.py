@@ -1,4 +1,4 @@
-"""The page as HTML, and the file that it is written to."""
+"""The page as HTML."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import Any
 
 from ..importance import figures, importances
-from ..pages import render, write
+from ..pages import render
 from ..pictures import family_drawings, study_drawings
 from ..results import FamilyResult, FamilyScore, StudyResults
 from ..stores import shown
@@ -19,22 +19,11 @@ from .overview import best_first, judgement, scores, steps
 from .spaces import space_rows
 
 
-def write_report(path: Path, results: StudyResults, *, reference: str) -> None:
-    """Write a page about a study, one HTML file that needs no network.
-
-    Args:
-        path: where to; the folder is made, and a page that is there is replaced in one step.
-        results: of the study, at any moment.
-        reference: how the user names the study on the command line, for the commands that are shown.
-
-    Raises:
-        StorageError: it cannot be written.
-    """
-    write(path, render_report(results, reference=reference))
-
-
 def render_report(results: StudyResults, *, reference: str) -> str:
-    """Render the page that `write_report` writes as HTML."""
+    """Render a page about a study, at any moment, as HTML that needs no network.
+
+    The reference is how the user names the study on the command line, for the commands that are shown.
+    """
     # A page may be passed on: no password of an address is shown.
     results = replace(results, tracking_uri=shown(results.tracking_uri))
     typed, known, ordered = commands(results, reference), scores(results), best_first(results)

@@ -94,12 +94,7 @@ class SpaceRow:
 
 
 def space_rows(stored: StoredFamily, champion: Mapping[str, Any]) -> tuple[SpaceRow, ...]:
-    """Return the space of a family, one row for each hyperparameter.
-
-    Args:
-        stored: the trials.
-        champion: the values that were chosen; empty before there is one.
-    """
+    """Return the space of a family, one row for each hyperparameter; `champion` is empty before one is chosen."""
     tried, top = ([trial.params for trial in trials] for trials in (stored.ranked, top_trials(stored)))
     return tuple(
         SpaceRow(

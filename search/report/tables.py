@@ -55,8 +55,8 @@ def model_table(result: FamilyResult) -> Table | None:
 def _model_row(model: RetrainedModel) -> dict[str, str]:
     test = model.test
     return {
-        "model": "1, champion" if model.number == 1 else str(model.number),
-        "seed#": str(model.seed),
+        "model": "1, champion" if model.run.number == 1 else str(model.run.number),
+        "seed#": str(model.run.seed),
         "epochs#": count(len(model.epochs)),
         "time#": duration(model.seconds),
         "last training accuracy#": percent(model.epochs[-1].train_accuracy if model.epochs else None),

@@ -114,16 +114,7 @@ def _model(runs: RunStore, run: ModelRun) -> RetrainedModel:
     if run.tested:
         files = {name: runs.read(run.run_id, name) for name in (PREDICTIONS_FILE, RESULT_FILE)}
         test = decoded(files, openings=max(run.openings, 1))
-    epochs = tuple(epoch_of(epoch) for epoch in runs.epochs(run))
-    return RetrainedModel(
-        run_id=run.run_id,
-        number=run.number,
-        seed=run.seed,
-        trial=run.trial,
-        seconds=sum(epoch.seconds for epoch in epochs),
-        epochs=epochs,
-        test=test,
-    )
+    return RetrainedModel(run=run, epochs=tuple(epoch_of(epoch) for epoch in runs.epochs(run)), test=test)
 
 
 def _parameters(runs: RunStore, family_run: str, family: Family, candidate: Trial) -> int | None:

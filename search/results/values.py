@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ..stores import StoredFamily, Trial
+from ..stores import ModelRun, StoredFamily, Trial
 from ..study import EpochResult, Reference, Study
 
 
@@ -52,22 +52,19 @@ class RetrainedModel:
     """A family's best configuration, retrained on training and validation images.
 
     Args:
-        run_id: of its MLflow run.
-        number: which of the family's seeds, from 1 on; the first one is the champion that is registered.
-        seed: of initialization, image order and dropout.
-        trial: whose configuration it is.
-        seconds: wall-clock time of its epochs.
+        run: in MLflow; that of the family's first seed is the champion that is registered.
         epochs: all its epochs, without validation.
         test: None before the test.
     """
 
-    run_id: str
-    number: int
-    seed: int
-    trial: int
-    seconds: float
+    run: ModelRun
     epochs: tuple[EpochResult, ...]
     test: TestResult | None = None
+
+    @property
+    def seconds(self) -> float:
+        """The wall-clock time of its epochs."""
+        return sum(epoch.seconds for epoch in self.epochs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -17,15 +17,7 @@ UNFINISHED = {"running", "interrupted"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelTraining:
-    """A training outside the search, as it is planned.
-
-    Args:
-        stage: its purpose.
-        family: what was searched.
-        trial: whose configuration it is.
-        number: which of the configuration's seeds, from 1 on.
-        job: the training itself, without a place.
-    """
+    """A planned training outside the search, of one of a configuration's seeds, from 1 on; its job has no place yet."""
 
     stage: Stage
     family: Family
@@ -54,11 +46,7 @@ class RunningTraining(Work):
 
 @dataclass(kw_only=True)
 class ModelTrainer(Recording[RunningTraining]):
-    """Trains what is planned, on all workers, and writes MLflow's runs meanwhile.
-
-    Args:
-        parents: run ID of each family.
-    """
+    """Trains what is planned, on all workers, and writes MLflow's runs meanwhile, under those of the families."""
 
     parents: Mapping[str, str]
 

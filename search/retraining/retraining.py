@@ -105,15 +105,7 @@ def retrain_study(
 
 @dataclass(kw_only=True)
 class Retraining(ModelTrainer):
-    """Races, picks, retrains and registers.
-
-    Args:
-        study: what was searched, with all its families.
-        families: those to retrain, each with a finished trial.
-        runs: reads MLflow's runs.
-        tracking_uri: of MLflow, where the champions are registered.
-        data: the prepared images.
-    """
+    """Races, picks, retrains and registers; each of the families has a finished trial, and `study` has all families."""
 
     study: Study
     families: Sequence[StoredFamily]
@@ -126,12 +118,7 @@ class Retraining(ModelTrainer):
         self._jobs = Jobs(self.study, self.data)
 
     def run(self, *, seeds: int, confirm: int) -> Outcome:
-        """Race, pick, retrain, register.
-
-        Args:
-            seeds: models of each configuration.
-            confirm: how many configurations to race; 0 for no race.
-        """
+        """Race so many configurations of each family, or none, then pick, retrain under all seeds, and register."""
         try:
             self.train(self._races(seeds, confirm), known=self.runs.find("confirm"))
             if not self.outcome.interrupted:

@@ -54,11 +54,7 @@ class TrainingConfig:
     augmentation_strength: Annotated[float, Ge(0)] = 1.0
 
     def __post_init__(self) -> None:
-        """Check every value; it stays as given, as what was trained before is known by a digest of its values.
-
-        Raises:
-            StudyError: wrong type or out of range.
-        """
+        """Check every value; it stays as given, as what was trained before is known by a digest of its values."""
         for name, parameter in training_parameters().items():
             parameter.check(getattr(self, name))
 

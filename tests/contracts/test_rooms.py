@@ -231,7 +231,7 @@ def test_a_heavy_library_is_imported_by_the_files_that_own_it(sources: Sources, 
 @pytest.mark.parametrize(
     ("path", "line"),
     [
-        ("search/coordinator/coordinator.py", "from ..report import write_report"),
+        ("search/coordinator/coordinator.py", "from ..report import render_report"),
         ("search/champions/champion.py", "from ..coordinator.coordinator import Coordinator"),
         ("search/champions/registry.py", "import optrack.search.cli.app"),
         ("search/importance/drawings.py", "from ..pictures.charts import x"),

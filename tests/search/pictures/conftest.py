@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from optrack.search import Budget, Data, Family, Study
 from optrack.search.results.values import FamilyResult, RetrainedModel, StudyResults, TestResult
+from optrack.search.stores.model_runs import ModelRun
 from optrack.search.stores.trials import StoredFamily, epoch_of, trial_of
 from optrack.search.study.metric import MetricName
 
@@ -106,11 +107,21 @@ def a_family(
     )
     models = tuple(
         RetrainedModel(
-            run_id=f"run{number}",
-            number=number,
-            seed=10 + number,
-            trial=0,
-            seconds=60.0,
+            run=ModelRun(
+                run_id=f"run{number}",
+                family=name,
+                stage="retrain",
+                trial=0,
+                value=None,
+                number=number,
+                seed=10 + number,
+                training="",
+                state="finished",
+                threads=1,
+                openings=0,
+                latency_device=None,
+                metrics={},
+            ),
             epochs=tuple(map(epoch_of, epochs_of(best_epoch, best_epoch, 0.9))),
             test=test,
         )

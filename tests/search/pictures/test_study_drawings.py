@@ -133,7 +133,7 @@ def test_the_budget_counts_trials_by_state_epochs_and_seconds(family: Families, 
         "waiting": [1, 0],
     }
     assert [bar["x"] for bar in epochs["data"]] == [[10, 2]]
-    assert {bar["name"]: bar["x"] for bar in seconds["data"]} == {"search": [8, 2], "retraining": [120, 0]}
+    assert {bar["name"]: bar["x"] for bar in seconds["data"]} == {"search": [8, 2], "retraining": [6, 0]}
     assert all(plot["layout"]["barmode"] == "stack" for plot in (trials, epochs, seconds))
 
 

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from optrack.search import Budget, Categorical, Data, Family, Float, Int, Reference, Study
 from optrack.search.results.values import FamilyResult, RetrainedModel, StudyResults, TestResult
+from optrack.search.stores.model_runs import ModelRun
 from optrack.search.stores.ranking import picked
 from optrack.search.stores.trials import StoredFamily, epoch_of
 
@@ -150,11 +151,21 @@ def results_of(study_of: Any, stored_of: Any, tested: Any) -> Any:
     def _retrained(family: FamilyResult) -> FamilyResult:
         models = [
             RetrainedModel(
-                run_id=f"run{number}",
-                number=number,
-                seed=1000 + number,
-                trial=0,
-                seconds=75.0,
+                run=ModelRun(
+                    run_id=f"run{number}",
+                    family=family.name,
+                    stage="retrain",
+                    trial=0,
+                    value=None,
+                    number=number,
+                    seed=1000 + number,
+                    training="",
+                    state="finished",
+                    threads=1,
+                    openings=0,
+                    latency_device=None,
+                    metrics={},
+                ),
                 epochs=(
                     epoch_of({"epoch": 1, "train_loss": 0.5, "train_accuracy": 0.875, "lr": 0.1, "seconds": 75.0}),
                 ),
@@ -164,7 +175,7 @@ def results_of(study_of: Any, stored_of: Any, tested: Any) -> Any:
         return replace(family, models=tuple(models))
 
     def _tested(family: FamilyResult, right: int, test: Mapping[str, Any]) -> FamilyResult:
-        models = [replace(model, test=tested(right + model.number - 1, **test)) for model in family.models]
+        models = [replace(model, test=tested(right + model.run.number - 1, **test)) for model in family.models]
         return replace(
             family,
             models=tuple(models),

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from optrack.search import Data, StorageError, Study
-from optrack.search.report import render_report, write_report
+from optrack.search.pages import write
+from optrack.search.report import render_report
 from optrack.search.results.judgement import verdict
 
 STAGES = ("begun", "searched", "retrained", "tested")
@@ -171,8 +172,9 @@ def test_an_empty_study_has_a_page(results_of: Any) -> None:
 def test_a_page_is_replaced_whole_or_not_at_all(
     tmp_path: Path, results_of: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, results = tmp_path / "folder" / "report.html", results_of("begun", names=("alpha",))
-    write_report(path, results, reference="signs")
+    path = tmp_path / "folder" / "report.html"
+    page = render_report(results_of("begun", names=("alpha",)), reference="signs")
+    write(path, page)
     before = path.read_bytes()
     assert before.startswith(b"<!DOCTYPE html>")
 
@@ -181,7 +183,7 @@ def test_a_page_is_replaced_whole_or_not_at_all(
 
     monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises(StorageError, match=r"report.html cannot be written: no space"):
-        write_report(path, results, reference="signs")
+        write(path, page)
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
 

@@ -125,17 +125,17 @@ def test_without_records_of_mlflow_there_is_what_the_storage_knows(gone: str, se
 
 def test_retrained_models_are_read_with_their_epochs_the_champion_first(retrained: Places) -> None:
     for family in collected(retrained).families:
-        assert [model.number for model in family.models] == [1, 2]
+        assert [model.run.number for model in family.models] == [1, 2]
         assert family.champion is family.models[0]
         assert family.version == "1"
         assert family.candidate is not None
         for model in family.models:
-            assert model.trial == family.candidate.number
+            assert model.run.trial == family.candidate.number
             assert [epoch.epoch for epoch in model.epochs] == [1, 2, 3]
             assert model.epochs[0].metrics().keys() == {"train_loss", "train_accuracy", "lr", "seconds"}
             assert model.seconds == pytest.approx(sum(epoch.seconds for epoch in model.epochs))
             assert model.test is None
-        assert len({model.seed for model in family.models}) == 2
+        assert len({model.run.seed for model in family.models}) == 2
         assert (family.latency_ms, family.latency_device) == (None, None)
         assert family.pictures.keys() == {"filters"}
         assert family.pictures["filters"].startswith(b"\x89PNG")
@@ -153,7 +153,7 @@ def test_after_a_test_its_results_are_there_and_a_file_that_goes_is_missed(retra
         assert family.latency_ms > 0
         assert family.latency_device == "one CPU thread"
         assert set(family.pictures) == {"filters", "misclassified"}
-        run_id = family.models[1].run_id
+        run_id = family.models[1].run.run_id
     folder = Path(str(MlflowClient(retrained.tracking_uri).get_run(run_id).info.artifact_uri))
     for file in ("test/result.json", "test/predictions.npz"):
         (folder / file).unlink()
@@ -162,7 +162,7 @@ def test_after_a_test_its_results_are_there_and_a_file_that_goes_is_missed(retra
 
 
 def test_pictures_and_weights_that_are_gone_are_not_missed(retrained: Places) -> None:
-    run_id = collected(retrained).families[0].models[0].run_id
+    run_id = collected(retrained).families[0].models[0].run.run_id
     folder = Path(str(MlflowClient(retrained.tracking_uri).get_run(run_id).info.artifact_uri))
     shutil.rmtree(folder)
     family = collected(retrained).families[0]
@@ -172,16 +172,16 @@ def test_pictures_and_weights_that_are_gone_are_not_missed(retrained: Places) ->
 def test_a_model_that_failed_or_was_interrupted_is_none(retrained: Places) -> None:
     client = MlflowClient(retrained.tracking_uri)
     linear, deep = collected(retrained).families
-    client.set_tag(linear.models[0].run_id, "optrack.state", "failed")
-    client.set_tag(deep.models[1].run_id, "optrack.state", "interrupted")
+    client.set_tag(linear.models[0].run.run_id, "optrack.state", "failed")
+    client.set_tag(deep.models[1].run.run_id, "optrack.state", "interrupted")
     linear, deep = collected(retrained).families
-    assert ([model.number for model in linear.models], [model.number for model in deep.models]) == ([2], [1])
+    assert ([model.run.number for model in linear.models], [model.run.number for model in deep.models]) == ([2], [1])
 
 
 def test_one_family_may_be_ahead_of_the_other(searched: Places) -> None:
     retrain(searched, families_of(searched)[1:])
     linear, deep = collected(searched).families
-    assert ([model.number for model in deep.models], deep.version) == ([1], "1")
+    assert ([model.run.number for model in deep.models], deep.version) == ([1], "1")
     assert (linear.models, linear.version) == ((), None)
     assert linear.candidate is not None
 
@@ -212,7 +212,7 @@ def test_a_replicate_that_is_picked_has_the_models_of_its_configuration(retraine
     linear = collected(retrained, better).families[0]
     assert linear.candidate is not None
     assert linear.candidate.number == 2
-    assert [model.number for model in linear.models] == [1, 2]
+    assert [model.run.number for model in linear.models] == [1, 2]
 
 
 def test_parameters_are_those_of_the_configuration_that_was_picked(searched: Places) -> None:
@@ -225,7 +225,7 @@ def test_parameters_are_those_of_the_configuration_that_was_picked(searched: Pla
 def test_of_two_models_of_a_seed_the_latest_counts(retrained: Places) -> None:
     client = MlflowClient(retrained.tracking_uri)
     before = collected(retrained).families[0].models
-    tags = client.get_run(before[0].run_id).data.tags
+    tags = client.get_run(before[0].run.run_id).data.tags
     made = client.create_run(MlflowRuns(retrained.tracking_uri, "tiny").experiment_id, tags=tags).info.run_id
     models = collected(retrained).families[0].models
-    assert [model.run_id for model in models] == [made, before[1].run_id]
+    assert [model.run.run_id for model in models] == [made, before[1].run.run_id]

@@ -129,19 +129,19 @@ def test_what_was_told_is_recorded_and_noted_with_the_champion(desk: Desk) -> No
     client = MlflowClient(desk.places.tracking_uri)
     for family in desk.results().families:
         for model in family.models:
-            before = told[family.name, model.number]
+            before = told[family.name, model.run.number]
             assert model.test is not None
             for name in ("labels", "predictions", "confidences"):
                 assert np.array_equal(getattr(model.test, name), getattr(before, name))
             assert (model.test.loss, model.test.openings) == (before.loss, 1)
-            metrics = client.get_run(model.run_id).data.metrics
+            metrics = client.get_run(model.run.run_id).data.metrics
             assert metrics["test/accuracy"] == before.accuracy
             assert metrics["test/loss"] == before.loss
             assert metrics["test/calibration_error"] == before.calibration_error
             assert metrics["test/latency_ms"] > 0
-            files = {item.path for item in client.list_artifacts(model.run_id, "test")}
+            files = {item.path for item in client.list_artifacts(model.run.run_id, "test")}
             assert files == {"test/predictions.npz", "test/result.json"}
-            pictures = {item.path for item in client.list_artifacts(model.run_id, "pictures")}
+            pictures = {item.path for item in client.list_artifacts(model.run.run_id, "pictures")}
             assert ("pictures/misclassified.png" in pictures) == (model is family.champion)
         champion = figures[family.name]
         assert champion.figures["test_accuracy"] == told[family.name, 1].accuracy
@@ -251,7 +251,7 @@ def test_a_model_that_is_gone_is_named_before_the_test_part_is_opened(
     gone: str, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "open_test", never)
-    run = desk.results().families[1].models[1].run_id
+    run = desk.results().families[1].models[1].run.run_id
     path = Path(str(MlflowClient(desk.places.tracking_uri).get_run(run).info.artifact_uri)) / "model" / gone
     if gone:
         path.unlink()
@@ -266,7 +266,7 @@ def test_a_model_that_is_gone_is_named_before_the_test_part_is_opened(
 
 def test_a_broken_model_is_named_before_the_test_part_is_opened(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "open_test", never)
-    run = desk.results().families[0].models[0].run_id
+    run = desk.results().families[0].models[0].run.run_id
     folder = Path(str(MlflowClient(desk.places.tracking_uri).get_run(run).info.artifact_uri)) / "model"
     (folder / "weights.safetensors").write_bytes(b"no weights")
     with pytest.raises(TrackingError, match=rf"run {run} is broken \(model/weights\.safetensors cannot be read"):
