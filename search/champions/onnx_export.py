@@ -29,10 +29,7 @@ def export(champion: Champion, path: Path) -> float:
     """Write a champion as ONNX: input `images` uint8 [N, C, H, W] for any N, output `logits` float32 [N, classes].
 
     The file's metadata says `classes` (JSON), `study`, `family` and `image_size` (JSON, height and width in pixels).
-
-    Args:
-        champion: on the CPU.
-        path: of the file, replaced if it exists.
+    The champion must lie on the CPU; a file that is there is replaced.
 
     Returns:
         The largest difference from torch's logits on random images, relative to the largest logit.

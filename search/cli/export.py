@@ -5,16 +5,14 @@ from typing import Annotated
 
 import typer
 
-from .options import DEFAULT_TRACKING_URI, JsonOption, RunSourceOption, StudyArgument, TrackingOption
+from .options import DEFAULT_TRACKING_URI, ChampionOption, JsonOption, RunSourceOption, StudyArgument, TrackingOption
 from .output import console, print_json
 from .stored import study_name
 
 
 def export(
     study: StudyArgument,
-    family: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Whose champion; default: the study's best one.")
-    ] = None,
+    family: ChampionOption = None,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: STUDY.FAMILY.onnx.")] = None,
     run_source: RunSourceOption = None,
     tracking_uri: TrackingOption = DEFAULT_TRACKING_URI,

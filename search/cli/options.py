@@ -32,4 +32,7 @@ RunSourceOption = Annotated[
     typer.Option(metavar="FILE", help="Run this recorded code of a user-defined network if it is not at hand."),
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+ChampionOption = Annotated[
+    str | None, typer.Option("--family", metavar="NAME", help="Whose champion; default: the study's best one.")
+]
 FamilyOption = Annotated[list[str] | None, typer.Option(help="Only this family; may be given again.")]

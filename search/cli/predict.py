@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import StudyError
-from .options import DEFAULT_TRACKING_URI, JsonOption, RunSourceOption, StudyArgument, TrackingOption
+from .options import DEFAULT_TRACKING_URI, ChampionOption, JsonOption, RunSourceOption, StudyArgument, TrackingOption
 from .output import console, print_json, say
 from .process import FAILED
 from .stored import study_name
@@ -25,9 +25,7 @@ def predict(
     paths: Annotated[
         list[str], typer.Argument(metavar="PATH...", help="Image files, folders of images, or - for a list on stdin.")
     ],
-    family: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Whose champion; default: the study's best one.")
-    ] = None,
+    family: ChampionOption = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Answer in CSV.")] = False,  # noqa: FBT002 - typer's form
     run_source: RunSourceOption = None,
     tracking_uri: TrackingOption = DEFAULT_TRACKING_URI,

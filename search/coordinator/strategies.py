@@ -258,10 +258,7 @@ def seed_of(study_seed: int, family: str, trial: int) -> int:
 def suggest(trial: optuna.trial.BaseTrial, space: Space, fixed: Mapping[str, object]) -> dict[str, Choice]:
     """Draw a configuration: every hyperparameter whose condition holds, by the trial's sampler.
 
-    Args:
-        trial: Optuna's trial; values that it was enqueued with are kept.
-        space: what each hyperparameter may be.
-        fixed: values outside the space that conditions may refer to.
+    Values that the trial was enqueued with are kept; `fixed` has values outside the space that conditions may refer to.
     """
     values: dict[str, Choice] = {}
     for name in ordered(space):

@@ -14,15 +14,10 @@ from .trials import quiet_optuna
 
 
 def figures(study: optuna.Study, *, metric: str, importances: Importances) -> list[Drawing]:
-    """Draw everything that Optuna has to show about a study with one objective.
+    """Draw everything that Optuna has to show about a study with one objective, in any state, even an empty one.
 
-    Args:
-        study: one in any state, also an empty one.
-        metric: what it optimizes, for the axes.
-        importances: of its parameters; figures that show only a few parameters show the most important ones.
-
-    Returns:
-        The drawings in the order in which they are read. What cannot be drawn is in there with the reason.
+    The metric is what it optimizes, for the axes; figures that show only a few parameters show the most important ones.
+    The drawings come in the order in which they are read. What cannot be drawn is in there with the reason.
     """
     with quiet_optuna():
         subject = subject_of(study, metric, importances)

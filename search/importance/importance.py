@@ -80,22 +80,17 @@ class Importances:
 
 
 def importances(study: optuna.Study, *, evaluator: str = DEFAULT_EVALUATOR) -> Importances:
-    """Rank the hyperparameters of a study, and say how far the ranking can be trusted.
+    """Rank the hyperparameters of a study with one objective, and say how far the ranking can be trusted.
 
     PED-ANOVA shares out among the parameters what sets the best tenth of the finished trials apart (Watanabe, Bansal,
     Hutter: "PED-ANOVA", IJCAI 2023, arXiv:2304.10255; conditional parameters: arXiv:2601.20800); fANOVA the variance of
     the value, as a random forest sees it (Hutter, Hoos, Leyton-Brown, ICML 2014); MDI how much splits on each parameter
     reduce that variance (Breiman, "Random forests", 2001).
 
-    Args:
-        study: one with one objective, in any state.
-        evaluator: one of `EVALUATORS`.
-
-    Returns:
-        The shares; none where nothing tells the parameters apart, as with a single trial or with equal values.
+    There are no shares where nothing tells the parameters apart, as with a single trial or with equal values.
 
     Raises:
-        StudyError: there is no such evaluator.
+        StudyError: the evaluator is none of `EVALUATORS`.
     """
     if evaluator not in EVALUATORS:
         raise StudyError(unknown("evaluator", evaluator, EVALUATORS))

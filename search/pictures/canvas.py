@@ -43,12 +43,7 @@ def sized(picture: Image.Image, smallest: int, largest: int) -> Image.Image:
 
 
 def lines_of_text(lines: Sequence[tuple[str, Color]], width: int | None = None) -> Image.Image:
-    """Return lines of text below each other.
-
-    Args:
-        lines: texts with their colours.
-        width: of the picture in pixels; longer lines are cut. None is as wide as the longest line.
-    """
+    """Return lines of text below each other in their colours; what is longer than a width in pixels is cut."""
     font = ImageFont.load_default(_TEXT)
     texts = [_cut(" ".join(text.split()), font, width) for text, _ in lines]
     needed = width or math.ceil(max(font.getlength(text) for text in texts)) + 1

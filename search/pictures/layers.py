@@ -17,11 +17,7 @@ def first_convolution(model: nn.Module) -> nn.Conv2d | None:
 
 
 def first_weights(model: nn.Module, input_shape: tuple[int, int, int]) -> Tensor | None:
-    """Return the weights of a network's first convolution, or else of a linear layer on the pixels.
-
-    Args:
-        model: in any mode, on any device.
-        input_shape: channels, height and width of its images.
+    """Return the weights of a network's first convolution, or else of a linear layer on pixels of this input shape.
 
     Returns:
         A copy on the CPU, float32 [out, in, kH, kW]; [out, C, H, W] for a linear layer; None where there is neither.

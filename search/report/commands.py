@@ -15,11 +15,7 @@ STORAGE, TRACKING_URI = "sqlite:///optuna.db", "sqlite:///mlflow.db"
 class Commands(NamedTuple):
     """The commands from a study's search to its report, in their order.
 
-    Args:
-        run: searches, with all that can be said on a command line, so that a fresh storage gets the same trials.
-        retrain: trains the best configurations again.
-        test: opens the test part.
-        report: writes this page.
+    `run` has all that can be said on a command line, so that a fresh storage gets the same trials.
     """
 
     run: str

@@ -49,12 +49,9 @@ class TestResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RetrainedModel:
-    """A family's best configuration, retrained on training and validation images.
+    """A family's best configuration, retrained on training and validation images, and so without validation.
 
-    Args:
-        run: in MLflow; that of the family's first seed is the champion that is registered.
-        epochs: all its epochs, without validation.
-        test: None before the test.
+    The model of the first seed is the champion that is registered; there is no result before the test.
     """
 
     run: ModelRun

@@ -55,16 +55,9 @@ def retrain_study(
 
     What was trained before is not trained again. The first seed's model is the family's champion in MLflow's registry.
 
-    Args:
-        stored: all families of a study.
-        only: names of those to retrain, each with a finished trial; None for all.
-        seeds: models of each family.
-        confirm: how many of the best configurations to race first, each under as many fresh seeds, on the validation
-            images; 0 for no race.
-        places: where the stores and the data are.
-        machine: what may be used.
-        observer: watches.
-        on_start: called before it runs with what stops it, for a signal handler.
+    `only` names the families to retrain, each with a finished trial; None is all. `seeds` is the number of models of
+    each. So many of the best configurations as `confirm` says are raced first, each under as many fresh seeds, on the
+    validation images; 0 is no race. The other arguments are those of `run_study`.
 
     Raises:
         OptrackError: bad input, or a store that does not answer; if possible before anything is written.

@@ -13,13 +13,9 @@ Stage = Literal["confirm", "retrain"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FamilyRun:
-    """The run of a family.
+    """The run of a family: which trial's configuration was retrained last, and what the family was searched with.
 
-    Args:
-        run_id: its ID.
-        candidate: number of the trial whose configuration was retrained last.
-        versions: of Python and the packages that it was searched with.
-        git_commit: of the folder in which it was searched.
+    Versions are those of Python and of packages; the commit is that of the folder in which it was searched.
     """
 
     run_id: str

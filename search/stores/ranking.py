@@ -31,10 +31,8 @@ def candidates(stored: StoredFamily, count: int) -> tuple[Trial, ...]:
 def picked(stored: StoredFamily, raced: Mapping[int, Sequence[float]]) -> Trial | None:
     """Return the trial to be retrained: the winner of a race, or the search's best; None while none is finished.
 
-    Args:
-        stored: a family with its trials.
-        raced: fresh values of the configurations that were raced, by trial number, seed by seed; compared over the
-            seeds that all of them have. A race without the search's best configuration is outdated and does not count.
+    A race has fresh values by trial number, seed by seed, compared over the seeds that all of its trials have. One
+    without the search's best configuration is outdated and does not count.
     """
     best = stored.best
     seeds = min((len(values) for values in raced.values()), default=0)

@@ -116,14 +116,7 @@ def epoch_of(stored: Mapping[str, Any]) -> EpochResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFamily:
-    """A family as it is stored.
-
-    Args:
-        name: of the family.
-        optuna_study: its study in Optuna's storage.
-        study: as it was last run with this family.
-        trials: all, by number.
-    """
+    """A family as it is stored: with the study as it was last run with this family, and all of its trials by number."""
 
     name: str
     optuna_study: optuna.Study
