@@ -12,8 +12,7 @@ import torch
 from torch import nn
 
 from optrack.architectures import ARCHITECTURES, architecture
-from optrack.search import StudyError
-from optrack.search.champions import registry
+from optrack.search import StudyError, champions
 from optrack.search.champions.champion import Champion
 from optrack.search.champions.onnx_export import TOLERANCE, export
 from optrack.search.champions.recipe import Recipe
@@ -148,7 +147,7 @@ def test_the_command_writes_a_file_named_after_the_champion_and_says_how_close_i
         asked.append((study, family, tracking_uri, run_source))
         return champion_of("logistic", 4)
 
-    monkeypatch.setattr(registry, "load_champion", load)
+    monkeypatch.setattr(champions, "load_champion", load)
     monkeypatch.chdir(tmp_path)
     export_command("mine", family="small", run_source="net.py", tracking_uri="sqlite:///here.db", as_json=True)
     answer = json.loads(capsys.readouterr().out)

@@ -134,7 +134,7 @@ def test_each_family_s_own_network_is_built_from_the_code_that_was_named_for_it(
             raise OwnSourceError(f"{family} is built from {recorded[family]}, not {run_source}")
         return load_champion(study, family, tracking_uri=tracking_uri)
 
-    monkeypatch.setattr("optrack.search.champions.registry.load_champion", load)
+    monkeypatch.setattr("optrack.search.champions.load_champion", load)
 
     def families(*run_source: str) -> set[str]:
         return {each.family for each in _served("tiny", None, (), retrained.tracking_uri, run_source)}
