@@ -10,3 +10,5 @@ from .own import read_source as read_source
 from .python_file import line_of as line_of
 from .python_file import run_file as run_file
 from .python_file import why as why
+from .shown_text import masked_address as masked_address
+from .shown_text import without_passwords as without_passwords

@@ -3,11 +3,13 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from .shown_text import without_passwords
+
 _LISTED_AT_MOST = 40
 
 
 class OptrackError(Exception):
-    r"""Root of all errors that a user can fix; the message is one line, whatever names and values stand in it.
+    r"""Root of all errors that a user can fix; the message is one line without passwords, whatever stands in it.
 
     >>> raise OptrackError("first line\nsecond line")
     Traceback (most recent call last):
@@ -16,7 +18,8 @@ class OptrackError(Exception):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(line.strip() for line in message.splitlines() if line.strip()))
+        line = " ".join(line.strip() for line in message.splitlines() if line.strip())
+        super().__init__(without_passwords(line))
 
 
 class SourceError(OptrackError, ValueError):

@@ -194,7 +194,7 @@ def _fetched(
                 if name in perhaps:
                     continue
                 raise NothingStoredError(
-                    f"{what} is gone: {name} cannot be had from {uri} ({first_line(error)})"
+                    f"{what} is gone: {name} cannot be had from {uri} ({first_line(error, tracking_uri)})"
                 ) from None
         yield Path(scratch)
 

@@ -7,6 +7,7 @@ from typing import Any
 import typer
 from typer.exceptions import TyperException
 
+from ...sources import without_passwords
 from ..errors import OptrackError
 from .architecture import architecture_app
 from .best import best
@@ -71,6 +72,6 @@ def main() -> None:
 
 
 def _fail(message: str) -> None:
-    line = " ".join(message.split())
+    line = without_passwords(" ".join(message.split()))
     sys.stderr.write(f"optrack: error: {line}\n")
     sys.exit(BAD_INPUT)

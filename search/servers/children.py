@@ -6,17 +6,19 @@ the whole group: `mlflow ui` starts its web server as a further child, which wou
 
 import http.client
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Thread
 
 from ..errors import ServerError
+from ..stores import first_line, shown
 from .listening import HOST, listener, stop_signals
 
 _START_SECONDS = 180.0  # MLflow imports for 6 to 20 s, and creates its tables on the first start
@@ -33,6 +35,11 @@ _ENVIRONMENT = {
 }
 
 
+_DASHBOARD = (
+    "import os, sys; from optuna_dashboard._cli import main; sys.argv.append(os.environ.pop('OPTRACK_STORAGE')); main()"
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
     """A server to start on this machine.
@@ -43,6 +50,7 @@ class Server:
         port: at which it listens.
         option: of our command line that changes the port.
         path: a page that answers once the server is up.
+        environment: what it is told there; command lines are for all users of this machine to see.
     """
 
     name: str
@@ -50,6 +58,7 @@ class Server:
     port: int
     option: str
     path: str
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class Child:
@@ -60,7 +69,7 @@ class Child:
         self._lines: deque[str] = deque(maxlen=_LAST_LINES)
         self._process = subprocess.Popen(  # noqa: S603  our own interpreter and arguments, and no shell
             [sys.executable, *server.arguments],
-            env=_ENVIRONMENT | os.environ,
+            env={**_ENVIRONMENT, **os.environ, **server.environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -79,7 +88,7 @@ class Child:
             return
         self._reader.join(1.0)
         how = f"exited with code {code}" if code >= 0 else f"was killed by signal {-code}"
-        said = " | ".join(self._lines) or "nothing"
+        said = first_line(" | ".join(self._lines) or "nothing", *self.server.environment.values())
         raise ServerError(f"{self.server.name} {how}; its last lines: {said}")
 
     def answers(self) -> bool:
@@ -145,7 +154,7 @@ def serve(
     """
     dashboard = _dashboard(storage_url, dashboard_port)
     if tracking_uri.startswith(("http://", "https://")):
-        announce("MLflow", tracking_uri)
+        announce("MLflow", re.sub(r"//[^/]*\*@", "//", shown(tracking_uri)))
         servers = [dashboard]
     else:
         servers = [_mlflow(tracking_uri, mlflow_port), dashboard]
@@ -159,16 +168,26 @@ def serve(
 
 def _mlflow(tracking_uri: str, port: int) -> Server:
     # One worker is up in a third of the time of the usual four, and takes a quarter of the memory.
-    arguments = ("-m", "mlflow", "ui", "--backend-store-uri", tracking_uri, *_where(port), "--workers", "1")
-    return Server(name="MLflow", arguments=arguments, port=port, option="--mlflow-port", path="/health")
+    arguments = ("-m", "mlflow", "ui", *_where(port), "--workers", "1")
+    told = {"MLFLOW_BACKEND_STORE_URI": tracking_uri}
+    return Server(
+        name="MLflow", arguments=arguments, port=port, option="--mlflow-port", path="/health", environment=told
+    )
 
 
 def _dashboard(storage_url: str, port: int) -> Server:
     # Left to itself the dashboard takes gunicorn, which MLflow brings along, and opens the storage before it forks:
     # an open SQLite database must not be carried across a fork (sqlite.org/howtocorrupt.html, 2.6). wsgiref does not
-    # fork. The package has no __main__; _cli is what its own console script runs.
-    arguments = ("-m", "optuna_dashboard._cli", storage_url, *_where(port), "--server", "wsgiref")
-    return Server(name="Optuna dashboard", arguments=arguments, port=port, option="--dashboard-port", path="/dashboard")
+    # fork. The package has no __main__; _cli is what its own console script runs, which takes a storage as argument.
+    arguments = ("-c", _DASHBOARD, *_where(port), "--server", "wsgiref")
+    return Server(
+        name="Optuna dashboard",
+        arguments=arguments,
+        port=port,
+        option="--dashboard-port",
+        path="/dashboard",
+        environment={"OPTRACK_STORAGE": storage_url},
+    )
 
 
 def _where(port: int) -> tuple[str, ...]:

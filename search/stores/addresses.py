@@ -5,12 +5,15 @@ import re
 import sqlite3
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 import sqlalchemy
 from sqlalchemy.exc import SQLAlchemyError
 
+from ...sources import masked_address, without_passwords
 from ..errors import StorageError, TrackingError
 
 # How long an MLflow server may take to answer.
@@ -22,6 +25,8 @@ BUSY_SECONDS = 60.0
 COLUMNS = (
     "SELECT t.name || '.' || c.name FROM sqlite_master AS t, pragma_table_info(t.name) AS c WHERE t.type = 'table'"
 )
+
+_SHORTEST_PART = 3  # of a password, that is masked on its own
 
 TRACKING_DATABASES = {"sqlite", "postgresql", "mysql", "mssql"}
 
@@ -103,11 +108,12 @@ def database_server(url: str) -> str | None:
 
 
 def shown(url: str) -> str:
-    """Return an address without its password, for messages."""
-    parsed = _parsed(url)
-    if parsed is None:
-        return re.sub(":(?!//).*@", ":***@", url)
-    return parsed.render_as_string(hide_password=True)
+    """Return an address without passwords and tokens, for messages.
+
+    >>> shown("postgresql://me:a/b@host/name?sslmode=require&sslpassword=c"), shown("https://host?token=d")
+    ('postgresql://me:***@host/name?sslmode=require&sslpassword=***', 'https://host?token=***')
+    """
+    return masked_address(url, lambda _: "***")
 
 
 def make_state_folder(url: str) -> Path:
@@ -121,9 +127,34 @@ def make_state_folder(url: str) -> Path:
     return folder
 
 
-def first_line(error: Exception) -> str:
-    """Return what an exception says, without what its library adds below."""
-    return str(error).strip().split("\n")[0]
+def first_line(error: object, *urls: str) -> str:
+    """Return what an exception says, without what its library adds below and without secrets of addresses.
+
+    Libraries repeat an address as a whole, or what they have taken out of it, decoded or cut at a special character.
+    """
+    line = str(error).strip().split("\n")[0]
+    for secret in sorted({secret for url in urls for secret in _secrets(url)}, key=len, reverse=True):
+        line = line.replace(secret, "***")
+    return without_passwords(line)
+
+
+def _secrets(url: str) -> Iterator[str]:
+    """Yield the passwords and tokens of an address in all forms but those that stand in what is shown anyway."""
+    raw: list[str] = []
+
+    def collected(secret: str) -> str:
+        raw.append(secret)
+        return ""
+
+    public = masked_address(url, collected)
+    for secret in raw:
+        plain = {secret, unquote(secret), unquote_plus(secret)}
+        forms = plain | {
+            encode(each, safe=safe) for each in plain for encode in (quote, quote_plus) for safe in ("", "/")
+        }
+        parts = {part for form in forms for part in re.split(r"[/?#@:&;\s]", form) if len(part) >= _SHORTEST_PART}
+        for form in forms | parts:
+            yield from (each for each in (form, repr(form)[1:-1]) if each and each not in public)
 
 
 def _parsed(url: str) -> sqlalchemy.URL | None:
@@ -133,17 +164,17 @@ def _parsed(url: str) -> sqlalchemy.URL | None:
         return None
 
 
-def _server_problem(url: sqlalchemy.URL) -> str | None:
+def _server_problem(url: str, parsed: sqlalchemy.URL) -> str | None:
     """Return why a database server does not let us in, to be read after its address; None where it does."""
     try:
-        engine = sqlalchemy.create_engine(url)
+        engine = sqlalchemy.create_engine(parsed)
         with engine.connect():
             pass
         engine.dispose()
     except ImportError as error:
         return f" cannot be opened: its driver is not installed ({error})"
     except (SQLAlchemyError, ValueError) as error:
-        return f" cannot be opened: {first_line(error)}"
+        return f" cannot be opened: {first_line(error, url)}"
     return None
 
 
@@ -153,7 +184,7 @@ def _problem(url: str, parsed: sqlalchemy.URL, library: str, known: set[str]) ->
     The known columns tell it from another one; one of them is there even in a database that is half created.
     """
     if parsed.get_backend_name() != "sqlite":
-        return _server_problem(parsed)
+        return _server_problem(url, parsed)
     path = sqlite_path(url)
     if path is None:
         return " must name a file: a database in memory keeps nothing"
@@ -182,4 +213,4 @@ def _check_mlflow_server(uri: str) -> None:
         return  # it answers; whether it lets us in, the client will say
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
-        raise TrackingError(f"MLflow at {shown(uri)} does not answer: {reason}") from None
+        raise TrackingError(f"MLflow at {shown(uri)} does not answer: {first_line(reason, uri)}") from None

@@ -36,7 +36,7 @@ def answers_of(uri: str) -> Generator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
-        raise TrackingError(f"MLflow at {shown(uri)} does not answer: {first_line(error)}") from error
+        raise TrackingError(f"MLflow at {shown(uri)} does not answer: {first_line(error, uri)}") from None
 
 
 def client(uri: str) -> MlflowClient:

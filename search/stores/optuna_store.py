@@ -60,7 +60,7 @@ def _connect(url: str, *, create: bool) -> RDBStorage:
     try:
         storage = RDBStorage(url, engine_kwargs=arguments, skip_table_creation=not create)
     except (SQLAlchemyError, RuntimeError, ImportError, ValueError) as error:
-        raise StorageError(f"storage {shown(url)} cannot be opened: {first_line(error)}") from None
+        raise StorageError(f"storage {shown(url)} cannot be opened: {first_line(error, url)}") from None
     if on_sqlite and create:
         # Seven times as fast as SQLite's defaults; nothing committed is lost when the process is killed.
         sqlalchemy.event.listen(storage.engine, "connect", _write_ahead)

@@ -97,7 +97,7 @@ class Ownership:
             name, since = _row(connection, HOLDER[self._server], key=self._key)
         except (SQLAlchemyError, ImportError) as error:
             self.release()
-            raise StorageError(f"storage {shown(self._url)} cannot be opened: {first_line(error)}") from None
+            raise StorageError(f"storage {shown(self._url)} cannot be opened: {first_line(error, self._url)}") from None
         self.release()
         return str(name).removeprefix(NAME_PREFIX) if str(name).startswith(NAME_PREFIX) else OTHER, since
 

@@ -1,3 +1,4 @@
+# pyright: reportPrivateUsage=false
 import os
 import signal
 import socket
@@ -5,13 +6,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
 from optrack.search.errors import ServerError
-from optrack.search.servers.children import Child, Server, running, serve
+from optrack.search.servers.children import Child, Server, _dashboard, _mlflow, running, serve
 
 _SCRIPT = """
 import sys
@@ -64,10 +66,10 @@ def until_dead(child: Child) -> None:
 
 def fail_beside_a_stubborn_server(groups: list[int]) -> None:
     with running([python(_STUBBORN)]) as [child]:
-        while "grandchild" not in child._lines:  # pyright: ignore[reportPrivateUsage]
+        while "grandchild" not in child._lines:
             child.require_alive()
             time.sleep(0.05)
-        groups.append(child._process.pid)  # pyright: ignore[reportPrivateUsage]
+        groups.append(child._process.pid)
         assert len(group(groups[0])) == 2
         raise RuntimeError("ours")
 
@@ -82,6 +84,34 @@ def taken_port() -> Iterator[int]:
 
 def ignore(_name: str, _address: str) -> None:
     pass
+
+
+def test_an_address_with_its_password_is_told_in_the_environment_which_others_cannot_read() -> None:
+    url = "postgresql://me:SECRET@host/name"
+    for server in (_mlflow(url, 5000), _dashboard(url, 8080)):
+        assert "SECRET" not in " ".join(server.arguments)
+        assert url in server.environment.values()
+
+
+def test_what_a_server_said_is_quoted_without_the_password_that_it_was_told() -> None:
+    code = "import os; print('cannot open', os.environ['URL']); raise SystemExit('for SECRET')"
+    server = replace(python(code), environment={"URL": "postgresql://me:SECRET@host/name"})
+    with pytest.raises(ServerError) as caught, running([server]) as [child]:
+        until_dead(child)
+    assert "cannot open postgresql://me:***@host/name | for ***" in str(caught.value)
+
+
+def test_an_mlflow_server_elsewhere_is_announced_without_its_password(taken_port: int) -> None:
+    announced: list[str] = []
+    with pytest.raises(ServerError):
+        serve(
+            tracking_uri="https://me:SECRET@mlflow.example.org/x?token=TOKEN",
+            storage_url="sqlite:///optuna.db",
+            mlflow_port=taken_port,
+            dashboard_port=taken_port,
+            announce=lambda _, address: announced.append(address),
+        )
+    assert announced == ["https://mlflow.example.org/x?token=***"]
 
 
 @pytest.mark.slow
@@ -103,6 +133,8 @@ def test_both_servers_answer_and_ctrl_c_leaves_no_process_behind(tmp_path: Path)
         assert process.stdout is not None
         announced = dict(process.stdout.readline().strip().split("\t") for _ in range(2))
         children = psutil.Process(process.pid).children(recursive=True)
+        assert not [child for child in children if str(tmp_path / "optuna.db") in " ".join(child.cmdline())]
+        assert not [child for child in children if str(tmp_path / "mlflow.db") in " ".join(child.cmdline())]
         process.send_signal(signal.SIGINT)
         assert process.stdout.read() == "ended\n"
     assert process.returncode == 0

@@ -1,3 +1,4 @@
+import re
 import shutil
 import socket
 import sqlite3
@@ -6,13 +7,17 @@ from collections.abc import Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from urllib.parse import quote, quote_plus, unquote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from optrack.search import StorageError, TrackingError
 from optrack.search.stores.addresses import (
     check_storage,
     check_tracking,
+    first_line,
     has_records,
     make_state_folder,
     shown,
@@ -102,6 +107,38 @@ def test_an_address_of_no_database_is_refused_without_its_password(
 )
 def test_an_address_is_shown_without_its_password(address: str, text: str) -> None:
     assert shown(address) == text
+
+
+SAID = (
+    "nonnumeric port: {!r}",
+    "Could not connect to {}: refused",
+    "URL can't contain control characters. {!r} (found at least ' ')",
+)
+
+
+@pytest.mark.parametrize("form", ["http://me:{}@host:5000", "postgresql://me:{}@host/name", "http://host?token={}"])
+@given(secret=st.text("@:/?#;%+ '\"\\aB0ü\t", max_size=12).map(lambda middle: f"Qqq{middle}Zzz"))
+def test_what_a_library_says_about_an_address_never_shows_its_password(form: str, secret: str) -> None:
+    for typed in (secret, quote(secret, safe=""), quote_plus(secret)):
+        address = form.format(typed)
+        told = {address, unquote(address), secret, typed, quote(secret), re.split("[/?#]", address.split("//")[1])[0]}
+        for text in (said.format(each) for said in SAID for each in told):
+            line = first_line(text, address)
+            assert "Qqq" not in line
+            assert "Zzz" not in line
+
+
+def test_a_password_that_is_the_name_of_something_leaves_messages_readable() -> None:
+    url = "postgresql://postgres:postgres@host/name"
+    assert first_line('no user "postgres"', url) == 'no user "postgres"'
+
+
+@pytest.mark.parametrize("password", ["SEC/RET", "SECRET", "S ECRET", "SEC#RET", "S%2FECRET", "SE?CRET"])
+def test_a_server_that_does_not_answer_is_named_without_its_password(password: str) -> None:
+    with pytest.raises(TrackingError) as raised:
+        check_tracking(f"http://me:{password}@127.0.0.1:1")
+    assert "http://me:***@127.0.0.1:1 does not answer" in str(raised.value)
+    assert not re.search("SEC|CRET|RET", str(raised.value))
 
 
 def test_the_file_of_a_sqlite_address_is_absolute_and_other_databases_have_none(
