@@ -10,7 +10,6 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
-import hypothesis
 import optuna
 import pytest
 from hypothesis import strategies as st
@@ -18,10 +17,6 @@ from hypothesis import strategies as st
 from optrack.datasets import DataRequest, Prepared, prepare
 from optrack.search import Budget, Categorical, Data, Family, Float, Int, Pruner, Sampler, Study
 from optrack.search.study.space import applies, ordered
-
-# Machines under load make single examples slow; the same examples each time make a failure everybody's.
-hypothesis.settings.register_profile("optrack", deadline=None, derandomize=True, database=None)
-hypothesis.settings.load_profile("optrack")
 
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,10}", fullmatch=True)
 CHOICES = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(-1e9, 1e9) | st.text(max_size=6)
