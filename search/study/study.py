@@ -19,9 +19,9 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
-from ..errors import StudyError
+from ..errors import StudyError, unknown
 from .metric import METRICS, Metric, MetricName
-from .space import FROZEN, STRICT, Categorical, Choice, Space, misfit, ordered, size
+from .space import FROZEN, STRICT, Categorical, Choice, Float, Int, Space, misfit, ordered, size
 
 
 def _checked_name(name: str) -> str:
@@ -245,10 +245,26 @@ class Study:
 
 _STUDY = TypeAdapter(Study)
 
+_CLASSES: Mapping[str, Any] = {
+    made.__name__: made for made in (Study, Data, Budget, Family, Reference, Float, Int, Categorical)
+}
+"""What stands in a study file, by the name that pydantic's errors give it."""
+
 
 def first_problem(error: ValidationError) -> str:
     """Return the first problem that pydantic found, in one line: where, the rule, the value."""
     problem = error.errors()[0]
+    if len(problem["loc"]) == 1 and error.title in _CLASSES:
+        known = [name for name in _CLASSES[error.title].__pydantic_fields__ if name != "type"]
+        match problem["type"]:
+            case "unexpected_keyword_argument" | "extra_forbidden":
+                return f"{error.title}: {unknown('argument', str(problem['loc'][0]), known)}"
+            case "unexpected_positional_argument":
+                return f"{error.title}: {_short(problem['input'])} must be given by name; names: {', '.join(known)}"
+            case "missing":
+                return f"{error.title}: {problem['loc'][0]} is missing"
+            case _:
+                pass
     place = ".".join(str(part) for part in problem["loc"] if not isinstance(part, int) or part)
     rule = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if problem["type"] == "value_error":

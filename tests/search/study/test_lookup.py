@@ -96,7 +96,10 @@ def test_a_study_may_define_data_classes() -> None:
             "study file mine.py, line 4: Study: the name must consist of at most 64 letters",
         ),
         (GOOD.replace("Data(", "Dta("), "study file mine.py, line 4: NameError: name 'Dta' is not defined"),
-        (GOOD.replace('"f"', '"f", option={}'), "study file mine.py, line 4: Family: option unexpected"),
+        (
+            GOOD.replace('"f"', '"f", option={}'),
+            "study file mine.py, line 4: Family: unknown argument 'option' (did you mean 'options'?)",
+        ),
     ],
 )
 def test_what_is_wrong_in_a_study_file_is_said_in_one_line_with_its_place(text: str | bytes, message: str) -> None:

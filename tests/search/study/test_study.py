@@ -20,6 +20,7 @@ from optrack.search import (
     Study,
     StudyError,
 )
+from optrack.search.study import first_problem
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
@@ -209,3 +210,32 @@ def test_a_condition_may_look_at_a_fixed_option_of_any_value() -> None:
 def test_higher_accuracy_and_lower_loss_are_better() -> None:
     assert smallest(metric="val_accuracy").objective.maximize
     assert not smallest(metric="val_loss").objective.maximize
+
+
+@pytest.mark.parametrize(
+    ("made", "given", "named", "problem"),
+    [
+        (Data, ("digits",), {"image_sise": 32}, "unknown argument 'image_sise' (did you mean 'image_size'?); "),
+        (
+            Budget,
+            (),
+            {"trails": 3},
+            "unknown argument 'trails' (did you mean 'trials'?); valid names: trials, epochs, ",
+        ),
+        (
+            Float,
+            (0.1, 1),
+            {"stp": True},
+            "unknown argument 'stp' (did you mean 'step'?); valid names: low, high, log, ",
+        ),
+        (Categorical, (1, 2), {"wen": {}}, "unknown argument 'wen' (did you mean 'when'?); valid names: choices, when"),
+        (Data, ("digits", 32), {}, "32 must be given by name; names: name, image_size, "),
+        (Family, ("f",), {}, "architecture is missing"),
+    ],
+)
+def test_a_wrong_argument_is_named_with_the_nearest_one(
+    made: Any, given: tuple[Any, ...], named: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        made(*given, **named)
+    assert first_problem(caught.value).startswith(f"{made.__name__}: {problem}")
