@@ -8,7 +8,7 @@ from .image_files import LabelledFiles as LabelledFiles
 from .image_files import read_files as read_files
 from .image_folder import ImageFolder as ImageFolder
 from .new_file import write_new as write_new
-from .sealing import check_search as check_search
+from .sealing import search_parts as search_parts
 from .sealing import split_off_test as split_off_test
 from .survey import FolderSurvey as FolderSurvey
 from .survey import survey_folder as survey_folder

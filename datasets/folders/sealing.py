@@ -28,12 +28,19 @@ def split_off_test(folder: Path, group_pattern: str | None = None) -> tuple[str,
     return tuple(sorted(files.paths[index] for index in test))
 
 
-def check_search(
+def search_parts(
     folder: Path, paths: Sequence[str] | None, *, validation: float, group_pattern: str | None = None
-) -> None:
-    """Check that a search could be made: as `prepare` will, but from names alone.
+) -> dict[str, dict[str, int]]:
+    """Split a folder as `prepare` will for a search, but from names alone.
 
-    Paths are what is to be on its list of test images; None for a folder that has a test part.
+    Args:
+        folder: of images.
+        paths: what is to be on its list of test images; None for a folder that has a test part.
+        validation: share of the training part to validate on, where the folder has no validation part.
+        group_pattern: which images must stay together.
+
+    Returns:
+        "train" and "validation": name of each class to number of images.
 
     Raises:
         DataError: a class would be missing in a part, or a group would be in two.
@@ -41,7 +48,11 @@ def check_search(
     files = all_files(folder)
     kept, sealed = divided(files) if paths is None else divided_by(files, paths)
     groups = groups_apart(kept, sealed, group_pattern)
-    split_parts(kept.labels, kept.classes, kept.validation_start, validation=validation, split_seed=0, groups=groups)
+    parts = split_parts(
+        kept.labels, kept.classes, kept.validation_start, validation=validation, split_seed=0, groups=groups
+    )
+    counts = [class_counts(kept.labels[part], kept.classes) for part in parts]
+    return dict(zip(("train", "validation"), counts, strict=True))
 
 
 def _check_counts(files: FolderFiles) -> None:

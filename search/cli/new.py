@@ -59,12 +59,11 @@ def new(
 
 def _print(planned: "NewStudy", findings: "Findings", target: "Target") -> None:
     """Print what was found, and what was written."""
-    survey = findings.survey
-    parts = [part for part in ("train", "validation", "test") if part in survey.parts]
-    rows = [[name, *(f"{survey.parts[part][name]:,}" for part in parts)] for name in survey.classes[:CLASSES_SHOWN]]
+    survey, parts = findings.survey, findings.parts
+    rows = [[name, *(f"{counts[name]:,}" for counts in parts.values())] for name in survey.classes[:CLASSES_SHOWN]]
     if len(survey.classes) > CLASSES_SHOWN:
         rows.append([f"and {len(survey.classes) - CLASSES_SHOWN} more", *("" for _ in parts)])
-    rows.append(["all classes", *(f"{survey.images(part):,}" for part in parts)])
+    rows.append(["all classes", *(f"{findings.images(part):,}" for part in parts)])
     print_table(["class", *(f"{part}#" for part in parts)], rows, title=f"Found in {target.images}")
     print_table(["", ""], [[what, value] for what, value in _facts(findings, target).items()])
     rows = [
@@ -118,8 +117,8 @@ def _as_json(planned: "NewStudy", findings: "Findings", target: "Target") -> dic
             "folder": str(target.images),
             "classes": list(survey.classes),
             "parts": {
-                part: {"images": survey.images(part), "per_class": dict(counts)}
-                for part, counts in survey.parts.items()
+                part: {"images": findings.images(part), "per_class": dict(counts)}
+                for part, counts in findings.parts.items()
             },
             "sizes": {"smallest": survey.smallest, "median": survey.median, "largest": survey.largest},
             "grey": survey.grey,

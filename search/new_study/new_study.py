@@ -8,8 +8,8 @@ from pathlib import Path
 from ...datasets import DataError
 from ...datasets.folders import (
     FolderSurvey,
-    check_search,
     expanded,
+    search_parts,
     split_off_test,
     survey_folder,
     write_new,
@@ -53,7 +53,7 @@ def check_target(target: Target) -> None:
     if os.path.lexists(file):
         raise StudyError(f"{str(file)!r} is there already, and nothing is written over it: give another name")
     if not file.parent.is_dir():
-        raise StudyError(f"there is no folder {str(file.parent)!r} to write {file.name} into")
+        raise StudyError(f"{file} cannot be written: there is no folder {file.parent}")
     if not target.study:
         raise StudyError(f"a study is called as its file, so {file.name!r} must have a letter or digit before .py")
     if target.study in shipped_studies():
@@ -98,12 +98,11 @@ def plan_study(findings: Findings, target: Target) -> NewStudy:
     # The families are read from the text, so that what is measured is what is written.
     families = _loaded(study_text(draft, None), target).families
     shape = (1 if survey.grey else 3, proposal.image_size, proposal.image_size)
-    train, validation = proposal.split(survey)
     workload = Workload(
         speeds=measured_speeds(families, shape, len(survey.classes), device=devices[0]),
         epochs=proposal.epochs,
-        train_images=train,
-        validation_images=validation,
+        train_images=findings.images("train"),
+        validation_images=findings.images("validation"),
         workers=len(devices),
     )
     trials = workload.fitting_trials()
@@ -135,8 +134,8 @@ def write_study(new: NewStudy, findings: Findings, target: Target) -> None:
 def _set_aside(survey: FolderSurvey, group_pattern: str | None, doubts: tuple[str, ...]) -> Findings:
     paths = None if survey.sealed else split_off_test(survey.folder, group_pattern)
     left = survey if paths is None else survey.with_test(paths)
-    check_search(survey.folder, paths, validation=validation_share(left), group_pattern=group_pattern)
-    return Findings(survey=left, group_pattern=group_pattern, to_list=paths, doubts=doubts)
+    searched = search_parts(survey.folder, paths, validation=validation_share(left), group_pattern=group_pattern)
+    return Findings(survey=left, searched=searched, group_pattern=group_pattern, to_list=paths, doubts=doubts)
 
 
 def _blocks(name: str | None) -> int:

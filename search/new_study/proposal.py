@@ -71,12 +71,6 @@ class Proposal:
     epochs: int
     patience: int
 
-    def split(self, survey: FolderSurvey) -> tuple[int, int]:
-        """Return how many images there will be to train and to validate on."""
-        searched = survey.images("train", "validation")
-        validation = survey.images("validation") or math.ceil(searched * (self.validation or 0))
-        return searched - validation, validation
-
 
 def wants_transfer(survey: FolderSurvey) -> bool:
     """Whether a pretrained network is worthwhile: images have as many pixels as a photograph."""

@@ -4,7 +4,7 @@ import math
 import re
 import shlex
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,14 +46,27 @@ class Findings:
     """What is in the folder, and what the study does about it.
 
     Args:
+        survey: of the folder, before validation images are split off.
+        searched: "train" and "validation" as the study will have them: name of each class to number of images.
+        group_pattern: which images stay together; None for no groups.
         to_list: images to be listed as test images; None if some are set aside already.
         doubts: what the user should know, one sentence each.
     """
 
     survey: FolderSurvey
+    searched: Mapping[str, Mapping[str, int]]
     group_pattern: str | None
     to_list: tuple[str, ...] | None
     doubts: tuple[str, ...]
+
+    @property
+    def parts(self) -> Mapping[str, Mapping[str, int]]:
+        """All parts of the study: name of each class to number of images."""
+        return {**self.searched, "test": self.survey.parts["test"]}
+
+    def images(self, part: str) -> int:
+        """Return how many images a part has."""
+        return sum(self.parts[part].values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +174,7 @@ def _headline(draft: Draft) -> str:
 
 def _found(draft: Draft) -> str:
     survey = draft.findings.survey
-    train, validation = draft.proposal.split(survey)
+    train, validation = draft.findings.images("train"), draft.findings.images("validation")
     colour = "grey" if survey.grey else "coloured"
     folder = _short(str(draft.target.images))
     test = f"listed in {folder}/{TEST_LIST}" if survey.sealed == "list" else f"in {folder}/test"
@@ -207,7 +220,7 @@ def _size_reason(draft: Draft) -> str:
 
 
 def _batch_reason(draft: Draft) -> str:
-    train, _ = draft.proposal.split(draft.findings.survey)
+    train = draft.findings.images("train")
     largest = draft.proposal.batch_sizes[-1]
     if train >= 2 * LEAST_STEPS * largest:
         return f"larger ones than {largest} need much memory, or gain little"

@@ -101,9 +101,14 @@ def test_what_is_found_and_written_is_said_in_tables_and_in_json(folder: Path, w
         assert words in answer.stdout.replace("20 x 20", "16 x 16")
     second = json.loads(optrack("new", "second.py", "--images", "photos", "--json").stdout)
     assert second["images"]["parts"] == {
-        "train": {"images": 40, "per_class": {"ants": 24, "bees": 16}},
+        "train": {"images": 30, "per_class": {"ants": 18, "bees": 12}},
+        "validation": {"images": 10, "per_class": {"ants": 6, "bees": 4}},
         "test": {"images": 10, "per_class": {"ants": 6, "bees": 4}},
     }
+    assert ["all", "classes", "30", "10", "10"] in [line.split() for line in answer.stdout.splitlines()]
+    share = load_study("first.py").data.validation
+    stats = json.loads(optrack("dataset", "stats", "image_folder:photos", "--validation", share, "--json").stdout)
+    assert stats["splits"] == second["images"]["parts"]
     assert (second["test_list"], second["test_list_written"]) == ("photos/optrack-test.txt", False)
     assert [family["family"] for family in second["families"]] == ["small", "lenet"]
     assert second["estimate"]["run_seconds"] > 0

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from optrack.datasets import DataError, DataRequest, prepare
-from optrack.datasets.folders.sealing import check_search, split_off_test
+from optrack.datasets.folders.sealing import search_parts, split_off_test
 from optrack.datasets.folders.test_list import write_test_list
 from optrack.datasets.prepared.sealed import open_test
 from optrack.datasets.store.groups import groups_of
@@ -58,7 +58,8 @@ def test_a_val_with_an_image_of_a_class_keeps_it_where_that_can_be(write_names: 
     folder = write_names(_names({"train/ant": 50, "train/bee": 50, "val/ant": 1, "val/bee": 1}))
     paths = split_off_test(folder)
     assert len(paths) == 21
-    check_search(folder, paths, validation=0.2)
+    parts = search_parts(folder, paths, validation=0.2)
+    assert parts == {"train": {"ant": 40, "bee": 39}, "validation": {"ant": 1, "bee": 1}}
 
 
 def test_groups_are_taken_whole(write_names: WriteNames) -> None:
@@ -86,7 +87,7 @@ def test_too_few_images_of_a_class_are_named(write_names: WriteNames, counts: di
 def test_five_images_of_a_class_are_enough(write_names: WriteNames) -> None:
     for counts in ({"ant": 5, "bee": 5}, {"ant": 5, "bee": 500, "cat": 37}):
         folder = write_names(_names(counts))
-        check_search(folder, split_off_test(folder), validation=0.25)
+        search_parts(folder, split_off_test(folder), validation=0.25)
 
 
 def test_what_is_checked_from_names_is_what_preparing_will_do(tmp_path: Path, write_images: Write) -> None:
@@ -94,9 +95,9 @@ def test_what_is_checked_from_names_is_what_preparing_will_do(tmp_path: Path, wr
         tmp_path / "set", {"train/ant": 20, "train/bee": 20, "val/ant": 10, "val/bee": 10}, size=(4, 4)
     )
     paths = split_off_test(folder)
-    check_search(folder, paths, validation=0.2)
+    search_parts(folder, paths, validation=0.2)
     write_test_list(folder, paths)
-    check_search(folder, None, validation=0.2)
+    search_parts(folder, None, validation=0.2)
     prepared = prepare(
         DataRequest(
             f"image_folder:{folder}",
@@ -128,4 +129,4 @@ def test_what_preparing_would_refuse_is_refused(
 ) -> None:
     folder = write_names(_names({"ant": 9, "bee": 9}))
     with pytest.raises(DataError, match=message):
-        check_search(folder, paths, validation=validation, group_pattern=pattern)
+        search_parts(folder, paths, validation=validation, group_pattern=pattern)

@@ -59,7 +59,7 @@ def test_the_next_command_is_typed_as_it_is() -> None:
         ("ants.txt", "must end with .py"),
         ("there.py", "is there already, and nothing is written over it: give another name"),
         ("link.py", "is there already"),
-        ("nowhere/ants.py", r"there is no folder '.*nowhere' to write ants.py into"),
+        ("nowhere/ants.py", r"nowhere/ants.py cannot be written: there is no folder .*nowhere$"),
         ("äö.py", "must have a letter or digit before .py"),
         ("digits.py", "'digits' is the name of a study that comes with optrack"),
     ],

@@ -73,7 +73,13 @@ def draft_of(
     pattern = survey.groups.pattern if survey.groups else group_pattern
     return Draft(
         target=Target(file=Path(file), images=Path(images)),
-        findings=Findings(survey=survey, group_pattern=pattern, to_list=None, doubts=()),
+        findings=Findings(
+            survey=survey,
+            searched={"train": survey.parts["train"], "validation": survey.parts.get("validation", {})},
+            group_pattern=pattern,
+            to_list=None,
+            doubts=(),
+        ),
         proposal=propose(survey, transfer=transfer, blocks=BLOCKS[transfer], device="cpu"),
         missing=missing,
     )
