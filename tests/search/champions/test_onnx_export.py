@@ -1,5 +1,6 @@
 import inspect
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import onnx
 import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from optrack.architectures import ARCHITECTURES, architecture
@@ -97,6 +99,23 @@ def test_a_file_takes_raw_pixels_and_says_what_its_logits_mean(exported: Path) -
     assert [side.dim_value for side in images.type.tensor_type.shape.dim] == [0, 1, 28, 28]
     assert [side.dim_value for side in logits.type.tensor_type.shape.dim] == [0, len(CLASSES)]
     assert [path.name for path in exported.parent.iterdir()] == ["model.onnx"]
+
+
+def test_the_documented_example_answers_a_picture_that_is_not_square_as_predict_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    champion = champion_of(size=28, channels=3)
+    export(champion, tmp_path / "winner.onnx")
+    (tmp_path / "new").mkdir()
+    picture = tmp_path / "new/one.jpg"  # without loss, whatever its name: a JPEG is decoded smaller by predict
+    Image.fromarray(random_images(1, 60, 90, 3)[0]).save(picture, format="PNG")
+    page = (Path(__file__).parents[3] / "docs/using-the-winner.md").read_text()
+    (example,) = (block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "onnxruntime" in block)
+    monkeypatch.chdir(tmp_path)
+    exec(example, {})  # noqa: S102 - what the page says
+    said = np.array(re.findall(r"-?\d+\.\d*(?:e-?\d+)?", capsys.readouterr().out), dtype=np.float64)
+    expected = champion.logits(champion.prepare_images([picture]))[0]
+    assert np.abs(said - expected).max() < 1e-4 * np.abs(expected).max()
 
 
 def test_nothing_is_said_and_the_network_is_left_as_it_was(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
