@@ -77,9 +77,9 @@ def _study_note(study: Study, data: Prepared) -> str:
         f"Search on **{data.name}** ({channels} x {height} x {width}, {len(data.classes)} classes, "
         f"digest `{data.digest[:12]}`), by best `{study.metric}` on the validation images.\n\n{families}\n\n"
         "One run per family, its trials nested in it. The tag `optrack.state` tells finished, pruned, failed and "
-        "interrupted trials apart; a family's best weights and configuration are artifacts of its run. Models that "
-        "were retrained on all images have the tag `optrack.stage` = `retrain`, and what the test said of them; the "
-        "study's report is an artifact of the run `report`.\n"
+        "interrupted trials apart, which wait to go on; a family's best weights and configuration are artifacts of its "
+        "run. Models that were retrained on all images have the tag `optrack.stage` = `retrain`, and what the test "
+        "said of them; the study's report is an artifact of the run `report`.\n"
     )
 
 
