@@ -27,7 +27,8 @@ This page is read out of the command line itself; `optrack COMMAND --help` says 
 
 What holds for all of them: the answer goes to standard output, progress and messages to standard error. The exit code
 is 0 when it is done, 1 when something failed, 2 on bad input, which is named in one line, and 130 when it was
-interrupted. What has `--json` answers in a form for programs.
+interrupted; `optrack ui` and `optrack serve` run until Ctrl-C, which ends them with 0. What has `--json` answers in a
+form for programs. `optrack --version` says which versions these are.
 """
 
 ARCHITECTURES_HEAD = """# Architectures

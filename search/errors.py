@@ -19,7 +19,7 @@ OptrackError                          in sources, the room that all others may i
     └── SourceChangedError            it is not what it was
 """
 
-from ..sources.errors import OptrackError, unknown
+from ..sources.errors import OptrackError, did_you_mean, unknown
 
 __all__ = [
     "NothingStoredError",
@@ -29,6 +29,7 @@ __all__ = [
     "StorageError",
     "StudyError",
     "TrackingError",
+    "did_you_mean",
     "unknown",
 ]
 

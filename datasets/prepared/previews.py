@@ -85,9 +85,8 @@ def draw_grid(labels: Sequence[str], rows: Sequence[NDArray[np.uint8]]) -> Image
 
 
 def save(picture: Image.Image, file: Path) -> None:
-    """Save a picture as PNG, and make the folder for it."""
+    """Save a picture as PNG in a folder that is there."""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
         picture.save(file, format="PNG")
     except OSError as error:
         raise DataError(f"the picture {str(file)!r} cannot be written: {error}") from error

@@ -12,7 +12,7 @@ from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 
-from ..errors import NothingStoredError, TrackingError, unknown
+from ..errors import NothingStoredError, TrackingError, did_you_mean, unknown
 from ..stores import all_pages, answers_of, check_tracking, client, first_line, has_records, shown, tagged
 from ..stores import mlflow_names as names
 from .mlflow_model import USAGE
@@ -281,9 +281,11 @@ def _not_registered(study: str, family: str | None, known: Iterable[tuple[str, s
     if families:
         return f"study {study!r} has no best champion yet, only those of {', '.join(families)}"
     studies = sorted({owner for owner, _ in known})
-    if studies and study not in studies:
-        return f"no champion is registered: {unknown('study', study, studies)}"
-    return f"study {study!r} has no registered champion yet: `optrack retrain {study}` makes them"
+    others = f"; there are those of {', '.join(studies)}" if studies else ""
+    return (
+        f"study {study!r} has no registered champion yet{did_you_mean(study, studies)}: `optrack retrain {study}` "
+        f"makes them{others}"
+    )
 
 
 def _behind(calls: MlflowClient, model: RegisteredModel, alias: str) -> ModelVersion | None:

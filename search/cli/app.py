@@ -1,8 +1,10 @@
 """All commands under one name, and every error in one line."""
 
 import os
+import platform
 import sys
-from typing import Any
+from importlib import metadata
+from typing import Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
@@ -41,6 +43,24 @@ app.add_typer(dataset_app, name="dataset")
 app.add_typer(architecture_app, name="architecture")
 
 
+def say_version(asked: bool) -> None:  # noqa: FBT001 - typer's form
+    """Print the versions of optrack and of what it stands on, and end, if asked."""
+    if asked:
+        others = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "torchvision", "optuna", "mlflow"))
+        typer.echo(f"optrack {metadata.version('optrack')} (Python {platform.python_version()}, {others})")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=say_version, help="Say which versions these are.")
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
 def main() -> None:
     """Run a command; exit 0 when done, 1 when something failed, 2 on bad input, 130 when interrupted."""
     # Nothing leaves the machine by us.
@@ -57,8 +77,7 @@ def main() -> None:
     except TyperException as error:
         message = error.format_message().replace("Input should be", "it must be")
         if message.startswith("No such command"):
-            known: Any = typer.main.get_command(app)
-            message += f" Known are {', '.join(known.commands)}."
+            message += f" Known are {', '.join(_commands_of(error))}."
         if not message:  # no command was named, and the help is printed already
             sys.exit(BAD_INPUT)
         _fail(message)
@@ -69,6 +88,13 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     sys.exit(result if isinstance(result, int) else 0)
+
+
+def _commands_of(error: TyperException) -> list[str]:
+    """Return the names of the commands among which one was not found: of all, or of a group."""
+    context: Any = getattr(error, "ctx", None)
+    group: Any = typer.main.get_command(app) if context is None else context.command
+    return list(group.commands)
 
 
 def _fail(message: str) -> None:

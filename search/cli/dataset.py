@@ -8,7 +8,7 @@ import typer
 
 from ..text import short
 from .options import DEFAULT_CACHE_DIR, DEFAULT_DATA_DIR, CacheDirOption, DataDirOption, JsonOption
-from .output import console, print_json
+from .output import console, output_file, print_json
 from .tables import print_table
 
 if TYPE_CHECKING:
@@ -130,8 +130,8 @@ def preview(
     from ...datasets.prepared import augmentation_preview, save
     from ...datasets.prepared import preview as draw
 
+    file = output_file(output, f"preview-{Path(name.rpartition(':')[2]).resolve().name}.png")
     prepared = _prepared(_request(name, image_size, validation, split_seed, groups, data_dir, cache_dir))
-    file = output or Path(f"preview-{Path(name.rpartition(':')[2]).resolve().name}.png")
     save(draw(prepared), file)
     augmented = file.with_name(f"{file.stem}-augmented{file.suffix}")
     save(augmentation_preview(prepared), augmented)

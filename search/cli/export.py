@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from .options import DEFAULT_TRACKING_URI, ChampionOption, JsonOption, RunSourceOption, StudyArgument, TrackingOption
-from .output import console, print_json
+from .output import check_output, console, print_json
 from .stored import study_name
 
 
@@ -19,6 +19,8 @@ def export(
     as_json: JsonOption = False,  # noqa: FBT002 - typer's form
 ) -> None:
     """Write a champion as an ONNX file, from pixels to logits, checked against torch."""
+    if output is not None:
+        check_output(output)
     with console(stderr=True).status("exporting"):  # torch takes seconds to import
         from ..champions import CHECKED_BATCHES, load_champion
         from ..champions import export as write

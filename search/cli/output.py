@@ -36,9 +36,20 @@ def output_file(output: Path | None, default: str) -> Path:
     """Return the file that `--output` names, or else the default one.
 
     Raises:
-        StorageError: it is a folder.
+        StorageError: as `check_output`.
     """
     path = output or Path(default)
+    check_output(path)
+    return path
+
+
+def check_output(path: Path) -> None:
+    """Check before anything is computed that a file can be written there.
+
+    Raises:
+        StorageError: it is a folder, or its folder is not there.
+    """
     if path.is_dir():
         raise StorageError(f"--output {path} is a folder; it must be a file")
-    return path
+    if not path.parent.is_dir():
+        raise StorageError(f"--output {path} cannot be written: there is no folder {path.parent}")

@@ -51,7 +51,7 @@ def predict(
         print_json([_as_json(answer) for answer in answers])
     elif as_csv:
         csv.writer(sys.stdout, lineterminator="\n").writerows([COLUMNS, *rows])
-    else:
+    elif rows:
         columns = ["image", "label", "confidence#", "next", "confidence#", "next", "confidence#"]
         print_table(columns, rows, title=f"{champion.family} of {champion.study}")
     unreadable = [answer for answer in answers if isinstance(answer, UnreadableImage)]

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from ..errors import StudyError
 from . import options
 from .process import command, machine_of, print_next, print_outcome, resuming, stop_on_signals
 from .stored import chosen, stored_study
@@ -20,7 +21,7 @@ def retrain(
         typer.Option(
             min=0,
             metavar="N",
-            help="First race the N best configurations over as many fresh seeds on validation images.",
+            help="First race the N best configurations, 2 or more, each under N fresh seeds, on validation images.",
         ),
     ] = 0,
     launcher: options.LauncherOption = "processes",
@@ -37,6 +38,8 @@ def retrain(
     Training and validation images are trained on, and each configuration for as many epochs as it was best at. What was
     trained before is not trained again.
     """
+    if confirm == 1:
+        raise StudyError("--confirm must be at least 2 configurations, or 0 for no race, but got 1")
     _, stored = stored_study(study, storage)
     only = [each.name for each in chosen(stored, family)]
     machine = machine_of(launcher=launcher, device=device, workers=workers, threads=threads)

@@ -41,7 +41,9 @@ def run(
     sampler_option: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="An option of the sampler.")
     ] = None,
-    pruner: Annotated[str | None, typer.Option(help="asha, hyperband, median, wilcoxon or none.")] = None,
+    pruner: Annotated[
+        str | None, typer.Option(help="asha (or successive_halving), hyperband, median, wilcoxon or none.")
+    ] = None,
     pruner_option: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="An option of the pruner.")
     ] = None,

@@ -61,14 +61,13 @@ def _library() -> str:
 
 
 def write(path: Path, page: str) -> None:
-    """Write a page; the folder is made, and a page that is there is replaced in one step.
+    """Write a page into a folder that is there; a page of that name is replaced in one step.
 
     Raises:
         StorageError: it cannot be written.
     """
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             unfinished.write_text(page, encoding="utf-8")
             unfinished.replace(path)

@@ -1,6 +1,7 @@
 """What holds for every command: it has help, and does not wait for what it does not need."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 from typer.main import get_command
 
 from optrack.search.cli.app import app
+from optrack.search.coordinator import PRUNERS, SAMPLERS
 
 
 def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -120,3 +122,24 @@ finally:
     )
     assert result.returncode == (2 if "digitz" in command else 0), result.stderr
     assert json.loads((tmp_path / "imported.json").read_text()) == []
+
+
+def test_the_version_says_what_a_bug_report_needs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from optrack.search.cli import main
+
+    for name in ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
+        monkeypatch.setenv(name, "true")
+    monkeypatch.setattr(sys, "argv", ["optrack", "--version"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    output = capsys.readouterr()
+    assert (ended.value.code, output.err) == (0, "")
+    assert re.fullmatch(r"optrack \S+ \(Python \S+, torch \S+, torchvision \S+, optuna \S+, mlflow \S+\)\n", output.out)
+
+
+@pytest.mark.parametrize(("option", "known"), [("sampler", SAMPLERS), ("pruner", PRUNERS)])
+def test_the_help_of_a_strategy_names_all_there_are(option: str, known: dict[str, Any]) -> None:
+    (help_text,) = (parameter.help for parameter in LEAVES["run",].params if parameter.name == option)
+    assert set(re.findall(r"\w+", help_text)) - {"or"} == set(known)

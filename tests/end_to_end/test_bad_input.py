@@ -38,7 +38,9 @@ STUDY_FILES = [
     pytest.param("\nraise RuntimeError('a\\nb')\n", ["mine.py, line 2", "RuntimeError: a b"], id="a file that raises"),
     pytest.param("import sys\nsys.exit(3)\n", ["mine.py, line 2", "SystemExit: 3"], id="a file that exits"),
     pytest.param("import torhc\n", ["mine.py, line 1", "No module named 'torhc'"], id="a missing module"),
-    pytest.param(study(more=", bugdet=1"), ["mine.py, line 2", "bugdet"], id="an unknown field"),
+    pytest.param(
+        study(more=", bugdet=1"), ["mine.py, line 2", "'bugdet' (did you mean 'budget'?)"], id="an unknown field"
+    ),
     pytest.param(study(more=", seed=-1"), ["mine.py, line 2", "seed", "-1"], id="a negative seed"),
     pytest.param(study(more=', metric="accuracy"'), ["metric", "val_accuracy", "'accuracy'"], id="an unknown metric"),
     pytest.param(study(more=', sampler=Sampler("tpee")'), ["'tpee'", "did you mean 'tpe'"], id="an unknown sampler"),
@@ -139,7 +141,8 @@ RUN_OPTIONS = [
 ]
 
 COMMANDS = [
-    pytest.param("rum", ["'rum'"], id="an unknown command"),
+    pytest.param("rum", ["'rum'", "run, status"], id="an unknown command"),
+    pytest.param("dataset lst", ["'lst'", "Known are list, prepare, stats"], id="an unknown command of a group"),
     pytest.param("--verson", ["--verson"], id="an unknown option before the command"),
     pytest.param("run", ["STUDY"], id="run without a study"),
     pytest.param("run digitz", ["'digitz'", "did you mean 'digits'", ".py"], id="an unknown study"),
@@ -160,12 +163,16 @@ COMMANDS = [
     pytest.param("retrain digitz", ["'digitz'", "did you mean 'digits'"], id="retraining an unknown study"),
     pytest.param("retrain digits --seeds 0", ["--seeds", "1"], id="retraining under no seed"),
     pytest.param("retrain digits --confirm -1", ["--confirm", "0"], id="a race of fewer than none"),
+    pytest.param("retrain digits --confirm 1", ["--confirm", "at least 2", "got 1"], id="a race of one"),
     pytest.param("test digits", ["sqlite:///optuna.db", "optrack run"], id="testing what was never run"),
     pytest.param("test digitz", ["'digitz'", "did you mean 'digits'"], id="testing an unknown study"),
     pytest.param("report digits", ["sqlite:///optuna.db", "optrack run"], id="a report about what was never run"),
     pytest.param("report digitz", ["'digitz'", "did you mean 'digits'"], id="a report about an unknown study"),
     pytest.param("export digits", ["mlflow.db", "optrack retrain digits"], id="exporting what is not there"),
     pytest.param("export digits --tracking-uri sqlite:///foreign.db", ["foreign.db"], id="exporting from elsewhere"),
+    pytest.param("export digits --output no/w.onnx", ["there is no folder no"], id="exporting into a missing folder"),
+    pytest.param("dataset preview digits --output no/p.png", ["there is no folder no"], id="a picture in none"),
+    pytest.param("new no/mine.py --images few", ["there is no folder no"], id="a study in a missing folder"),
     pytest.param("predict digits", ["PATH"], id="a prediction for no image"),
     pytest.param("predict digits nowhere.png", ["nowhere.png"], id="a prediction for a missing image"),
     pytest.param("predict digits empty", ["empty", ".png"], id="a prediction for an empty folder"),
@@ -293,7 +300,7 @@ def test_a_study_without_a_finished_trial_has_no_best(optrack: Run, stage: Path)
 
 
 @pytest.mark.parametrize("command", ["importance", "report"])
-@pytest.mark.parametrize("output", ["empty", "text.db/page.html"])
+@pytest.mark.parametrize("output", ["empty", "text.db/page.html", "nowhere/page.html"])
 def test_a_page_that_cannot_be_written_is_refused(
     output: str, command: str, optrack: Run, stage: Path, searched: Path
 ) -> None:
