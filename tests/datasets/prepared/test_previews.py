@@ -59,11 +59,12 @@ def test_samples_are_training_images_of_their_class_and_of_different_groups(
         assert len(set(data.groups[indices].tolist())) == 4
     assert [indices.tolist() for indices in samples(data)] == [indices.tolist() for indices in chosen]
     assert [indices.tolist() for indices in samples(data, seed=1)] != [indices.tolist() for indices in chosen]
-    save(preview(prepared), tmp_path / "new" / "picture.png")
-    assert (tmp_path / "new" / "picture.png").read_bytes().startswith(b"\x89PNG")
+    save(preview(prepared), tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_picture_that_cannot_be_written_is_a_data_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["file", "nowhere"])
+def test_a_picture_that_cannot_be_written_is_a_data_error(folder: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="cannot be written"):
-        save(draw_grid(["a"], _rows(1, 1, (1, 8, 8))), tmp_path / "file" / "picture.png")
+        save(draw_grid(["a"], _rows(1, 1, (1, 8, 8))), tmp_path / folder / "picture.png")

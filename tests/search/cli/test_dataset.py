@@ -83,6 +83,7 @@ def test_a_bad_pattern_is_bad_input_in_one_line(optrack: Run, pets: Path) -> Non
 
 
 def test_a_preview_is_a_picture(optrack: Run, pets: Path, tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
     code, out, _ = optrack("dataset", "preview", f"image_folder:{pets}", "--output", "deep/animals.png")
     assert (code, "deep/animals.png" in out) == (0, True)
     with Image.open(tmp_path / "deep" / "animals.png") as picture:

@@ -279,6 +279,7 @@ def test_the_page_stays_below_ten_megabytes_and_its_library_is_there_once(tmp_pa
 
 def test_a_page_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "folder" / "page.html"
+    path.parent.mkdir()
     write_page(path, "digits", [], metric="val_accuracy", found={})
     before = path.read_bytes()
 
