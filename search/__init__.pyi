@@ -5,6 +5,7 @@ from .errors import OptrackError as OptrackError
 from .errors import OwnSourceError as OwnSourceError
 from .errors import ServerError as ServerError
 from .errors import StorageError as StorageError
+from .errors import StorageFailedError as StorageFailedError
 from .errors import StudyError as StudyError
 from .errors import TrackingError as TrackingError
 from .study import Budget as Budget

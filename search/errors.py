@@ -4,6 +4,7 @@ OptrackError                          in sources, the room that all others may i
 ├── StudyError (ValueError)           a study, family, space, option or configuration that makes no sense
 │   └── OwnSourceError                the code of a user-defined network may not be run, or cannot
 ├── StorageError                      Optuna's storage cannot be opened, is foreign, or is owned by another process
+│   └── StorageFailedError            it failed, or stayed away, in the middle of a search
 ├── TrackingError                     MLflow cannot be reached or refuses
 ├── NothingStoredError                what was asked for has not been computed yet
 ├── ServerError                       a server did not start
@@ -27,6 +28,7 @@ __all__ = [
     "OwnSourceError",
     "ServerError",
     "StorageError",
+    "StorageFailedError",
     "StudyError",
     "TrackingError",
     "did_you_mean",
@@ -44,6 +46,10 @@ class OwnSourceError(StudyError):
 
 class StorageError(OptrackError):
     """Optuna's storage cannot be opened, is foreign, or is owned by another process."""
+
+
+class StorageFailedError(StorageError):
+    """Optuna's storage failed, or stayed away, in the middle of a search."""
 
 
 class TrackingError(OptrackError):

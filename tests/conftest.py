@@ -1,6 +1,7 @@
 """What is costly to make is made once for a whole run, however many processes share its tests."""
 
 import contextlib
+import hashlib
 import importlib.util
 import os
 import shutil
@@ -11,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import filelock
 import hypothesis
@@ -91,7 +93,7 @@ class Postgres:
     def database(self, name: str) -> str:
         """Make an empty database; its address."""
         self._call("createdb", f"--host={self._folder}", "--username=optrack", name, in_data=False)
-        return f"postgresql://optrack@/{name}?host={self._folder}"
+        return f"postgresql://optrack@/{name}?host={quote(str(self._folder), safe='')}"
 
     def _call(self, program: str, *arguments: str, in_data: bool = True) -> None:
         subprocess.run(
@@ -126,6 +128,12 @@ def postgres() -> Iterator[Postgres]:
                 server.stop()
                 return
         pytest.skip("no PostgreSQL could be started")
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres, request: pytest.FixtureRequest) -> str:
+    """Of an empty database in a real PostgreSQL."""
+    return postgres.database(hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:12])
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from ...sources import without_passwords
-from ..errors import OptrackError
+from ..errors import OptrackError, StorageFailedError
 from .architecture import architecture_app
 from .best import best
 from .dataset import dataset_app
@@ -18,7 +18,7 @@ from .export import export
 from .importance import importance
 from .new import new
 from .predict import predict
-from .process import INTERRUPTED
+from .process import FAILED, INTERRUPTED
 from .report import report
 from .retrain import retrain
 from .run import run
@@ -72,6 +72,8 @@ def main() -> None:
     try:
         result = app(standalone_mode=False)
         sys.stdout.flush()  # what is still to be written can fail here, and not while Python exits
+    except StorageFailedError as error:
+        _fail(str(error), FAILED)
     except OptrackError as error:
         _fail(str(error))
     except TyperException as error:
@@ -97,7 +99,7 @@ def _commands_of(error: TyperException) -> list[str]:
     return list(group.commands)
 
 
-def _fail(message: str) -> None:
+def _fail(message: str, code: int = BAD_INPUT) -> None:
     line = without_passwords(" ".join(message.split()))
     sys.stderr.write(f"optrack: error: {line}\n")
-    sys.exit(BAD_INPUT)
+    sys.exit(code)

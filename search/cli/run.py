@@ -3,14 +3,17 @@
 import json
 import math
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import StudyError
+from ..errors import StorageFailedError, StudyError
 from . import options
 from .best import print_best
+from .output import say
 from .process import INTERRUPTED, command, machine_of, print_next, print_outcome, resuming, stop_on_signals
 from .stored import chosen, quiet_optuna, stored_study
 
@@ -91,12 +94,25 @@ def run(
     places = Places(storage=storage, tracking_uri=tracking_uri, data_dir=data_dir, cache_dir=cache_dir)
     quiet_optuna()
     display = LiveProgress() if sys.stderr.isatty() else LineProgress()
-    with display.live:
+    again = resuming(context, places, study)
+    with display.live, _with_way_on(again):
         outcome = run_study(changed, places=places, machine=machine, observer=display, on_start=stop_on_signals)
     answer = records.best(*stored_study(changed.name, storage))
     if answer["families"]:
         print_best(answer)
-    return _closing_words(study, outcome, places, resuming(context, places, study))
+    return _closing_words(study, outcome, places, again)
+
+
+@contextmanager
+def _with_way_on(again: str) -> Generator[None]:
+    """Say which command goes on where Ctrl-C or a storage that fails ends all at once."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(f"interrupted: `{again}` resumes it")
+        raise
+    except StorageFailedError as error:
+        raise StorageFailedError(f"{error}; `{again}` goes on where it stopped") from None
 
 
 def _strategy(

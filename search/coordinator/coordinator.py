@@ -6,6 +6,7 @@ from typing import Any
 
 import optuna
 from optuna.trial import TrialState
+from typing_extensions import override
 
 from ...datasets import Prepared
 from ..champions import Recipe
@@ -17,6 +18,7 @@ from ..stores import (
     STUDY_ATTRIBUTE,
     End,
     StoredFamily,
+    WaitingStorage,
     data_record,
     open_family,
     replicated,
@@ -38,7 +40,7 @@ class Coordinator(Recording[RunningTrial]):
     """Owns a checked study while it runs, and is the only one to write both stores."""
 
     study: Study
-    storage: optuna.storages.RDBStorage
+    storage: WaitingStorage
     data: Prepared
 
     def __post_init__(self) -> None:
@@ -63,6 +65,11 @@ class Coordinator(Recording[RunningTrial]):
         finally:
             self._close(complete=complete)
         return self.outcome
+
+    @override
+    def stop(self) -> None:
+        super().stop()
+        self.storage.stop()
 
     def _open_family(self, family: Family) -> FamilySearch:
         opened = open_family(self.storage, self.study, family)

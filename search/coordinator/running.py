@@ -42,11 +42,11 @@ def run_study(
         fetch_weights(family, data.input_shape, len(data.classes))
     with suppress(NothingStoredError):
         check_comparable(study, data, stores.stored_families(stores.read_storage(places.storage), study.name))
-    with owned(places.storage, study.name), launcher_of(machine, devices) as launcher:
+    with owned(places.storage, study.name) as ownership, launcher_of(machine, devices) as launcher:
         coordinator = Coordinator(
             study=study,
             # Workers import torch while the stores open.
-            storage=stores.open_storage(places.storage),
+            storage=stores.open_storage(places.storage, ownership),
             tracker=MlflowTracker(places.tracking_uri, study, data),
             launcher=launcher,
             data=data,

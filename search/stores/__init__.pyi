@@ -21,6 +21,7 @@ from .model_runs import race_values as race_values
 from .optuna_store import DATA_ATTRIBUTE as DATA_ATTRIBUTE
 from .optuna_store import SOURCE_ATTRIBUTE as SOURCE_ATTRIBUTE
 from .optuna_store import STUDY_ATTRIBUTE as STUDY_ATTRIBUTE
+from .optuna_store import WaitingStorage as WaitingStorage
 from .optuna_store import open_family as open_family
 from .optuna_store import read_storage as read_storage
 from .optuna_store import requeue as requeue

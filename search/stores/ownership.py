@@ -55,7 +55,10 @@ class Ownership:
         self._server = database_server(url)
         self._key = int.from_bytes(hashlib.sha256(f"{sqlalchemy.make_url(url).database}/{study}".encode()).digest()[:7])
         self._connection: sqlalchemy.Connection | None = None
-        holder, since = self._take()
+        try:
+            holder, since = self._take()
+        except (SQLAlchemyError, ImportError) as error:
+            raise StorageError(f"storage {shown(url)} cannot be opened: {first_line(error, url)}") from None
         if holder is not None:
             raise _is_taken(study, holder, since)
 
@@ -63,7 +66,8 @@ class Ownership:
         """Take the server's lock again if the connection that held it is gone, as after a restart of the server.
 
         Raises:
-            StorageError: another process has taken it meanwhile, or the server does not answer.
+            StorageError: another process has taken it meanwhile.
+            SQLAlchemyError: the server does not answer.
         """
         try:
             if self._connection is not None:
@@ -87,18 +91,18 @@ class Ownership:
         """Take the server's lock, if it is one that has locks; return who holds it instead, and since when."""
         if self._server not in TAKE:
             return None, None
+        engine = sqlalchemy.create_engine(self._url, poolclass=sqlalchemy.NullPool, isolation_level="AUTOCOMMIT")
+        connection = engine.connect()
         try:
-            engine = sqlalchemy.create_engine(self._url, poolclass=sqlalchemy.NullPool, isolation_level="AUTOCOMMIT")
-            self._connection = connection = engine.connect()
             if self._server == "postgresql":
                 _row(connection, INTRODUCTION, name=f"{NAME_PREFIX}{_me()}")
             if _row(connection, TAKE[self._server], key=self._key)[0]:
+                self._connection = connection
                 return None, None
             name, since = _row(connection, HOLDER[self._server], key=self._key)
-        except (SQLAlchemyError, ImportError) as error:
-            self.release()
-            raise StorageError(f"storage {shown(self._url)} cannot be opened: {first_line(error, self._url)}") from None
-        self.release()
+        finally:
+            if self._connection is None:
+                connection.close()
         return str(name).removeprefix(NAME_PREFIX) if str(name).startswith(NAME_PREFIX) else OTHER, since
 
 
