@@ -1,7 +1,7 @@
 """What the figures of a study have in common: axes, colours and symbols."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..pages import TEMPLATE, Plot, escaped_text
@@ -33,10 +33,26 @@ def accuracy_axis(title: str = "accuracy", **options: Any) -> Plot:
     return axis(title, tickformat=".3~%", hoverformat=".2%", **options)
 
 
-def metric_axis(metric: MetricName) -> Plot:
-    """Return the axis of a study's metric."""
-    words = METRIC_NAMES[metric]
-    return accuracy_axis(words) if metric.endswith("accuracy") else axis(words)
+def metric_axis(metric: MetricName, values: Iterable[float | None]) -> Plot:
+    """Return the axis of a study's metric, for some values of it."""
+    words, narrow = METRIC_NAMES[metric], narrow_range(values)
+    return accuracy_axis(words, **narrow) if metric.endswith("accuracy") else axis(words, **narrow)
+
+
+def narrow_range(values: Iterable[float | None]) -> dict[str, Any]:
+    """Return the range of an axis whose values are all equal; nothing for others, which plotly's own suits.
+
+    Around a single value plotly's axis spans two units: from below 0 to above 150 per cent.
+
+    >>> narrow_range([0.5, None, 0.5]), narrow_range([0.5, 0.6])
+    ({'range': [0.475, 0.525]}, {})
+    """
+    known = {value for value in values if value is not None and math.isfinite(value)}
+    if len(known) != 1:
+        return {}
+    (value,) = known
+    margin = 0.05 * abs(value) or 0.05
+    return {"range": [value - margin, value + margin]}
 
 
 def names_axis(names: Sequence[str], longest: int, **options: Any) -> Plot:

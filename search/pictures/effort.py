@@ -27,7 +27,8 @@ def best_so_far(results: StudyResults) -> Drawing:
         against_trials.append(_steps(place, family.name, by_number, study.objective))
         by_end = [(trial.seconds / divisor, trial) for trial in sorted(family.stored.ended, key=_end)]
         against_time.append(_steps(place, family.name, by_end, study.objective))
-    value = metric_axis(study.metric)
+    reached = [best for line in (*against_trials, *against_time) for best in line["y"]]
+    value = metric_axis(study.metric, reached)
     plots = (
         figure(against_trials, axis("trials", rangemode="tozero"), value, showlegend=True),
         figure(against_time, axis(f"{unit} of training", rangemode="tozero"), value, showlegend=True),

@@ -104,8 +104,8 @@ def png(image: Image.Image) -> bytes:
 def _mistake(image: NDArray[np.uint8], result: TestResult, index: int) -> Image.Image:
     right, taken = int(result.labels[index]), int(result.predictions[index])
     lines = [
-        (result.classes[right], BLACK),
-        (f"not {result.classes[taken]}", RED),
+        (f"is {result.classes[right]}", BLACK),
+        (f"answered {result.classes[taken]}", RED),
         (f"{100 * float(result.confidences[index]):.1f} % sure", SOFT),
     ]
     return column([sized(picture_of(image), _SMALLEST, _LARGEST), lines_of_text(lines, _CELL)])

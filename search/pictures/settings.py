@@ -10,7 +10,7 @@ from ..study import MetricName
 from ..text import METRIC_NAMES, NOTHING, metric_text, value_text
 from .charts import axis, figure, logarithmic_axis, metric_axis, no_trial_finished, scatter
 
-SETTINGS, TOP = "Learning rate and batch norm of the top trials", "Top trials"
+SETTINGS, TOP = "Settings of the top trials", "Top trials"
 
 _TOP = 10
 _HEIGHT = 260
@@ -48,7 +48,11 @@ def _against(name: str, top: Sequence[Trial], result: FamilyResult) -> Plot:
         marker={"color": [ORANGE if trial is top[0] else BLUE for trial in shown], "size": 9},
         hovertemplate="trial %{customdata}<br>%{x}: %{y}<extra></extra>",
     )
-    return figure([points], _setting_axis(name, result), metric_axis(result.stored.study.metric), height=_HEIGHT)
+    return figure([points], _setting_axis(name, result), _value_axis(shown, result), height=_HEIGHT)
+
+
+def _value_axis(shown: Sequence[Trial], result: FamilyResult) -> Plot:
+    return metric_axis(result.stored.study.metric, [trial.value for trial in shown])
 
 
 def _place(name: str, value: Any) -> Any:

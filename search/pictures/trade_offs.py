@@ -6,7 +6,7 @@ from typing import Any
 
 from ..pages import GREY, Drawing, Plot, error_bars, escaped_text
 from ..results import FamilyResult, StudyResults
-from .charts import accuracy_axis, family_look, figure, logarithmic_axis, no_trial_finished, scatter
+from .charts import accuracy_axis, family_look, figure, logarithmic_axis, narrow_range, no_trial_finished, scatter
 
 TRADE_OFFS = "Accuracy against size and speed"
 
@@ -41,10 +41,13 @@ def trade_offs(results: StudyResults) -> Drawing:
         return Drawing(heading=TRADE_OFFS, explanation=_nothing(results))
     plots = [_trade_off(size, "parameters", tickformat="~s", hoverformat=".4~s")] if size else []
     if speed:
-        title = f"milliseconds for one image{_device(results)}"
-        plots.append(_trade_off(speed, title, tickformat="~g", hoverformat=".3~g"))
+        plots.append(_trade_off(speed, "milliseconds for one image", tickformat="~g", hoverformat=".3~g"))
     shown = [*size, *speed]
-    unmeasured = "" if speed else f" Speed is measured when the models are tested: `optrack test {study}`."
+    measured = (
+        f" Speed is the median for a single image{_device(results)}."
+        if speed
+        else f" Speed is measured when the models are tested: `optrack test {study}`."
+    )
     averaged = any(len(point.accuracies) > 1 for point in shown)
     seeds = " Test accuracy is the mean over seeds, with a bar from the lowest to the highest." if averaged else ""
     hollow = (
@@ -54,7 +57,7 @@ def trade_offs(results: StudyResults) -> Drawing:
     )
     explanation = (
         f"Further left is cheaper, higher is better: no family beats one on the dotted line in both."
-        f"{seeds}{hollow}{unmeasured}"
+        f"{seeds}{hollow}{measured}"
     )
     caution = (
         ""
@@ -80,7 +83,9 @@ def _trade_off(points: Sequence[_Point], title: str, **ticks: str) -> Plot:
         if point.reported is not None
     ]
     costs = logarithmic_axis(title, [point.cost for point in points], **ticks)
-    worth = accuracy_axis("test accuracy" if points[0].tested else "validation accuracy")
+    shown = [accuracy for point in points for accuracy in (*point.accuracies, point.reported)]
+    words = "test accuracy" if points[0].tested else "validation accuracy"
+    worth = accuracy_axis(words, **narrow_range(shown))
     return figure([line, *map(_found, points), *reported], costs, worth, showlegend=True)
 
 
@@ -133,10 +138,10 @@ def _nothing(results: StudyResults) -> str:
 
 
 def _device(results: StudyResults) -> str:
-    """Return where latency was measured, for the axis; empty where that differs or is not known."""
+    """Return where latency was measured, for a sentence; empty where that differs or is not known."""
     devices = {family.latency_device for family in results.families if family.latency_ms is not None}
     device = devices.pop() if len(devices) == 1 else None
-    return f" ({device})" if device else ""
+    return f", on {device}" if device else ""
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:

@@ -8,7 +8,7 @@ from ..results import FamilyResult
 WORDS = {
     "misclassified": (
         "Misclassified images",
-        "Test images that the champion took for something else: the right class, its own answer and its confidence.",
+        "Test images that the champion took for something else: what each is, its answer, and how sure it was of that.",
     ),
     "filters": (
         "First-layer filters",

@@ -87,7 +87,10 @@ def steps(results: StudyResults, commands: Commands) -> tuple[Step, ...]:
     def of_all(done: list[FamilyResult], word: str) -> str:
         return f"{len(done)} of {everything} {word}" if done else "not yet"
 
-    ended = f"{plural(trials, 'trial')} ended, of {count(budget)} for each of {everything}"
+    asked = budget * len(families)
+    of_asked = f"{count(trials)} of {plural(asked, 'trial')} ended"
+    ended = of_asked if trials <= asked else f"{plural(trials, 'trial')} ended, and {count(asked)} were asked for"
+    ended += f", {count(budget)} for each of {everything}" if len(families) > 1 else ""
     return (
         step("Search", ended, searched, commands.run),
         step("Retraining", of_all(retrained, "retrained"), retrained, commands.retrain),
@@ -122,10 +125,9 @@ def _before_the_test(results: StudyResults, commands: Commands) -> Judgement:
         f"is too good to be expected of new images, and no verdict: that takes models that are trained again and "
         f"tested. Next: `{missing}`."
     )
-    return Judgement(
-        sentence=f"No verdict yet: {found[0].name} leads the search with {metric_text(metric, leader.value)}.",
-        basis=basis,
-    )
+    level = [family.name for family in found if family.candidate and family.candidate.value == leader.value]
+    leads = f"{level[0]} leads the search" if len(level) == 1 else f"{listing(level)} are level in the search"
+    return Judgement(sentence=f"No verdict yet: {leads} with {metric_text(metric, leader.value)}.", basis=basis)
 
 
 def _openings(results: StudyResults) -> tuple[str, ...]:

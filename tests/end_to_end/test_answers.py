@@ -83,6 +83,7 @@ def test_importance_writes_a_page_and_says_where(optrack: Run, stored: tuple[str
 
 
 def test_importance_as_a_table_names_the_page_on_stderr(optrack: Run, stored: tuple[str, str], folder: Path) -> None:
+    (folder / "there").mkdir()
     answer = optrack("importance", "tiny", *stored, "--output", "there/page.html")
     assert answer.returncode == 0
     assert "tiny: importance of hyperparameters" in answer.stdout

@@ -22,7 +22,7 @@ HEADINGS = [
     "Most frequent confusions",
     "Accuracy per class",
     "Calibration",
-    "Learning rate and batch norm of the top trials",
+    "Settings of the top trials",
     "Top trials",
 ]
 
@@ -203,7 +203,7 @@ def test_the_top_trials_are_the_best_ten_by_the_metric(family: Families, metric:
     items = shown(family(values=values, metric=metric))
     ranked = sorted(range(12), key=lambda number: values[number], reverse=metric == "val_accuracy")[:10]
     assert [int(row[0]) for row in items["Top trials"].rows] == ranked
-    (points,) = items["Learning rate and batch norm of the top trials"].plots[0]["data"]
+    (points,) = items["Settings of the top trials"].plots[0]["data"]
     assert points["customdata"] == ranked
     assert points["x"] == [0.001 * (number + 1) for number in ranked]
     assert points["marker"]["color"].count("#d55e00") == 1
@@ -211,7 +211,7 @@ def test_the_top_trials_are_the_best_ten_by_the_metric(family: Families, metric:
 
 
 def test_learning_rates_stand_on_a_logarithmic_axis_over_all_that_was_searched(family: Families) -> None:
-    axis = shown(family())["Learning rate and batch norm of the top trials"].plots[0]["layout"]["xaxis"]
+    axis = shown(family())["Settings of the top trials"].plots[0]["layout"]["xaxis"]
     low, high = axis["range"]
     assert axis["type"] == "log"
     assert low < -4 < -1 < high

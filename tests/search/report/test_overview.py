@@ -72,14 +72,21 @@ def test_before_the_test_the_best_of_the_search_comes_first_whatever_the_metric(
     assert judged(by_loss).sentence == "No verdict yet: alpha leads the search with 0.8800."
 
 
+def test_equal_families_of_a_search_are_said_to_be_level(results_of: Any) -> None:
+    results = results_of("searched")
+    alpha, beta = results.families
+    level = replace(results, families=(replace(alpha, candidate=replace(alpha.candidate, value=0.95)), beta))
+    assert judged(level).sentence == "No verdict yet: alpha and beta are level in the search with 95.00 %."
+
+
 def test_the_accuracy_of_the_search_is_that_of_the_best_epoch(results_of: Any) -> None:
     alpha, beta = results_of("searched").families
     assert (alpha.candidate.val_accuracy, beta.candidate.val_accuracy) == (0.90, 0.95)
 
 
 def test_the_steps_say_how_far_the_study_has_got(results_of: Any) -> None:
-    searched = "8 trials ended, of 4 for each of 2 families"
-    assert states(results_of("begun"))[0] == ("0 trials ended, of 4 for each of 2 families", False)
+    searched = "8 of 8 trials ended, 4 for each of 2 families"
+    assert states(results_of("begun"))[0] == ("0 of 8 trials ended, 4 for each of 2 families", False)
     assert states(results_of("searched")) == [(searched, True), ("not yet", False), ("not yet", False)]
     tested = [(searched, True), ("2 of 2 families retrained", True), ("2 of 2 families tested", True)]
     assert states(results_of("tested")) == tested

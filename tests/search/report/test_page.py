@@ -173,6 +173,7 @@ def test_a_page_is_replaced_whole_or_not_at_all(
     tmp_path: Path, results_of: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "folder" / "report.html"
+    path.parent.mkdir()
     page = render_report(results_of("begun", names=("alpha",)), reference="signs")
     write(path, page)
     before = path.read_bytes()
