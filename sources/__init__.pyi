@@ -1,3 +1,4 @@
+from .errors import MOST_CHARACTERS as MOST_CHARACTERS
 from .errors import OptrackError as OptrackError
 from .errors import SourceChangedError as SourceChangedError
 from .errors import SourceError as SourceError
@@ -10,5 +11,8 @@ from .own import read_source as read_source
 from .python_file import line_of as line_of
 from .python_file import run_file as run_file
 from .python_file import why as why
+from .shown_text import csv_text as csv_text
+from .shown_text import fit as fit
 from .shown_text import masked_address as masked_address
+from .shown_text import printable as printable
 from .shown_text import without_passwords as without_passwords

@@ -3,13 +3,16 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from .shown_text import without_passwords
+from .shown_text import fit
+
+MOST_CHARACTERS = 4000
+"""Of a message; what libraries say about a large file may have megabytes."""
 
 _LISTED_AT_MOST = 40
 
 
 class OptrackError(Exception):
-    r"""Root of all errors that a user can fix; the message is one line without passwords, whatever stands in it.
+    r"""Root of all errors that a user can fix; the message is one line without passwords and control characters.
 
     >>> raise OptrackError("first line\nsecond line")
     Traceback (most recent call last):
@@ -19,7 +22,7 @@ class OptrackError(Exception):
 
     def __init__(self, message: str) -> None:
         line = " ".join(line.strip() for line in message.splitlines() if line.strip())
-        super().__init__(without_passwords(line))
+        super().__init__(fit(line, MOST_CHARACTERS))
 
 
 class SourceError(OptrackError, ValueError):

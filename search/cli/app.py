@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
-from ...sources import without_passwords
+from ...sources import MOST_CHARACTERS, fit
 from ..errors import OptrackError, StorageFailedError
 from .architecture import architecture_app
 from .best import best
@@ -100,6 +100,6 @@ def _commands_of(error: TyperException) -> list[str]:
 
 
 def _fail(message: str, code: int = BAD_INPUT) -> None:
-    line = without_passwords(" ".join(message.split()))
+    line = fit(" ".join(message.split()), MOST_CHARACTERS)
     sys.stderr.write(f"optrack: error: {line}\n")
     sys.exit(code)

@@ -16,10 +16,10 @@ PIPE_WIDTH = 160
 
 def console(*, stderr: bool = False) -> "Console":
     """Return a console for people; what goes into a pipe is wide and plain."""
-    from rich.console import Console
+    from .terminal import Terminal
 
     stream = sys.stderr if stderr else sys.stdout
-    return Console(file=stream, width=None if stream.isatty() else PIPE_WIDTH, highlight=False)
+    return Terminal(file=stream, width=None if stream.isatty() else PIPE_WIDTH, highlight=False)
 
 
 def say(line: str) -> None:

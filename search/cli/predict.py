@@ -1,12 +1,14 @@
 """`optrack predict`: classify images with a champion."""
 
 import csv
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ...sources import csv_text, printable
 from ..errors import StudyError
 from .options import DEFAULT_TRACKING_URI, ChampionOption, JsonOption, RunSourceOption, StudyArgument, TrackingOption
 from .output import console, print_json, say
@@ -50,7 +52,8 @@ def predict(
     if as_json:
         print_json([_as_json(answer) for answer in answers])
     elif as_csv:
-        csv.writer(sys.stdout, lineterminator="\n").writerows([COLUMNS, *rows])
+        cells = [[_csv_file(file), *map(csv_text, others)] for file, *others in rows]
+        csv.writer(sys.stdout, lineterminator="\n").writerows([COLUMNS, *cells])
     elif rows:
         columns = ["image", "label", "confidence#", "next", "confidence#", "next", "confidence#"]
         print_table(columns, rows, title=f"{champion.family} of {champion.study}")
@@ -62,7 +65,13 @@ def predict(
 
 def _listed() -> list[str]:
     """Return the paths on standard input, one per line."""
-    return [line for line in sys.stdin.read().splitlines() if line.strip()]
+    lines = os.fsdecode(sys.stdin.buffer.read()).split("\n")
+    return [line for line in (line.rstrip("\r") for line in lines) if line.strip()]
+
+
+def _csv_file(file: str) -> str:
+    """Return a path for a cell of a CSV file: one that a spreadsheet would take for a formula gets `./` before it."""
+    return csv_text(file if csv_text(file) == printable(file) else f"./{file}")
 
 
 def _cells(answer: "Prediction") -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from ...sources import printable
 from .output import console
 
 WIDE_GAP, NARROW_GAP = 3, 1
@@ -45,7 +46,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title:
     Numbers and the words of titles are never broken. Where the terminal is too narrow, the columns move closer, then
     rows and columns change places, then words of text are folded, and at last the rows stand below each other.
     """
-    given = list(rows)
+    given = [[printable(cell) for cell in row] for row in rows]
     room = console().width
     if title is not None:
         console().print(title, markup=False, style="italic")

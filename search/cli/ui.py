@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from .options import DEFAULT_STORAGE, DEFAULT_TRACKING_URI, StorageOption, TrackingOption
-from .output import say
+from .output import console, say
 from .stored import quiet_optuna
 
 
@@ -27,10 +27,10 @@ def ui(
     say("starting both takes about ten seconds; Ctrl-C ends them")
 
     def announce(name: str, address: str) -> None:
-        print(f"{name}: {address}", flush=True)  # noqa: T201 - the answer of this command
+        console().print(f"{name}: {address}", markup=False, soft_wrap=True)
         if name == "MLflow":
             for table, link in study_links(tracking_uri, address):
-                print(f"  {table}: {link}", flush=True)  # noqa: T201 - likewise
+                console().print(f"  {table}: {link}", markup=False, soft_wrap=True)
 
     serve(
         tracking_uri=tracking_uri,

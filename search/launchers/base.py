@@ -4,6 +4,7 @@ import traceback
 from dataclasses import dataclass
 from typing import Protocol
 
+from ...sources import fit
 from ..study import EpochResult
 from ..training import Job, JobKey
 
@@ -35,13 +36,17 @@ class JobFailed:
     details: str
 
 
+MOST_OF_REASON, MOST_OF_DETAILS = 500, 20_000
+"""Characters that are kept of what user-defined code and libraries say."""
+
 Event = EpochEnded | JobEnded | JobFailed
 
 
 def failure(key: JobKey, error: Exception) -> JobFailed:
     """Describe an error that a job raised, in one line and with its traceback."""
     reason = " ".join(f"{type(error).__name__}: {error}".split())
-    return JobFailed(key=key, reason=reason, details="".join(traceback.format_exception(error)))
+    details = "".join(traceback.format_exception(error))
+    return JobFailed(key=key, reason=fit(reason, MOST_OF_REASON), details=fit(details, MOST_OF_DETAILS))
 
 
 class Launcher(Protocol):

@@ -13,7 +13,7 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus
 import sqlalchemy
 from sqlalchemy.exc import SQLAlchemyError
 
-from ...sources import masked_address, without_passwords
+from ...sources import fit, masked_address
 from ..errors import StorageError, TrackingError
 
 # How long an MLflow server may take to answer.
@@ -25,6 +25,9 @@ BUSY_SECONDS = 60.0
 COLUMNS = (
     "SELECT t.name || '.' || c.name FROM sqlite_master AS t, pragma_table_info(t.name) AS c WHERE t.type = 'table'"
 )
+
+MOST_CHARACTERS = 500
+"""Of what a library says."""
 
 _SHORTEST_PART = 3  # of a password, that is masked on its own
 
@@ -135,7 +138,7 @@ def first_line(error: object, *urls: str) -> str:
     line = str(error).strip().split("\n")[0]
     for secret in sorted({secret for url in urls for secret in _secrets(url)}, key=len, reverse=True):
         line = line.replace(secret, "***")
-    return without_passwords(line)
+    return fit(line, MOST_CHARACTERS)
 
 
 def _secrets(url: str) -> Iterator[str]:

@@ -1,10 +1,11 @@
+from unicodedata import bidirectional, category
 from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optrack.sources import OptrackError, without_passwords
+from optrack.sources import MOST_CHARACTERS, OptrackError, csv_text, printable, without_passwords
 from optrack.sources.shown_text import masked_address
 
 # What makes parsers of addresses differ, and a few harmless characters; the ends are found nowhere else.
@@ -76,3 +77,27 @@ def test_what_is_masked_stays_as_it_is_when_it_is_masked_again() -> None:
     for form in (*LOGIN, *PARAMETER, *TOKEN):
         once = shown(form.format("SECRET"))
         assert shown(once) == once
+
+
+@given(
+    text=st.text(
+        st.characters() | st.sampled_from("\x00\t\n\r\x1b\x7f\x85\x9b\u200b\u200e\u202e\u2066\u2028\ufeff\udcff")
+    )
+)
+def test_an_error_of_ours_is_one_line_that_steers_no_terminal_whatever_it_says(text: str) -> None:
+    for shown in (printable(text), str(OptrackError(text))):
+        shown.encode()  # without surrogates
+        assert not [letter for letter in shown if category(letter) in {"Cc", "Cs", "Zl", "Zp"}]
+        assert not [letter for letter in shown if bidirectional(letter) in {"LRE", "RLE", "PDF", "LRO", "RLO", "LRI"}]
+
+
+@given(text=st.text("=+-@\t\r\n\x1bab ", max_size=6))
+def test_no_cell_of_a_csv_file_is_a_formula(text: str) -> None:
+    assert not csv_text(text).startswith(("=", "+", "-", "@", "\t", "\r"))
+
+
+def test_what_a_library_says_is_cut_to_what_can_be_read() -> None:
+    shown = str(OptrackError(f"first {'x' * 10**6} last"))
+    assert len(shown) <= MOST_CHARACTERS
+    assert shown.startswith("first x")
+    assert shown.endswith("x last")

@@ -13,6 +13,7 @@ import pytest
 
 from optrack.datasets import Prepared
 from optrack.search.launchers import EpochEnded, Event, InlineLauncher, JobEnded, JobFailed, Launcher, ProcessLauncher
+from optrack.search.launchers.base import MOST_OF_DETAILS, MOST_OF_REASON, failure
 from optrack.search.training import Job
 from optrack.search.training.job import JobKey
 
@@ -242,3 +243,13 @@ def test_no_process_is_left_when_the_coordinator_is_killed(job_of: MakeJob, tmp_
         if coordinator.stdout:
             coordinator.stdout.close()
     assert until_gone(children) == []
+
+
+def test_what_a_network_says_is_cut_and_kept_without_passwords_and_control_characters() -> None:
+    error = ValueError("first\x1b[2J postgresql://me:SECRET@host/name\n" + "x" * 10**6 + " last")
+    failed = failure(("net", 1, 0), error)
+    assert failed.reason.startswith(r"ValueError: first\x1b[2J postgresql://me:***@host/name xxx")
+    assert failed.reason.endswith("x last")
+    assert len(failed.reason) <= MOST_OF_REASON
+    assert len(failed.details) <= MOST_OF_DETAILS
+    assert "SECRET" not in failed.details
