@@ -1,10 +1,9 @@
 """Addresses of both stores: check one without writing to it, show it without its password, find what lies beside it."""
 
-import http.client
+import os
 import re
 import sqlite3
-import urllib.error
-import urllib.request
+import warnings
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -208,12 +207,19 @@ def _problem(url: str, parsed: sqlalchemy.URL, library: str, known: set[str]) ->
 
 
 def _check_mlflow_server(uri: str) -> None:
-    """Ask the server for its health: MLflow's client would try for minutes before it gave up."""
+    """Ask the server for its health, as MLflow's client would: that one tries for minutes before it gives up."""
+    import requests
+
+    insecure = os.environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in {"true", "1"}
+    verify = os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH") or not insecure
     try:
-        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=SERVER_SECONDS):  # noqa: S310 - http or https
-            pass
-    except urllib.error.HTTPError:
-        return  # it answers; whether it lets us in, the client will say
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
+        with warnings.catch_warnings(), requests.Session() as session:
+            warnings.simplefilter("ignore")  # that a certificate is not verified, as its user wants it
+            session.cert = os.environ.get("MLFLOW_TRACKING_CLIENT_CERT_PATH")
+            # Whatever it answers, it is there; whether it lets us in, the client will say.
+            session.get(f"{uri.rstrip('/')}/health", timeout=SERVER_SECONDS, verify=verify, stream=True).close()
+    except (OSError, ValueError) as error:
+        reason: BaseException = error
+        while reason.__cause__ or reason.__context__:  # what the network said, below three layers of libraries
+            reason = reason.__cause__ or reason.__context__ or reason
         raise TrackingError(f"MLflow at {shown(uri)} does not answer: {first_line(reason, uri)}") from None

@@ -1,15 +1,22 @@
+import json
 import re
 import shutil
 import socket
 import sqlite3
+import ssl
 import threading
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Generator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from ipaddress import IPv4Address
 from pathlib import Path
 from urllib.parse import quote, quote_plus, unquote
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +30,7 @@ from optrack.search.stores.addresses import (
     shown,
     sqlite_path,
 )
+from optrack.search.stores.mlflow_store import client
 from optrack.search.stores.optuna_store import open_storage, read_storage
 
 # MLflow 3.17 uses what SQLAlchemy 2.1 has deprecated.
@@ -239,34 +247,99 @@ def test_tracking_uris_that_can_be_used_are_accepted_and_nothing_is_written(uri:
     assert {path.name for path in tmp_path.iterdir()} == {"mlflow.db", "void.db"}
 
 
-class Forbidding(BaseHTTPRequestHandler):
-    """A server that is there and lets nobody in."""
+class Guarded(BaseHTTPRequestHandler):
+    """A server that lets in who knows the password, and knows no experiment."""
 
     def do_GET(self) -> None:
-        self.send_response(403)
+        authorized = self.headers["Authorization"] in {"Basic bWU6cGFzcw==", "Bearer token"}  # me:pass
+        self.send_response(404 if authorized else 401)
         self.end_headers()
+        code = "RESOURCE_DOES_NOT_EXIST" if authorized else "UNAUTHENTICATED"
+        self.wfile.write(json.dumps({"error_code": code, "message": "no"}).encode())
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
         pass
 
 
-@pytest.fixture
-def forbidding() -> Iterator[str]:
-    with HTTPServer(("127.0.0.1", 0), Forbidding) as server:
+@contextmanager
+def served(context: ssl.SSLContext | None = None) -> Generator[str]:
+    """Run the server; host and port."""
+    with HTTPServer(("127.0.0.1", 0), Guarded) as server:
+        if context is not None:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"127.0.0.1:{server.server_port}"
         server.shutdown()
         thread.join()
 
 
-def test_a_server_that_answers_is_accepted(forbidding: str) -> None:
-    check_tracking(forbidding)
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for this machine that nobody has signed, and its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(days=1), now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path = tmp_path / "certificate.pem"
+    path.write_bytes(made.public_bytes(pem) + secret)
+    return path
 
 
-def test_a_server_that_does_not_answer_is_refused() -> None:
+LOGINS: dict[str, tuple[str, dict[str, str]]] = {
+    "in the address": ("me:pass@", {}),
+    "in variables": ("", {"MLFLOW_TRACKING_USERNAME": "me", "MLFLOW_TRACKING_PASSWORD": "pass"}),
+    "a token": ("", {"MLFLOW_TRACKING_TOKEN": "token"}),
+}
+
+
+@pytest.mark.parametrize(("login", "variables"), LOGINS.values(), ids=LOGINS)
+def test_a_server_that_mlflows_client_reaches_is_accepted(
+    login: str, variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with served() as host:
+        check_tracking(f"http://{login}{host}")
+        assert client(f"http://{login}{host}").get_experiment_by_name("tiny") is None
+
+
+def test_a_server_with_a_certificate_of_its_own_is_accepted_as_mlflows_client_accepts_it(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with served(context) as host:
+        address = f"https://me:pass@{host}"
+        with pytest.raises(TrackingError, match=r"does not answer: .*certificate verify failed") as raised:
+            check_tracking(address)
+        assert "pass@" not in str(raised.value)
+        with monkeypatch.context() as patched:
+            patched.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(certificate))
+            check_tracking(address)
+            assert client(address).get_experiment_by_name("tiny") is None
+        monkeypatch.setenv("MLFLOW_TRACKING_INSECURE_TLS", "true")
+        check_tracking(address)
+
+
+def test_a_server_that_lets_us_in_later_is_accepted() -> None:
+    with served() as host:
+        check_tracking(f"http://{host}")
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_server_that_does_not_answer_is_refused(scheme: str) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{probe.getsockname()[1]}"
-    with pytest.raises(TrackingError, match=f"MLflow at {address} does not answer: .*refused"):
-        check_tracking(address)
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    with pytest.raises(TrackingError) as raised:
+        check_tracking(f"{scheme}://me:pass@{address}")
+    shown_address = f"{scheme}://me:***@{address}"
+    assert str(raised.value) == f"MLflow at {shown_address} does not answer: [Errno 111] Connection refused"
