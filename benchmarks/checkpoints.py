@@ -26,7 +26,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "logistic": {},
     "lenet": {"batch_norm": True},
     "mlp": {"depth": 3, "width": 1024},
-    "cnn4": {},
+    "convnet": {},
 }
 """From epochs of a hundredth of a second to epochs of seconds, and from 10,000 parameters to some millions."""
 

@@ -72,7 +72,7 @@ def command(name: str, places: "Places", *arguments: str) -> str:
 
 
 def resuming(context: typer.Context, places: "Places", reference: str) -> str:
-    """Return the command that goes on with the one that runs: all options that were given, but for its time.
+    """Return the command that goes on with the one that runs: all options that were given, but for what is done.
 
     Args:
         context: of the command that runs.
@@ -83,7 +83,7 @@ def resuming(context: typer.Context, places: "Places", reference: str) -> str:
     typed: list[str] = []
     for parameter in ran.params:
         source: Any = context.get_parameter_source(parameter.name)
-        if parameter.name in {*OPTIONS, "study", "timeout"} or source.name != "COMMANDLINE":
+        if parameter.name in {*OPTIONS, "study", "timeout", "retry_failed"} or source.name != "COMMANDLINE":
             continue
         given: Any = context.params[parameter.name]
         values: list[Any] = given if parameter.multiple else [given]
@@ -98,13 +98,11 @@ def print_next(commands: Iterable[tuple[str, str]]) -> None:
         say(f"  {typed}  # {purpose}")
 
 
-def print_outcome(outcome: "Outcome", again: str, jobs: str) -> int:
-    """Say how a search or a retraining ended, unless all went well; return the exit code. `again` resumes it."""
+def print_outcome(outcome: "Outcome", again: str) -> int:
+    """Say whether a search or a retraining was ended, and that `again` resumes it; return the exit code."""
     if outcome.interrupted:
         say(f"interrupted: `{again}` resumes it")
         return INTERRUPTED
     if outcome.timed_out:
         say(f"the time is up: `{again}` resumes it")
-    if outcome.failed:
-        say(f"failed {jobs}: {outcome.failed}; their runs in MLflow hold failure.txt")
-    return FAILED if outcome.failed else 0
+    return FAILED if outcome.failed or outcome.stopped else 0

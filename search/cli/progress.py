@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
+from typing_extensions import override
 
 from ..coordinator import FamilySearch, Observer
 from ..launchers import Work
@@ -34,6 +35,14 @@ class Display(Observer):
     def line(self, text: str) -> None:
         """Write a line that stays, however long it is."""
         self._console.print(text, markup=False, soft_wrap=True)
+
+    @override
+    def died(self, work: Work, reason: str) -> None:
+        self.line(f"{work.name}: {reason}; it is queued again and resumes at its last checkpoint")
+
+    @override
+    def family_stopped(self, family: str, reason: str) -> None:
+        self.line(f"{family}: stopped, as its first trials all failed for the same reason: {reason}")
 
 
 class LineProgress(Display):
@@ -88,6 +97,11 @@ class LiveProgress(Display):
     def started(self, work: Work) -> None:
         """Show it as running."""
         self._running[work.job.key] = work
+
+    @override
+    def died(self, work: Work, reason: str) -> None:
+        self._running.pop(work.job.key, None)
+        super().died(work, reason)
 
     def ended(self, work: Work, state: RunState) -> None:
         """Write a line that stays, above the table."""

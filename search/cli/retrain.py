@@ -6,6 +6,7 @@ import typer
 
 from ..errors import StudyError
 from . import options
+from .output import say
 from .process import command, machine_of, print_next, print_outcome, resuming, stop_on_signals
 from .stored import chosen, stored_study
 
@@ -61,7 +62,9 @@ def retrain(
             observer=display,
             on_start=stop_on_signals,
         )
-    code = print_outcome(outcome, resuming(context, places, study), "trainings")
+    code = print_outcome(outcome, resuming(context, places, study))
+    if outcome.failed:
+        say(f"failed trainings: {outcome.failed}; their runs in MLflow hold failure.txt")
     if not code:
         print_next(
             [

@@ -3,7 +3,8 @@
 import json
 import math
 import sys
-from collections.abc import Generator
+from collections import Counter
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import StorageFailedError, StudyError
+from ..text import shortened
 from . import options
 from .best import print_best
 from .output import say
@@ -19,8 +21,11 @@ from .stored import chosen, quiet_optuna, stored_study
 
 if TYPE_CHECKING:
     from ..launchers import Outcome
-    from ..stores import Places
+    from ..stores import Places, Trial
     from ..study import Choice, Pruner, Sampler
+
+LONGEST_REASON = 200
+"""Characters of a reason for which trials failed, in a line; all of it is in MLflow."""
 
 
 def run(
@@ -40,6 +45,7 @@ def run(
     timeout: Annotated[float | None, typer.Option(min=0.001, metavar="SECONDS", help="Stop after this time.")] = None,
     family: options.FamilyOption = None,
     seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Seed of proposals and training.")] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Train failed trials again.")] = False,
     sampler: Annotated[str | None, typer.Option(help="tpe, gp, cmaes, qmc, random or grid.")] = None,
     sampler_option: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="An option of the sampler.")
@@ -96,11 +102,19 @@ def run(
     display = LiveProgress() if sys.stderr.isatty() else LineProgress()
     again = resuming(context, places, study)
     with display.live, _with_way_on(again):
-        outcome = run_study(changed, places=places, machine=machine, observer=display, on_start=stop_on_signals)
-    answer = records.best(*stored_study(changed.name, storage))
+        outcome = run_study(
+            changed,
+            places=places,
+            machine=machine,
+            observer=display,
+            retry_failed=retry_failed,
+            on_start=stop_on_signals,
+        )
+    _, stored = stored_study(changed.name, storage)
+    answer = records.best(changed.name, stored)
     if answer["families"]:
         print_best(answer)
-    return _closing_words(study, outcome, places, again)
+    return _closing_words(study, outcome, places, again, [trial for each in stored for trial in each.ended])
 
 
 @contextmanager
@@ -139,9 +153,13 @@ def _key_value(kind: str, text: str) -> "tuple[str, Choice]":
     return name, parsed
 
 
-def _closing_words(reference: str, outcome: "Outcome", places: "Places", again: str) -> int:
+def _closing_words(reference: str, outcome: "Outcome", places: "Places", again: str, ended: "Sequence[Trial]") -> int:
     """Say what happened, and the next three commands that make sense; return the exit code."""
-    code = print_outcome(outcome, again, "trials")
+    code = print_outcome(outcome, again)
+    reasons = Counter(shortened(trial.failure, LONGEST_REASON) for trial in ended if trial.failure is not None)
+    if reasons:
+        listed = ", ".join(f"{reason} ({count})" if len(reasons) > 1 else reason for reason, count in reasons.items())
+        say(f"{reasons.total()} of {len(ended)} failed: {listed}; `{again} --retry-failed` tries them again")
     if code != INTERRUPTED:
         print_next(
             [

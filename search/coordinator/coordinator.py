@@ -10,9 +10,10 @@ from typing_extensions import override
 
 from ...datasets import Prepared
 from ..champions import Recipe
-from ..launchers import EpochEnded, Event, JobEnded, JobFailed, Outcome
+from ..launchers import EpochEnded, Event, JobEnded, JobFailed, Outcome, WorkerDied
 from ..stores import (
     DATA_ATTRIBUTE,
+    DEATHS_ATTRIBUTE,
     REPLICATE_ATTRIBUTE,
     SOURCE_ATTRIBUTE,
     STUDY_ATTRIBUTE,
@@ -49,6 +50,11 @@ class Coordinator(Recording[RunningTrial]):
         self._jobs = Jobs(self.study, self.data)
         self._searches: list[FamilySearch] = []
 
+    @property
+    @override
+    def outcome(self) -> Outcome:
+        return replace(super().outcome, stopped=any(search.stopped for search in self._searches))
+
     def run(self) -> Outcome:
         """Search until every family's budget is spent, or `stop` is called.
 
@@ -57,6 +63,8 @@ class Coordinator(Recording[RunningTrial]):
         """
         self._searches = [self._open_family(family) for family in self.study.families]
         self.observer.study_opened({search.family.name: search for search in self._searches})
+        for search in self._searches:
+            self._say_if_stopped(search)
         complete = False
         try:
             for running, event in self.pool.events(self._next_trial, timeout_seconds=self.study.budget.timeout_seconds):
@@ -146,6 +154,7 @@ class Coordinator(Recording[RunningTrial]):
             logged=self.tracker.logged_epochs(run_id) if known_run else 0,
             search=search,
             trial=trial,
+            deaths=trial.user_attrs.get(DEATHS_ATTRIBUTE, 0),
             reported=reported,
             granted=reported,
         )
@@ -159,6 +168,14 @@ class Coordinator(Recording[RunningTrial]):
             case JobFailed():
                 self.record_failure(running, event.reason, event.details)
                 self._end(running, "failed")
+            case WorkerDied():
+                deaths = running.deaths + event.is_failure
+                running.trial.set_user_attr(DEATHS_ATTRIBUTE, deaths)
+                if self.requeues(running, event, deaths):
+                    running.search.put_back(running)
+                    requeue(self.storage, running.search.optuna_study, running.trial.number)
+                else:
+                    self._end(running, "failed")
 
     def _end(self, running: RunningTrial, state: End) -> None:
         metrics = metrics_of(running.best_epoch)
@@ -170,6 +187,12 @@ class Coordinator(Recording[RunningTrial]):
         running.tell(state)
         self.forget(running.job.family, only=str(running.job.trial))
         self.observer.ended(running, state)
+        if state == "failed":
+            self._say_if_stopped(running.search)
+
+    def _say_if_stopped(self, search: FamilySearch) -> None:
+        if search.stopped is not None:
+            self.observer.family_stopped(search.family.name, search.stopped)
 
     def _log_best(self, running: RunningTrial, metrics: Mapping[str, float]) -> None:
         """Record the family's best weights and configuration; those of other trials are not kept."""

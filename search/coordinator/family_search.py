@@ -1,17 +1,21 @@
 """One family's search under way: proposals, budget, running trials, and which trial is best."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from ..launchers import Work
+from ..launchers import OUT_OF_MEMORY, Work
 from ..stores import ENDS, OPTUNA_STATES, End, StoredFamily
 from ..study import EpochResult, Family, Study
 from .strategies import sampler, suggest
+
+TELLING = 3
+"""So many trials that all fail for the same reason tell that the family's others will."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -19,6 +23,7 @@ class FamilySearch:
     """What is stored of a family, what may still be spent, and which trial is best.
 
     `ended` counts trials by their state, `granted_epochs` what all trials together have trained or may train.
+    `first_failures` says why the first trials that ended failed, `TELLING` of them; None for those that did not.
     """
 
     study: Study
@@ -29,6 +34,7 @@ class FamilySearch:
     running: int = 0
     granted_epochs: int
     best_value: float | None
+    first_failures: list[str | None] = field(default_factory=list[str | None])
 
     @classmethod
     def of(cls, stored: StoredFamily, study: Study, family: Family, run_id: str) -> "FamilySearch":
@@ -41,6 +47,7 @@ class FamilySearch:
             ended=Counter({end: stored.counts[end] for end in ENDS}),
             granted_epochs=stored.epochs,
             best_value=stored.best.value if stored.best else None,
+            first_failures=[trial.failure for trial in stored.in_order[:TELLING]],
         )
 
     @property
@@ -61,9 +68,15 @@ class FamilySearch:
         return total is not None and self.granted_epochs >= total
 
     @property
+    def stopped(self) -> str | None:
+        """Why no further trial may begin: the reason for which each of the first ones failed; None if there is none."""
+        reasons = {failure and kind_of(failure) for failure in self.first_failures}
+        return self.first_failures[0] if len(self.first_failures) == TELLING and len(reasons) == 1 else None
+
+    @property
     def wants_trial(self) -> bool:
         """Whether another trial may begin; one that was interrupted after epochs that count already always may."""
-        if self.started >= self.limit:
+        if self.started >= self.limit or self.stopped is not None:
             return False
         return not self.epochs_spent or any(trial.intermediate_values for trial in self.trials(TrialState.WAITING)[:1])
 
@@ -90,15 +103,21 @@ class FamilySearch:
         running.granted += 1
         self.granted_epochs += 1
 
+    def put_back(self, running: "RunningTrial") -> None:
+        """Take back the epochs that a trial was allowed and did not train, as it is not under way any more."""
+        self.running -= 1
+        self.granted_epochs -= running.granted - max(len(running.epochs), running.reported)
+
     def end(self, running: "RunningTrial", state: End) -> bool:
-        """Count a trial that has ended, and take back the epochs that it was allowed and did not train.
+        """Count a trial that has ended.
 
         Returns:
             Whether it is the family's best one from now on.
         """
-        self.running -= 1
+        self.put_back(running)
         self.ended[state] += 1
-        self.granted_epochs -= running.granted - max(len(running.epochs), running.reported)
+        if len(self.first_failures) < TELLING:
+            self.first_failures.append(running.reason if state == "failed" else None)
         if state != "finished" or not self.study.objective.better(running.value, self.best_value):
             return False
         self.best_value = running.value
@@ -112,12 +131,14 @@ class RunningTrial(Work):
     Args:
         search: of its family.
         trial: Optuna's.
+        deaths: how often its worker has died.
         reported: last epoch that an interrupted attempt reported to Optuna; 0 for a first attempt.
         granted: epochs that it has trained or may begin.
     """
 
     search: FamilySearch
     trial: optuna.Trial
+    deaths: int
     reported: int
     granted: int
 
@@ -158,3 +179,12 @@ class RunningTrial(Work):
             return f"the family's {study.budget.total_epochs} epochs are spent"
         self.search.grant(self)
         return None
+
+
+def kind_of(failure: str) -> str:
+    """Return a reason without what differs from trial to trial.
+
+    >>> kind_of("RuntimeError: shapes (64x128 and 256x10) cannot be multiplied")
+    'RuntimeError: shapes (x and x) cannot be multiplied'
+    """
+    return OUT_OF_MEMORY if failure.startswith(OUT_OF_MEMORY) else re.sub(r"\d+", "", failure)

@@ -29,5 +29,11 @@ class Observer:
     def epoch_ended(self, work: Work) -> None:
         """Note that an epoch is recorded."""
 
+    def died(self, work: Work, reason: str) -> None:
+        """Note that the worker of a job died, and that the job waits to resume at its last checkpoint."""
+
+    def family_stopped(self, family: str, reason: str) -> None:
+        """Note that a family is not searched any further, as all of its first trials failed for this reason."""
+
     def ended(self, work: Work, state: RunState) -> None:
         """Note that a job is recorded with its final state."""

@@ -7,12 +7,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Generic
 
-from ..launchers import Launcher, Outcome, Pool, WorkT
+from ..launchers import Launcher, Outcome, Pool, WorkerDied, WorkT
 from ..stores import RunState, Tracker
 from ..stores import mlflow_names as names
 from ..study import EpochResult
 from ..training import Job
 from .observer import Observer
+
+MOST_DEATHS = 2
+"""How often a job may lose its worker and be queued again; one that kills each of its workers must have an end."""
 
 
 @dataclass(kw_only=True)
@@ -58,6 +61,22 @@ class Recording(Generic[WorkT]):
         self.failed += 1
         work.reason = reason
         self.tracker.log_file(work.run_id, names.FAILURE_FILE, details)
+
+    def requeues(self, work: WorkT, died: WorkerDied, deaths: int) -> bool:
+        """Whether a job whose worker died is to resume; otherwise it has failed, which is recorded.
+
+        Args:
+            work: the job.
+            died: how its worker died.
+            deaths: how often that has happened by now, without those that somebody asked for.
+        """
+        if deaths > MOST_DEATHS:
+            self.record_failure(work, died.reason, f"{died.reason}; it has lost {deaths} workers")
+            return False
+        self.observer.died(work, died.reason)
+        self.pool.release(work)
+        self.tracker.close_run(work.run_id, "interrupted")
+        return True
 
     def close_run(self, work: WorkT, state: RunState, metrics: Mapping[str, float]) -> None:
         """Record how a job ended."""

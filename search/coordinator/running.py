@@ -19,6 +19,7 @@ def run_study(
     places: Places,
     machine: Machine,
     observer: Observer,
+    retry_failed: bool = False,
     on_start: Callable[[Callable[[], None]], None] = lambda _: None,
 ) -> Outcome:
     """Search until the study's budget is spent.
@@ -28,6 +29,7 @@ def run_study(
         places: where the stores and the data are.
         machine: what may be used.
         observer: watches.
+        retry_failed: train failed trials again.
         on_start: called before it runs with what stops it, for a signal handler.
 
     Raises:
@@ -43,10 +45,12 @@ def run_study(
     with suppress(NothingStoredError):
         check_comparable(study, data, stores.stored_families(stores.read_storage(places.storage), study.name))
     with owned(places.storage, study.name) as ownership, launcher_of(machine, devices) as launcher:
+        storage = stores.open_storage(places.storage, ownership)  # workers import torch meanwhile
+        if retry_failed:
+            stores.retry_failed(storage, study)
         coordinator = Coordinator(
             study=study,
-            # Workers import torch while the stores open.
-            storage=stores.open_storage(places.storage, ownership),
+            storage=storage,
             tracker=MlflowTracker(places.tracking_uri, study, data),
             launcher=launcher,
             data=data,

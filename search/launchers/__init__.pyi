@@ -1,8 +1,10 @@
+from .base import OUT_OF_MEMORY as OUT_OF_MEMORY
 from .base import EpochEnded as EpochEnded
 from .base import Event as Event
 from .base import JobEnded as JobEnded
 from .base import JobFailed as JobFailed
 from .base import Launcher as Launcher
+from .base import WorkerDied as WorkerDied
 from .inline import InlineLauncher as InlineLauncher
 from .machine import Machine as Machine
 from .machine import devices_of as devices_of

@@ -26,9 +26,9 @@ class JobEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFailed:
-    """A job raised an error, or its worker died. The worker, or its replacement, is free.
+    """A job raised an error. Its worker is free.
 
-    The reason is one line; details are the traceback, or what is known about the death.
+    The reason is one line; details are the traceback.
     """
 
     key: JobKey
@@ -36,15 +36,36 @@ class JobFailed:
     details: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerDied:
+    """The worker of a job died, or gave no sign and was killed. Another one has taken its place, and is free.
+
+    Attributes:
+        key: of the job.
+        reason: one line.
+        is_failure: False where somebody asked the worker to end, with SIGTERM or the like.
+    """
+
+    key: JobKey
+    reason: str
+    is_failure: bool
+
+
+Event = EpochEnded | JobEnded | JobFailed | WorkerDied
+
 MOST_OF_REASON, MOST_OF_DETAILS = 500, 20_000
 """Characters that are kept of what user-defined code and libraries say."""
 
-Event = EpochEnded | JobEnded | JobFailed
+OUT_OF_MEMORY = "out of memory"
+MEMORY_ERRORS = (OUT_OF_MEMORY, "DefaultCPUAllocator", "ALLOC_FAILED")
+"""What torch's errors say when there is no memory left, on the GPU, on the CPU and in CUDA's libraries."""
 
 
 def failure(key: JobKey, error: Exception) -> JobFailed:
     """Describe an error that a job raised, in one line and with its traceback."""
     reason = " ".join(f"{type(error).__name__}: {error}".split())
+    if isinstance(error, MemoryError) or any(text in str(error) for text in MEMORY_ERRORS):
+        reason = f"{OUT_OF_MEMORY}: {reason}"
     details = "".join(traceback.format_exception(error))
     return JobFailed(key=key, reason=fit(reason, MOST_OF_REASON), details=fit(details, MOST_OF_DETAILS))
 

@@ -59,11 +59,15 @@ class Work:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a search or a retraining ended: asked to stop, out of time, with so many failed jobs."""
+    """How a search or a retraining ended: asked to stop, out of time, with so many failed jobs.
+
+    It has `stopped` where a family was not searched to its end, as all of its first trials failed.
+    """
 
     interrupted: bool = False
     timed_out: bool = False
     failed: int = 0
+    stopped: bool = False
 
 
 WorkT = TypeVar("WorkT", bound=Work)

@@ -2,29 +2,38 @@
 
 import multiprocessing
 import os
+import re
 import signal
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 from ..training import Job, JobKey, train
-from .base import EpochEnded, Event, JobEnded, JobFailed, failure
+from .base import OUT_OF_MEMORY, EpochEnded, Event, JobEnded, JobFailed, WorkerDied, failure
 
 GRACE_SECONDS = 2.0
-"""How long a worker that is told to end may take before it is killed."""
+"""How long workers that are told to end may take before they are killed."""
+
+ASKED_TO_END = ("SIGTERM", "SIGINT", "SIGHUP")
+
+MEMORY_COUNTERS = Path("/proc/vmstat")
+"""Where Linux counts the processes that it has killed for want of memory."""
 
 
 @dataclass(slots=True)
 class _Worker:
-    """A process, the pipe to it, its device, and the job that it is busy with."""
+    """A process, the pipe to it, its device, the job that it is busy with, and the kernel's count when that began."""
 
     process: BaseProcess
     pipe: Connection
     device: str
     job: Job | None = None
+    memory_kills: int = 0
 
 
 class ProcessLauncher:
@@ -49,8 +58,10 @@ class ProcessLauncher:
     def submit(self, job: Job) -> None:
         """Start a job on a free worker of its device."""
         worker = next(worker for worker in self._workers if worker.job is None and worker.device == job.device)
-        worker.job = job
-        with suppress(OSError):  # it died while it waited, which the next event reports
+        if not worker.process.is_alive():  # it died while it had nothing to do
+            worker = self._replaced(worker)
+        worker.job, worker.memory_kills = job, memory_kills()
+        with suppress(OSError):  # it died just now, which the next event reports
             worker.pipe.send(job)
 
     def next_event(self, timeout_seconds: float) -> Event | None:
@@ -73,8 +84,9 @@ class ProcessLauncher:
         """End all workers at once, whatever they are doing."""
         for worker in self._workers:
             worker.process.terminate()
+        deadline = time.monotonic() + GRACE_SECONDS
         for worker in self._workers:
-            worker.process.join(GRACE_SECONDS)
+            worker.process.join(max(0.0, deadline - time.monotonic()))
             if worker.process.is_alive():
                 worker.process.kill()
                 worker.process.join()
@@ -86,20 +98,28 @@ class ProcessLauncher:
         try:
             event: Event = worker.pipe.recv()
         except (EOFError, OSError):
-            return self._replaced(worker, job)
+            return self._death(worker, job)
         if not isinstance(event, EpochEnded):
             worker.job = None
         return event
 
-    def _replaced(self, worker: _Worker, job: Job) -> JobFailed:
-        """Replace a worker that died; its job has failed."""
+    def _death(self, worker: _Worker, job: Job) -> WorkerDied:
+        """Replace a worker that died, and say how it did."""
         worker.process.join()
-        code = worker.process.exitcode
-        name = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
-        worker.pipe.close()
-        self._workers[self._workers.index(worker)] = self._start(worker.device)
+        code = worker.process.exitcode or 0
+        name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         reason = f"its worker process ended with {name}"
-        return JobFailed(key=job.key, reason=reason, details=reason)
+        if name == "SIGKILL" and memory_kills() > worker.memory_kills:
+            reason = f"{OUT_OF_MEMORY}: the system killed its worker process"
+        self._replaced(worker)
+        return WorkerDied(key=job.key, reason=reason, is_failure=name not in ASKED_TO_END)
+
+    def _replaced(self, worker: _Worker) -> _Worker:
+        worker.process.join()
+        worker.pipe.close()
+        new = self._start(worker.device)
+        self._workers[self._workers.index(worker)] = new
+        return new
 
     def _start(self, device: str) -> _Worker:
         ours, theirs = self._context.Pipe()
@@ -109,6 +129,14 @@ class ProcessLauncher:
         process.start()
         theirs.close()
         return _Worker(process=process, pipe=ours, device=device)
+
+
+def memory_kills() -> int:
+    """Return how many processes the system has killed for want of memory; always 0 where it does not tell."""
+    with suppress(OSError):
+        found = re.search(r"^oom_kill (\d+)$", MEMORY_COUNTERS.read_text(), re.MULTILINE)
+        return int(found[1]) if found else 0
+    return 0
 
 
 def work(pipe: Connection) -> None:

@@ -1,11 +1,11 @@
 """Trainings outside the search: carried to workers, recorded in MLflow, resumed after an interruption."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..coordinator import Recording, metrics_of
-from ..launchers import EpochEnded, Event, JobEnded, JobFailed, Work
+from ..launchers import EpochEnded, Event, JobEnded, JobFailed, Work, WorkerDied
 from ..stores import ModelRun, RunState, Stage, Trial
 from ..stores import mlflow_names as names
 from ..study import Family
@@ -50,6 +50,12 @@ class ModelTrainer(Recording[RunningTraining]):
 
     parents: Mapping[str, str]
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._runs: dict[str, ModelRun] = {}
+        self._waiting = deque[ModelTraining]()
+        self._deaths = Counter[str]()
+
     def train(
         self,
         planned: Sequence[ModelTraining],
@@ -64,20 +70,21 @@ class ModelTrainer(Recording[RunningTraining]):
             known: the runs of that stage; finished ones are not trained again.
             keep: called when a training has succeeded, before its run is closed; the weights' file still exists.
         """
-        runs = {run.training: run for run in known}
+        self._runs = {run.training: run for run in known}
         for training in planned:
-            before = runs.get(training.digest)
+            before = self._runs.get(training.digest)
             if before is not None and before.trial != training.trial.number:
                 # The candidate is now a replicate of that trial; what its configuration has trained belongs to it.
                 now = _tags(training, training.job)
                 self.tracker.log(before.run_id, tags={name: now[name] for name in (names.TRIAL_TAG, names.VALUE_TAG)})
-        waiting = deque(item for item in planned if item.digest not in runs or runs[item.digest].state != "finished")
+        finished = {run.training for run in known if run.state == "finished"}
+        self._waiting = waiting = deque(item for item in planned if item.digest not in finished)
         if planned:
             jobs = [training.job for training in waiting]
             self.observer.trainings_planned(planned[0].stage, jobs, len(planned) - len(jobs))
 
         def next_training(device: str) -> RunningTraining | None:
-            return self._start(waiting.popleft(), runs, device) if waiting else None
+            return self._start(waiting.popleft(), device) if waiting else None
 
         for running, event in self.pool.events(next_training):
             self._handle(running, event, keep)
@@ -87,8 +94,8 @@ class ModelTrainer(Recording[RunningTraining]):
         for running in self.pool.close():
             self.tracker.close_run(running.run_id, "interrupted")
 
-    def _start(self, plan: ModelTraining, runs: Mapping[str, ModelRun], device: str) -> RunningTraining:
-        before = runs.get(plan.digest)
+    def _start(self, plan: ModelTraining, device: str) -> RunningTraining:
+        before = self._runs.get(plan.digest)
         unfinished = before if before is not None and before.state in UNFINISHED else None
         # The recorded epochs of an interrupted run were trained with as many.
         threads = (unfinished and unfinished.threads) or self.pool.threads
@@ -117,6 +124,13 @@ class ModelTrainer(Recording[RunningTraining]):
                 self.record_epoch(running, event.result)
             case JobFailed():
                 self._fail(running, event.reason, event.details)
+            case WorkerDied():
+                self._deaths[running.plan.digest] += event.is_failure
+                if self.requeues(running, event, self._deaths[running.plan.digest]):
+                    self._waiting.appendleft(running.plan)
+                    self._runs |= {run.training: run for run in self.tracker.find(running.plan.stage)}
+                else:
+                    self._end(running, "failed", {})
             case JobEnded() if running.divergence is not None and running.best_epoch is None:
                 self._fail(running, running.divergence, running.divergence)
             case JobEnded():

@@ -25,6 +25,7 @@ from .optuna_store import WaitingStorage as WaitingStorage
 from .optuna_store import open_family as open_family
 from .optuna_store import read_storage as read_storage
 from .optuna_store import requeue as requeue
+from .optuna_store import retry_failed as retry_failed
 from .optuna_store import stored_families as stored_families
 from .optuna_store import stored_names as stored_names
 from .optuna_store import whole_study as whole_study
@@ -42,6 +43,7 @@ from .ranking import replicated as replicated
 from .tracking import RunState as RunState
 from .tracking import RunStore as RunStore
 from .tracking import Tracker as Tracker
+from .trials import DEATHS_ATTRIBUTE as DEATHS_ATTRIBUTE
 from .trials import ENDS as ENDS
 from .trials import OPTUNA_STATES as OPTUNA_STATES
 from .trials import REPLICATE_ATTRIBUTE as REPLICATE_ATTRIBUTE

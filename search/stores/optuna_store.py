@@ -36,7 +36,7 @@ from .addresses import (
     sqlite_path,
 )
 from .ownership import Ownership
-from .trials import StoredFamily
+from .trials import DEATHS_ATTRIBUTE, StoredFamily
 
 LOG = logging.getLogger("optrack")
 
@@ -249,6 +249,28 @@ def requeue(storage: BaseStorage, study: optuna.Study, number: int) -> None:
     study_id = storage.get_study_id_from_name(study.study_name)
     trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, number)
     storage.set_trial_state_values(trial_id, TrialState.WAITING)
+
+
+def retry_failed(storage: RDBStorage, study: Study) -> None:
+    """Requeue the failed trials of a study's families under their numbers, as if they had not been trained.
+
+    Optuna changes no trial that has ended, so this changes its tables, before anything is read out of them.
+    """
+    names = ("studies", "trials", "trial_intermediate_values", "trial_user_attributes")
+    found = sqlalchemy.MetaData()
+    found.reflect(storage.engine, only=names)
+    studies, trials, values, attributes = (found.tables[name] for name in names)
+    families = [f"{study.name}/{family.name}" for family in study.families]
+    query = sqlalchemy.select(trials.c.trial_id).join(studies, studies.c.study_id == trials.c.study_id)
+    with storage.engine.begin() as connection:
+        failed = list(
+            connection.scalars(query.where(studies.c.study_name.in_(families), trials.c.state == TrialState.FAIL.name))
+        )
+        outcome = attributes.c.key.in_(["epochs", "best_epoch", "reason", DEATHS_ATTRIBUTE])
+        connection.execute(values.delete().where(values.c.trial_id.in_(failed)))
+        connection.execute(attributes.delete().where(attributes.c.trial_id.in_(failed), outcome))
+        waiting = {"state": TrialState.WAITING.name, "datetime_complete": None}
+        connection.execute(trials.update().where(trials.c.trial_id.in_(failed)).values(waiting))
 
 
 def stored_names(storage: RDBStorage) -> list[str]:

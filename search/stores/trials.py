@@ -35,6 +35,10 @@ REPLICATE_ATTRIBUTE = "replicate_of"
 """A trial's user attribute: the number of an earlier one with the same configuration, under another seed."""
 
 
+DEATHS_ATTRIBUTE = "deaths"
+"""A trial's user attribute: how often its worker died."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """A trial as it is stored.
@@ -83,6 +87,11 @@ class Trial:
     def val_accuracy(self) -> float | None:
         """The accuracy on validation images in the best epoch, also where the study's metric is the loss."""
         return self.best_result and self.best_result.val_accuracy
+
+    @property
+    def failure(self) -> str | None:
+        """Why it failed; None if it did not."""
+        return (self.reason or "unknown") if self.state == "failed" else None
 
     @property
     def seconds(self) -> float:
@@ -148,6 +157,11 @@ class StoredFamily:
     def ended(self) -> list[Trial]:
         """The trials that finished, were pruned or failed."""
         return [trial for trial in self.trials if trial.state in ENDS]
+
+    @property
+    def in_order(self) -> list[Trial]:
+        """The trials that have ended, in the order in which they did."""
+        return sorted(self.ended, key=lambda trial: trial.ended or datetime.max)  # noqa: DTZ901 - Optuna's have no zone
 
     @property
     def ranked(self) -> list[Trial]:

@@ -148,7 +148,8 @@ def test_failing_trials_are_recorded_and_exit_with_1(optrack: Run, small: str) -
     Path(small).write_text(text.replace('"depth": Categorical(1, 2)}', start))
     answer = optrack("run", small, *INLINE, "--family", "deep", "--epochs", 1)
     assert answer.returncode == 1
-    assert "failed trials: 1; their runs in MLflow hold failure.txt" in answer.stderr
+    assert "\n1 of 2 failed: " in answer.stderr
+    assert "; `optrack run small.py --retry-failed" in answer.stderr
     assert [trial.state for trial in trials("small/deep")] == [TrialState.FAIL, TrialState.COMPLETE]
     assert statuses("small") == {
         "deep": "FINISHED finished",

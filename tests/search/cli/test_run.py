@@ -2,6 +2,7 @@
 import shlex
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -68,7 +69,8 @@ PLACES = Places(
     ("outcome", "code", "words"),
     [
         (Outcome(), 0, "Next:"),
-        (Outcome(failed=2), 1, "failed trials: 2;"),
+        (Outcome(failed=2), 1, "Next:"),
+        (Outcome(stopped=True), 1, "Next:"),
         (Outcome(timed_out=True), 0, "the time is up: `optrack run digits`"),
         (Outcome(interrupted=True), 130, "interrupted: `optrack run digits`"),
         (Outcome(interrupted=True, failed=2), 130, "interrupted: `optrack run digits`"),
@@ -77,7 +79,7 @@ PLACES = Places(
 def test_the_exit_code_says_how_it_ended(
     outcome: Outcome, code: int, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert _closing_words("digits", outcome, PLACES, "optrack run digits") == code
+    assert _closing_words("digits", outcome, PLACES, "optrack run digits", []) == code
     output = capsys.readouterr()
     assert output.out == ""
     assert output.err.startswith(words)
@@ -88,7 +90,7 @@ def test_the_exit_code_says_how_it_ended(
 
 def test_the_next_commands_say_where_things_lie_as_far_as_each_asks_for_it(capsys: pytest.CaptureFixture[str]) -> None:
     places = replace(PLACES, storage="sqlite:///a.db", tracking_uri="sqlite:///b.db", data_dir=Path("my data"))
-    _closing_words("my study.py", Outcome(), places, "")
+    _closing_words("my study.py", Outcome(), places, "", [])
     where, data = ["--storage", "sqlite:///a.db"], ["--data-dir", "my data"]
     tracking = ["--tracking-uri", "sqlite:///b.db"]
     assert [shlex.split(line, comments=True) for line in capsys.readouterr().err.splitlines()[1:]] == [
@@ -96,3 +98,24 @@ def test_the_next_commands_say_where_things_lie_as_far_as_each_asks_for_it(capsy
         ["optrack", "ui", *where, *tracking],
         ["optrack", "retrain", "my study.py", *where, *tracking, *data],
     ]
+
+
+def ended(*reasons: str | None) -> list[Any]:
+    return [SimpleNamespace(failure=reason) for reason in reasons]
+
+
+@pytest.mark.parametrize(
+    ("trials", "line"),
+    [
+        (ended(None, "ValueError: no"), "1 of 2 failed: ValueError: no; "),
+        (ended("ValueError: no", "ValueError: no"), "2 of 2 failed: ValueError: no; "),
+        (ended("a", None, "b", "a"), "3 of 4 failed: a (2), b (1); "),
+        (ended("x" * 10_000), f"1 of 1 failed: {'x' * 100}…{'x' * 99}; "),
+    ],
+)
+def test_stored_failures_are_named_with_the_command_that_tries_them_again(
+    trials: list[Any], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _closing_words("digits", Outcome(), PLACES, "optrack run digits", trials) == 0
+    first = capsys.readouterr().err.splitlines()[0]
+    assert first == f"{line}`optrack run digits --retry-failed` tries them again"

@@ -15,7 +15,7 @@ from optrack.search.coordinator.coordinator import Coordinator
 from optrack.search.coordinator.family_search import FamilySearch
 from optrack.search.coordinator.observer import Observer
 from optrack.search.coordinator.strategies import seed_of
-from optrack.search.launchers import EpochEnded, Event, InlineLauncher, JobEnded, JobFailed, Launcher
+from optrack.search.launchers import EpochEnded, Event, InlineLauncher, JobEnded, JobFailed, Launcher, WorkerDied
 from optrack.search.launchers.pool import Outcome, Work
 from optrack.search.stores.comparable import data_record
 from optrack.search.stores.memory_store import MemoryStore
@@ -24,6 +24,7 @@ from optrack.search.stores.optuna_store import (
     STUDY_ATTRIBUTE,
     open_storage,
     read_storage,
+    retry_failed,
     stored_families,
 )
 from optrack.search.stores.tracking import RunState
@@ -32,8 +33,8 @@ from optrack.search.study import EpochResult
 from optrack.search.training import Job, TrainingConfig, loop
 from optrack.search.training.job import JobKey
 
-Curve = Callable[[Job, int], float | None]
-"""The metric of an epoch; None for a job that raises there."""
+Curve = Callable[[Job, int], float | str | None]
+"""The metric of an epoch; None for a job that raises there, a signal for a worker that dies there."""
 
 
 class RecordingTracker(MemoryStore):
@@ -104,6 +105,8 @@ class ScriptedLauncher:
             self._stopped.discard(job.key)
             return JobEnded(key=job.key)
         value = self._curve(job, epoch)
+        if isinstance(value, str):
+            return WorkerDied(key=job.key, reason=f"ended with {value}", is_failure=value != "SIGTERM")
         if value is None:
             return JobFailed(key=job.key, reason="ValueError: no", details="Traceback\nValueError: no")
         self._turns.append((job, epoch + 1))
@@ -140,6 +143,12 @@ class Watcher(Observer):
     def epoch_ended(self, work: Work) -> None:
         self.heard.append(f"epoch {work.epochs[-1].epoch} of {work.job.trial}")
         self.after_epoch(work)
+
+    def died(self, work: Work, reason: str) -> None:
+        self.heard.append(f"worker of {work.job.trial} {reason}")
+
+    def family_stopped(self, family: str, reason: str) -> None:
+        self.heard.append(f"{family} stopped: {reason}")
 
     def ended(self, work: Work, state: str) -> None:
         self.heard.append(f"{state} {work.job.trial}")
@@ -536,6 +545,7 @@ def test_a_study_that_is_interrupted_after_any_epoch_ends_as_one_that_never_was(
 
 def trial_record(trial: FrozenTrial) -> Any:
     record = {**trial.user_attrs, "epochs": without_seconds(trial.user_attrs.get("epochs", []))}
+    record.pop("deaths", None)
     return trial.number, trial.state.name, trial.params, trial.value, trial.intermediate_values, record
 
 
@@ -600,6 +610,114 @@ def test_epochs_of_a_trial_that_fails_when_it_goes_on_stay_counted(stage: Stage)
     stage.run(study, lambda job, epoch: None if job.trial == 0 and epoch == 2 else rising(job, epoch))
     assert stage.states() == ["FAIL", "PRUNED"]
     assert [len(trial.intermediate_values) for trial in stage.trials()] == [3, 3]
+
+
+def dying(deaths: dict[int, list[str]]) -> Curve:
+    """Workers die by these signals in the second epoch of these trials, one after the other."""
+
+    def curve(job: Job, epoch: int) -> float | str:
+        return deaths[job.trial].pop(0) if epoch == 2 and deaths.get(job.trial) else rising(job, epoch)
+
+    return curve
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_trial_whose_worker_dies_twice_is_queued_again_and_the_table_is_as_if_it_had_not(
+    workers: int, digits: Prepared, tmp_path: Path
+) -> None:
+    stages = {name: Stage(data=digits, folder=tmp_path / name) for name in ("through", "died")}
+    for stage in stages.values():
+        stage.folder.mkdir()
+    study = study_of(budget=Budget(trials=3, epochs=3, total_epochs=8))
+    stages["through"].run(study, ScriptedLauncher(rising, workers))
+    curve = dying({0: ["SIGKILL", "SIGSEGV"], 2: ["SIGKILL"]})
+    assert stages["died"].run(study, ScriptedLauncher(curve, workers)) == Outcome()
+    died = stages["died"]
+    assert [trial.user_attrs.get("deaths", 0) for trial in died.trials()] == [2, 0, 1]
+    if workers == 1:
+        expected, found = ([trial_record(trial) for trial in stage.trials()] for stage in stages.values())
+        assert found == expected
+    assert died.states() == ["COMPLETE", "COMPLETE", "PRUNED"]
+    assert died.trained_epochs() == 8
+    assert [died.tracker.runs[f"f {number}"].epochs for number in range(3)] == [[1, 2, 3], [1, 2, 3], [1, 2]]
+    heard = [line for line in died.watcher.heard if line.startswith("worker")]
+    assert sorted(heard) == [
+        "worker of 0 ended with SIGKILL",
+        "worker of 0 ended with SIGSEGV",
+        "worker of 2 ended with SIGKILL",
+    ]
+
+
+def test_a_trial_whose_worker_dies_three_times_fails_with_the_reason(stage: Stage) -> None:
+    outcome = stage.run(study_of(), dying({1: ["SIGKILL", "SIGKILL", "SIGSEGV"]}))
+    assert outcome == Outcome(failed=1)
+    assert stage.states() == ["COMPLETE", "FAIL", "COMPLETE"]
+    failed = stage.trials()[1]
+    assert (failed.user_attrs["deaths"], failed.user_attrs["reason"]) == (3, "ended with SIGSEGV")
+    assert stage.tracker.ends["f 1"] == ["interrupted", "interrupted", "failed"]
+    assert stage.tracker.runs["f 1"].files["failure.txt"] == b"ended with SIGSEGV; it has lost 3 workers"
+
+
+def test_deaths_are_counted_over_several_runs(stage: Stage) -> None:
+    study, curve = study_of(budget=Budget(trials=1, epochs=4)), dying({0: 3 * ["SIGKILL"]})
+    for _ in range(2):
+        stage.run_until(study, 2, curve)  # the second epoch that ends is the first one again
+        assert stage.states() == ["WAITING"]
+    assert stage.run(study, curve).failed == 1
+    assert stage.trials()[0].user_attrs["deaths"] == 3
+
+
+def test_a_worker_that_is_asked_to_end_may_be_as_often_as_somebody_likes(stage: Stage) -> None:
+    assert stage.run(study_of(), dying({1: 9 * ["SIGTERM"]})) == Outcome()
+    assert stage.states() == 3 * ["COMPLETE"]
+    assert stage.trials()[1].user_attrs["deaths"] == 0
+
+
+def test_a_family_whose_first_three_trials_fail_for_the_same_reason_stops(stage: Stage) -> None:
+    families = [family_of("a"), family_of("b")]
+    study = study_of(families=families, budget=Budget(trials=6, epochs=1))
+
+    def failing(job: Job, epoch: int) -> float | None:
+        return None if job.family == "a" else rising(job, epoch)
+
+    assert stage.run(study, failing) == Outcome(failed=3, stopped=True)
+    assert [len(family.trials) for family in stage.families()] == [3, 6]
+    assert [line for line in stage.watcher.heard if "stopped" in line] == ["a stopped: ValueError: no"]
+    stage.watcher.heard.clear()
+    assert stage.run(study, rising) == Outcome(stopped=True)
+    assert "a stopped: ValueError: no" in stage.watcher.heard
+    retry_failed(open_storage(stage.url), study)
+    assert stage.run(study, rising) == Outcome()
+    assert [len(family.trials) for family in stage.families()] == [6, 6]
+
+
+def test_a_family_whose_first_trials_fail_for_different_reasons_goes_on(stage: Stage) -> None:
+    def failing(job: Job, epoch: int) -> float | str | None:
+        return [None, None, "SIGKILL"][job.trial] if job.trial < 3 else rising(job, epoch)
+
+    assert stage.run(study_of(budget=Budget(trials=5, epochs=1)), failing) == Outcome(failed=3)
+    assert stage.states() == ["FAIL", "FAIL", "FAIL", "COMPLETE", "COMPLETE"]
+
+
+def test_failed_trials_are_tried_again_under_their_numbers_when_asked(stage: Stage) -> None:
+    study = study_of(budget=Budget(trials=4, epochs=4))
+    stage.run(study, lambda job, epoch: None if job.trial % 2 and epoch == 3 else rising(job, epoch))
+    before = {trial.number: trial.params for trial in stage.trials()}
+    assert stage.states() == ["COMPLETE", "FAIL", "COMPLETE", "FAIL"]
+    retry_failed(open_storage(stage.url), study)
+    assert stage.states() == ["COMPLETE", "WAITING", "COMPLETE", "WAITING"]
+    retry_failed(open_storage(stage.url), study)  # twice is once
+    launcher = ScriptedLauncher(rising)
+    assert stage.run(study, launcher) == Outcome()
+    assert [job.trial for job in launcher.submitted] == [1, 3]
+    assert {trial.number: trial.params for trial in stage.trials()} == before
+    for trial in stage.trials():
+        assert trial.state == TrialState.COMPLETE
+        assert "reason" not in trial.user_attrs
+        assert list(trial.intermediate_values) == [1, 2, 3, 4]
+        assert trial.user_attrs["seed"] == seed_of(0, "f", trial.number)
+        assert stage.tracker.runs[f"f {trial.number}"].epochs == [1, 2, 3, 4]
+    assert len(stage.tracker.runs) == 5
 
 
 @pytest.fixture

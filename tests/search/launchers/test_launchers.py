@@ -10,9 +10,19 @@ from typing import Any
 
 import psutil
 import pytest
+import torch
 
 from optrack.datasets import Prepared
-from optrack.search.launchers import EpochEnded, Event, InlineLauncher, JobEnded, JobFailed, Launcher, ProcessLauncher
+from optrack.search.launchers import (
+    EpochEnded,
+    Event,
+    InlineLauncher,
+    JobEnded,
+    JobFailed,
+    Launcher,
+    ProcessLauncher,
+    WorkerDied,
+)
 from optrack.search.launchers.base import MOST_OF_DETAILS, MOST_OF_REASON, failure
 from optrack.search.training import Job
 from optrack.search.training.job import JobKey
@@ -134,7 +144,7 @@ def test_a_closed_launcher_says_nothing_more(job_of: MakeJob) -> None:
     assert launcher.next_event(0) is None
 
 
-def test_a_worker_that_is_killed_fails_its_job_by_the_signals_name_and_another_takes_its_place(
+def test_a_worker_that_is_killed_is_told_by_the_signals_name_and_another_takes_its_place(
     processes: ProcessLauncher, job_of: MakeJob
 ) -> None:
     doomed, fine = job_of(trial=0, epochs=1000), job_of(trial=1, epochs=1)
@@ -144,12 +154,8 @@ def test_a_worker_that_is_killed_fails_its_job_by_the_signals_name_and_another_t
     os.kill(killed, signal.SIGKILL)
     assert until_gone([killed]) == []
     processes.answer(doomed.key, go_on=True)  # to nobody
-    failed = awaited(processes)
-    assert failed == JobFailed(
-        key=doomed.key,
-        reason="its worker process ended with signal SIGKILL",
-        details="its worker process ended with signal SIGKILL",
-    )
+    died = awaited(processes)
+    assert died == WorkerDied(key=doomed.key, reason="its worker process ended with SIGKILL", is_failure=True)
     assert killed not in pids(processes)
     assert other in pids(processes)
     for job in (fine, replace(fine, trial=2)):
@@ -164,19 +170,79 @@ def test_a_worker_that_is_killed_fails_its_job_by_the_signals_name_and_another_t
             ended.add(event.key)
 
 
-def test_a_worker_that_died_while_it_had_nothing_to_do_fails_the_next_job_and_is_replaced(job_of: MakeJob) -> None:
-    launcher = ProcessLauncher(devices=("cpu",), threads=1)
-    try:
-        trained(launcher, job_of(epochs=1))
-        [idle] = pids(launcher)
-        os.kill(idle, signal.SIGKILL)
-        assert until_gone([idle]) == []
-        [failed] = trained(launcher, job_of(epochs=1))
-        assert isinstance(failed, JobFailed)
-        assert "SIGKILL" in failed.reason
-        assert isinstance(trained(launcher, job_of(epochs=1))[-1], JobEnded)
-    finally:
-        launcher.close()
+@pytest.fixture
+def one() -> Iterator[ProcessLauncher]:
+    made = ProcessLauncher(devices=("cpu",), threads=1)
+    yield made
+    made.close()
+
+
+def test_a_worker_that_died_while_it_had_nothing_to_do_is_replaced_before_the_next_job(
+    one: ProcessLauncher, job_of: MakeJob
+) -> None:
+    trained(one, job_of(epochs=1))
+    [idle] = pids(one)
+    os.kill(idle, signal.SIGKILL)
+    assert until_gone([idle]) == []
+    assert isinstance(trained(one, job_of(epochs=1))[-1], JobEnded)
+
+
+def died_by(launcher: ProcessLauncher, job: Job, number: signal.Signals) -> Event:
+    """What a launcher says of a worker that gets a signal in mid-epoch."""
+    launcher.submit(job)
+    assert isinstance(awaited(launcher), EpochEnded)
+    launcher.answer(job.key, go_on=True)
+    os.kill(pids(launcher)[0], number)
+    while isinstance(event := awaited(launcher), EpochEnded):
+        launcher.answer(job.key, go_on=True)
+    return event
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGTERM, signal.SIGHUP])
+def test_a_worker_that_somebody_asked_to_end_has_not_failed(
+    number: signal.Signals, one: ProcessLauncher, job_of: MakeJob
+) -> None:
+    event = died_by(one, job_of(epochs=1000), number)
+    assert isinstance(event, WorkerDied)
+    assert event.reason == f"its worker process ended with {number.name}"
+    assert event.is_failure == (number == signal.SIGSEGV)
+
+
+def test_a_worker_that_the_system_killed_for_want_of_memory_is_told_from_others(
+    one: ProcessLauncher, job_of: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counters = tmp_path / "vmstat"
+    monkeypatch.setattr("optrack.search.launchers.processes.MEMORY_COUNTERS", counters)
+    job = job_of(epochs=1000)
+    event = died_by(one, job, signal.SIGKILL)
+    assert isinstance(event, WorkerDied)
+    assert event.reason == "its worker process ended with SIGKILL"  # where the system does not tell
+    counters.write_text("nr_free_pages 1\noom_kill 4\nswap_ra 0\n")
+    one.submit(job)
+    counters.write_text("nr_free_pages 1\noom_kill 5\nswap_ra 0\n")
+    os.kill(pids(one)[0], signal.SIGKILL)
+    while isinstance(event := awaited(one), EpochEnded):
+        pass
+    assert event == WorkerDied(
+        key=job.key, reason="out of memory: the system killed its worker process", is_failure=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (MemoryError(), "out of memory: MemoryError:"),
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried"),
+            "out of memory: OutOfMemoryError: CUDA",
+        ),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "out of memory: RuntimeError: DefaultCPU"),
+        (RuntimeError("CUBLAS_STATUS_ALLOC_FAILED when calling"), "out of memory: RuntimeError: CUBLAS"),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), "RuntimeError: mat1"),
+    ],
+)
+def test_out_of_memory_is_a_reason_of_its_own(error: Exception, reason: str) -> None:
+    assert failure(("f", 0, 1), error).reason.startswith(reason)
 
 
 def test_an_interruption_from_the_keyboard_does_not_end_a_worker(processes: ProcessLauncher, job_of: MakeJob) -> None:

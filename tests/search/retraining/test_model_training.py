@@ -13,7 +13,7 @@ from optuna.trial import create_trial
 from optrack.datasets import Prepared
 from optrack.search import Family, Float, TrackingError
 from optrack.search.coordinator.observer import Observer
-from optrack.search.launchers import EpochEnded, Event, InlineLauncher, inline
+from optrack.search.launchers import EpochEnded, Event, InlineLauncher, WorkerDied, inline
 from optrack.search.launchers.pool import Outcome, Work
 from optrack.search.retraining.model_training import ModelTrainer, ModelTraining, RunningTraining
 from optrack.search.stores.memory_store import MemoryStore
@@ -335,6 +335,29 @@ def test_a_training_that_raises_is_recorded_and_the_others_go_on(
     assert failed.files["failure.txt"].startswith(b"Traceback")
     assert failed.epochs == [1]
     assert sorted(number for number, _ in workshop.kept) == [1, 3]
+
+
+def test_a_training_whose_worker_dies_is_queued_again_at_most_twice(workshop: Workshop) -> None:
+    class Dying(Workers):
+        def next_event(self, timeout_seconds: float) -> Event | None:
+            event = super().next_event(timeout_seconds)
+            if deaths and event is not None and (event.key[2], deaths[0]) == (101, True):
+                deaths.pop(0)
+                launcher = self._busy.pop()
+                launcher.close()
+                self._idle.append(launcher)
+                return WorkerDied(key=event.key, reason="ended with SIGKILL", is_failure=True)
+            return event
+
+    deaths = [True, True]
+    assert workshop.train(three()[:2], workers=Dying()).outcome == Outcome()
+    assert workshop.record.states() == ["finished", "finished"]
+    assert [run.epochs for run in workshop.record.runs.values()] == [[1, 2, 3]] * 2
+    deaths = [True, True, True]
+    other = planned_of(1, epochs=2)
+    assert workshop.train([other], workers=Dying()).outcome == Outcome(failed=1)
+    *_, failed = workshop.record.runs.values()
+    assert (failed.tags["optrack.state"], failed.tags["optrack.reason"]) == ("failed", "ended with SIGKILL")
 
 
 def test_a_training_that_failed_is_tried_again_in_a_run_of_its_own(workshop: Workshop, curves: list[Curve]) -> None:
