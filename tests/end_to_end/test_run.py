@@ -160,8 +160,9 @@ def test_failing_trials_are_recorded_and_exit_with_1(optrack: Run, small: str) -
     run = client.get_run(trials("small/deep")[0].user_attrs["mlflow_run"])
     failure = (Path(str(run.info.artifact_uri)) / "failure.txt").read_text()
     assert failure.startswith("Traceback")
-    assert run.data.tags["optrack.reason"].splitlines()[0] in failure
-    line = next(line for line in answer.stderr.splitlines() if line.startswith("deep 0: failed, RuntimeError: "))
+    assert run.data.tags["optrack.reason"].splitlines()[0].removeprefix("out of memory: ") in failure
+    start = "deep 0: failed, out of memory: RuntimeError: "
+    line = next(line for line in answer.stderr.splitlines() if line.startswith(start))
     assert "width=10000000000000000" in line
 
 
