@@ -4,6 +4,7 @@ One Optuna study per family, named `STUDY/FAMILY`; the study's own JSON is an at
 """
 
 import logging
+import math
 import sqlite3
 import time
 import warnings
@@ -70,6 +71,7 @@ class WaitingStorage(RDBStorage):
         self._patience = PATIENCE_SECONDS
         self._stopped = False
         super().__init__(url, **options)
+        sqlalchemy.event.listen(self.engine, "connect", self._reconnected)
 
     def stop(self) -> None:
         """Wait no longer. Safe to call from a signal handler."""
@@ -116,6 +118,10 @@ class WaitingStorage(RDBStorage):
             most = duration(self._patience)
             LOG.warning("storage %s does not answer; the search waits for it, up to %s: %s", address, most, problem)
         time.sleep(PAUSE_SECONDS)
+
+    def _reconnected(self, *_: object) -> None:
+        """Look after the lock before the next operation: what closed one connection may have closed its own too."""
+        self._renewed = -math.inf
 
     def _renew(self, *, at_once: bool) -> None:
         if self._ownership is not None and (at_once or time.monotonic() - self._renewed > RENEWAL_SECONDS):

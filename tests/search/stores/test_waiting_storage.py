@@ -144,6 +144,8 @@ def test_a_trial_goes_through_while_its_server_is_restarted(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
     monkeypatch.chdir(tmp_path)
     with owned(postgres_url, "s") as ownership:
         storage = open_storage(postgres_url, ownership)
@@ -154,6 +156,9 @@ def test_a_trial_goes_through_while_its_server_is_restarted(
         trial = study.ask()  # a restart that is over takes no wait
         assert lines(caplog) == []
         trial.suggest_float("x", 0, 1)
+        monkeypatch.chdir(elsewhere)
+        with pytest.raises(StorageError, match="'s' is being run by process"):  # its lock was taken again
+            owned(postgres_url, "s").__enter__()
         postgres.stop()
         slept = sleeping(monkeypatch, nothing, postgres.start)
         trial.report(0.5, 1)
