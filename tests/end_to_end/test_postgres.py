@@ -64,7 +64,7 @@ def trials(url: str) -> list[FrozenTrial]:
 
 
 def until_mid_trial(process: subprocess.Popen[str], url: str) -> None:
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 400
     while time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()
         if any(trial.state == TrialState.RUNNING and trial.intermediate_values for trial in trials(url)):
