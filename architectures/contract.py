@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..sources import why
+from ..sources import undisturbed, why
 from .errors import BrokenContractError
 
 BATCH = 4
@@ -37,7 +37,7 @@ def check_contract(
         model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         return model
 
-    with torch.random.fork_rng(devices=[]):
+    with undisturbed(), torch.random.fork_rng(devices=[]):
         with told(name, "cannot be built"):
             model = built(SEED)
             images = torch.randn(BATCH, *input_shape).to(memory_format=torch.channels_last)

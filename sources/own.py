@@ -13,6 +13,7 @@ from typing import Any
 
 from .errors import SourceChangedError, SourceError, did_you_mean
 from .python_file import run_file, why
+from .undisturbed import undisturbed
 
 _OWN = re.compile(r"(?P<place>.+\.py|[^\W\d]\w*(\.[^\W\d]\w*)*):(?P<name>[^\W\d]\w*)", re.DOTALL)
 
@@ -68,7 +69,8 @@ def load_own(reference: str, *, digest: str | None = None, file: Path | None = N
         raise SourceChangedError(
             f"{_shown(found)} is not what it was: its SHA-256 begins with {current[:12]}, recorded is {wanted[:12]}"
         )
-    module = _imported(place, found) if file is None and not place.endswith(".py") else _run(found, current)
+    with undisturbed():
+        module = _imported(place, found) if file is None and not place.endswith(".py") else _run(found, current)
     own = Own(reference=reference, value=_named(module, name, found), file=found, digest=current)
     _loaded[found.absolute(), name, current] = own
     return own

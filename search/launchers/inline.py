@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from ...sources import undisturbed
 from ..study import EpochResult
 from ..training import Job, JobKey, train
 from .base import EpochEnded, Event, JobEnded, failure
@@ -27,7 +28,8 @@ class InlineLauncher:
             return None
         key = self._job.key
         try:
-            return EpochEnded(key=key, result=next(self._epochs))
+            with undisturbed():
+                return EpochEnded(key=key, result=next(self._epochs))
         except StopIteration:
             self._job = None
             return JobEnded(key=key)

@@ -40,7 +40,8 @@ class ProcessLauncher:
     """Runs jobs in worker processes, one for each device, that live as long as the launcher.
 
     On the CPU the workers are forked from a server that has already imported torch, so that each starts within
-    milliseconds; with CUDA, which does not survive a fork, and where there is no forkserver, they are spawned.
+    milliseconds; with CUDA, which does not survive a fork, and where there is no forkserver, they are spawned. One that
+    has run user-defined code is replaced after the job.
     """
 
     def __init__(self, *, devices: tuple[str, ...], threads: int) -> None:
@@ -101,6 +102,8 @@ class ProcessLauncher:
             return self._death(worker, job)
         if not isinstance(event, EpochEnded):
             worker.job = None
+            if job.source is not None:
+                self._replaced(worker)  # user-defined code may have changed anything in its process
         return event
 
     def _death(self, worker: _Worker, job: Job) -> WorkerDied:
@@ -115,6 +118,7 @@ class ProcessLauncher:
         return WorkerDied(key=job.key, reason=reason, is_failure=name not in ASKED_TO_END)
 
     def _replaced(self, worker: _Worker) -> _Worker:
+        worker.process.kill()
         worker.process.join()
         worker.pipe.close()
         new = self._start(worker.device)
@@ -153,16 +157,17 @@ def work(pipe: Connection) -> None:
 
 
 def _run(job: Job, pipe: Connection) -> JobEnded | JobFailed:
-    try:
-        for result in train(job):
-            pipe.send(EpochEnded(key=job.key, result=result))
-            if not pipe.recv():
-                break
-    except (EOFError, BrokenPipeError):
-        raise
-    except Exception as error:  # noqa: BLE001 - a failing trial must not end the worker
-        return failure(job.key, error)
-    return JobEnded(key=job.key)
+    epochs = train(job)
+    while True:
+        try:
+            result = next(epochs, None)
+        except Exception as error:  # noqa: BLE001 - a failing trial must not end the worker
+            return failure(job.key, error)
+        if result is None:
+            return JobEnded(key=job.key)
+        pipe.send(EpochEnded(key=job.key, result=result))
+        if not pipe.recv():
+            return JobEnded(key=job.key)
 
 
 def _end_with_parent() -> None:
