@@ -60,8 +60,11 @@ def server_of(app: "ASGIApp") -> "uvicorn.Server":
     """Return a server that says nothing unless it fails."""
     import uvicorn
 
+    from .deadline import DeadlineProtocol
+
     config = uvicorn.Config(
         app,
+        http=DeadlineProtocol,
         lifespan="off",
         ws="none",
         log_config=None,

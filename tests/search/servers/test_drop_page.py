@@ -214,6 +214,49 @@ def test_a_file_that_is_too_large_is_not_read_to_its_end(served: list[Served]) -
         assert connection.recv(1000).startswith(b"HTTP/1.1 413 ")
 
 
+HEAD = b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+
+
+@pytest.mark.parametrize("sent", [b"", HEAD, HEAD + b"Content-Length: 999\r\n\r\nhalf of it"])
+def test_a_client_that_falls_silent_in_the_middle_of_a_request_is_let_go(
+    sent: bytes, served: list[Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("optrack.search.servers.deadline.REQUEST_SECONDS", 0.3)
+    with serving_at(served) as port, socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        connection.sendall(sent)
+        assert connection.recv(1000) == b""
+        assert ask(port)[0] == 200
+
+
+def test_a_client_that_drips_its_request_is_let_go(served: list[Served], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("optrack.search.servers.deadline.REQUEST_SECONDS", 0.5)
+    with serving_at(served) as port, socket.create_connection(("127.0.0.1", port), timeout=0.05) as connection:
+        connection.sendall(HEAD)
+        for _ in range(1000):
+            try:
+                connection.sendall(b"x")
+                if connection.recv(1000) == b"":
+                    return
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                return
+    pytest.fail("the connection stayed open")
+
+
+def test_several_requests_on_one_connection_each_have_their_time(
+    served: list[Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("optrack.search.servers.deadline.REQUEST_SECONDS", 5.0)
+    with serving_at(served) as port:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        for _ in range(3):
+            connection.request("POST", "/predict", FILES["grey"]())
+            answer = connection.getresponse()
+            assert (answer.status, json.loads(answer.read())["families"][0]["family"]) == (200, "wide")
+        connection.close()
+
+
 def test_another_host_name_leads_nowhere(served: list[Served]) -> None:
     with serving_at(served) as port:
         for host in ("evil.example", f"evil.example:{port}", "127.0.0.1.evil.example", "0.0.0.0"):  # noqa: S104
