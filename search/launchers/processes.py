@@ -108,7 +108,7 @@ class ProcessLauncher:
 
     def _death(self, worker: _Worker, job: Job) -> WorkerDied:
         """Replace a worker that died, and say how it did."""
-        worker.process.join()
+        worker.process.join(GRACE_SECONDS)  # a thread that user-defined code left behind may hold it
         code = worker.process.exitcode or 0
         name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         reason = f"its worker process ended with {name}"
@@ -153,7 +153,9 @@ def work(pipe: Connection) -> None:
             job: Job = pipe.recv()
             pipe.send(_run(job, pipe))
     except (EOFError, OSError):
-        return
+        os._exit(0)
+    except SystemExit as error:  # of user-defined code, whose threads would be waited for
+        os._exit(error.code if isinstance(error.code, int) else int(error.code is not None))
 
 
 def _run(job: Job, pipe: Connection) -> JobEnded | JobFailed:

@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from optrack.search.launchers import EpochEnded, Event, InlineLauncher, JobEnded, JobFailed, Launcher, ProcessLauncher
+from optrack.search.launchers import (
+    EpochEnded,
+    Event,
+    InlineLauncher,
+    JobEnded,
+    JobFailed,
+    Launcher,
+    ProcessLauncher,
+    WorkerDied,
+)
 from optrack.search.training import Job
 from optrack.sources import undisturbed
 
@@ -103,6 +112,15 @@ def test_an_error_of_a_network_is_not_taken_for_the_end_of_our_pipe(
     failed = trained(launcher, network("net", NETWORK.format(built="pass", called=f"raise {error}")))
     assert isinstance(failed, JobFailed)
     assert failed.reason == error.replace("('", ": ").replace("')", "")
+
+
+def test_a_network_that_exits_with_a_thread_left_behind_is_not_waited_for(
+    launcher: ProcessLauncher, network: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("optrack.search.launchers.processes.GRACE_SECONDS", 0.2)
+    fault = f"{FAULTS['a thread']}; sys.exit(3)"
+    assert isinstance(trained(launcher, network("net", NETWORK.format(built=fault, called="pass"))), WorkerDied)
+    assert isinstance(trained(launcher, network("fine", NETWORK.format(built="pass", called="pass"))), JobEnded)
 
 
 def test_a_job_in_our_own_process_leaves_folder_and_streams_as_they_were(
