@@ -27,6 +27,14 @@ WorkersOption = Annotated[int | None, typer.Option(min=1, help="Jobs at once; de
 ThreadsOption = Annotated[
     int | None, typer.Option(min=1, help="Torch threads of each worker; default: an equal share.")
 ]
+HangTimeoutOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0.001,
+        metavar="SECONDS",
+        help="Kill a worker that gives no sign for so long; default: ten times its longest epoch, at least a minute.",
+    ),
+]
 RunSourceOption = Annotated[
     str | None,
     typer.Option(metavar="FILE", help="Run this recorded code of a user-defined network if it is not at hand."),

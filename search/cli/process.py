@@ -37,7 +37,9 @@ TAKEN: dict[str, tuple[str, ...]] = {
 """Which of them each command takes."""
 
 
-def machine_of(*, launcher: str, device: str, workers: int | None, threads: int | None) -> "Machine":
+def machine_of(
+    *, launcher: str, device: str, workers: int | None, threads: int | None, hang_timeout: float | None = None
+) -> "Machine":
     """Return what the options say about the machine.
 
     Raises:
@@ -48,7 +50,7 @@ def machine_of(*, launcher: str, device: str, workers: int | None, threads: int 
     with console(stderr=True).status("starting"):  # torch takes seconds to import
         from ..launchers import Machine
 
-    return Machine(launcher=launcher, device=device, workers=workers, threads=threads)
+    return Machine(launcher=launcher, device=device, workers=workers, threads=threads, hang_seconds=hang_timeout)
 
 
 def stop_on_signals(stop: Callable[[], None]) -> None:

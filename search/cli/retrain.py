@@ -28,6 +28,7 @@ def retrain(
     launcher: options.LauncherOption = "processes",
     workers: options.WorkersOption = None,
     threads: options.ThreadsOption = None,
+    hang_timeout: options.HangTimeoutOption = None,
     device: options.DeviceOption = "auto",
     data_dir: options.DataDirOption = options.DEFAULT_DATA_DIR,
     cache_dir: options.CacheDirOption = options.DEFAULT_CACHE_DIR,
@@ -43,7 +44,7 @@ def retrain(
         raise StudyError("--confirm must be at least 2 configurations, or 0 for no race, but got 1")
     _, stored = stored_study(study, storage)
     only = [each.name for each in chosen(stored, family)]
-    machine = machine_of(launcher=launcher, device=device, workers=workers, threads=threads)
+    machine = machine_of(launcher=launcher, device=device, workers=workers, threads=threads, hang_timeout=hang_timeout)
 
     from ..retraining import retrain_study
     from ..stores import Places

@@ -59,6 +59,7 @@ def run(
     launcher: options.LauncherOption = "processes",
     workers: options.WorkersOption = None,
     threads: options.ThreadsOption = None,
+    hang_timeout: options.HangTimeoutOption = None,
     device: options.DeviceOption = "auto",
     data_dir: options.DataDirOption = options.DEFAULT_DATA_DIR,
     cache_dir: options.CacheDirOption = options.DEFAULT_CACHE_DIR,
@@ -90,7 +91,7 @@ def run(
         )
     except ValidationError as error:
         raise StudyError(first_problem(error)) from None
-    machine = machine_of(launcher=launcher, device=device, workers=workers, threads=threads)
+    machine = machine_of(launcher=launcher, device=device, workers=workers, threads=threads, hang_timeout=hang_timeout)
 
     from ..coordinator import run_study
     from ..stores import Places

@@ -26,12 +26,14 @@ class Machine:
         device: auto, cpu, cuda, or a torch device such as cuda:1.
         workers: most jobs at once; None for one per core, or per GPU.
         threads: torch threads of each worker; None for an equal share of the cores.
+        hang_seconds: how long a worker may give no sign; None for ten times its longest epoch, at least a minute.
     """
 
     launcher: LauncherName = "processes"
     device: str = "auto"
     workers: int | None = None
     threads: int | None = None
+    hang_seconds: float | None = None
 
 
 def devices_of(machine: Machine, *, most: int) -> tuple[str, ...]:
@@ -68,7 +70,7 @@ def launcher_of(machine: Machine, devices: tuple[str, ...]) -> Generator[Launche
     if machine.launcher == "inline":
         launcher = InlineLauncher(device=devices[0], threads=threads)
     else:
-        launcher = ProcessLauncher(devices=devices, threads=threads)
+        launcher = ProcessLauncher(devices=devices, threads=threads, hang_seconds=machine.hang_seconds)
     try:
         yield launcher
     finally:

@@ -24,7 +24,7 @@ SUM_BYTES = 4
 class Checkpoint:
     """The checkpoint of one training: read once, then written as often as it is worth.
 
-    The longer a checkpoint takes to write, the more time passes before the next one, so that what is lost when a
+    The longer checkpoints take to write, the more time passes between them, so that what is lost when a
     worker dies is the epoch under way and at most 200 times what a checkpoint takes to write.
 
     Args:
@@ -40,7 +40,7 @@ class Checkpoint:
             device=torch.device(job.device).type,
             torch=str(torch.__version__),
         )
-        self._cost = USUAL_SECONDS
+        self._costs = list[float]()
         self._trained = 0.0
 
     def read(self) -> Mapping[str, Any] | None:
@@ -62,12 +62,14 @@ class Checkpoint:
             trained_seconds: how long the epoch took that is over.
         """
         self._trained += trained_seconds
-        if self._file is None or self._trained * WRITING_SHARE < self._cost:
+        if self._file is None or self._trained * WRITING_SHARE < min(self._costs, default=USUAL_SECONDS):
             return
         started = time.perf_counter()
         with suppress(Exception):  # a full disk, or a network with an odd state: it is trained without a checkpoint
             replace_file(self._file, {"digest": self._digest, "state": state()})
-        self._cost, self._trained = time.perf_counter() - started, 0.0
+        # The least that one took: what is measured while the machine is busy says little about the next one.
+        self._costs.append(time.perf_counter() - started)
+        self._trained = 0.0
 
 
 def replace_file(path: Path, content: Mapping[str, Any]) -> None:

@@ -90,9 +90,9 @@ class Search:
         return cls(folder)
 
     @contextlib.contextmanager
-    def started(self) -> Generator[subprocess.Popen[bytes]]:
+    def started(self, *options: str) -> Generator[subprocess.Popen[bytes]]:
         environment = {**os.environ, "HOME": str(self.folder), "MLFLOW_DISABLE_TELEMETRY": "true"}
-        command = [SCRIPT, "run", "killed.py", "--workers", "1", "--threads", "1"]
+        command = [SCRIPT, "run", "killed.py", "--workers", "1", "--threads", "1", *options]
         with (self.folder / "output.log").open("wb") as output:
             process = subprocess.Popen(
                 command, cwd=self.folder, env=environment, stdout=output, stderr=output, start_new_session=True
@@ -149,3 +149,40 @@ def test_each_kill_costs_the_epoch_under_way_and_no_bit(tmp_path: Path, empty_ml
     assert killed.table == through.table
     assert 10 <= len(killed.epochs) <= 10 + kills
     assert not list((killed.folder / ".optrack").rglob("checkpoint*"))
+
+
+HANGING = """
+import multiprocessing
+import time
+
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, input_shape, classes, *, width: int = 8):
+        super().__init__()
+        self.layer = nn.Linear(input_shape[0] * input_shape[1] * input_shape[2], classes)
+
+    def forward(self, images):
+        if multiprocessing.parent_process() is not None:  # in a worker
+            time.sleep(10**6)
+        return self.layer(images.flatten(1))
+"""
+
+
+@pytest.mark.slow
+def test_a_worker_that_sleeps_for_ever_is_named_and_ends_neither_the_search_nor_its_time(
+    tmp_path: Path, empty_mlflow: Path
+) -> None:
+    search = Search.made(tmp_path / "hanging", empty_mlflow, trials=1, epochs=2)
+    (search.folder / "net.py").write_text(HANGING)
+    with search.started("--timeout", "3") as process:
+        assert process.wait() == 0
+    assert "the time is up" in (search.folder / "output.log").read_text()
+    with search.started("--hang-timeout", "3") as process:
+        assert process.wait() == 1
+    lines = (search.folder / "output.log").read_text().splitlines()
+    named = [line for line in lines if line.startswith("net 0: its worker process gave no sign for 3")]
+    assert len(named) == 2
+    assert all(line.endswith("and was killed; it is queued again and resumes at its last checkpoint") for line in named)
+    assert any(line.startswith("1 of 1 failed: its worker process gave no sign for 3") for line in lines)

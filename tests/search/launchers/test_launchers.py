@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -23,6 +24,7 @@ from optrack.search.launchers import (
     ProcessLauncher,
     WorkerDied,
 )
+from optrack.search.launchers import processes as process_launcher
 from optrack.search.launchers.base import MOST_OF_DETAILS, MOST_OF_REASON, failure
 from optrack.search.training import Job
 from optrack.search.training.job import JobKey
@@ -243,6 +245,85 @@ def test_a_worker_that_the_system_killed_for_want_of_memory_is_told_from_others(
 )
 def test_out_of_memory_is_a_reason_of_its_own(error: Exception, reason: str) -> None:
     assert failure(("f", 0, 1), error).reason.startswith(reason)
+
+
+@pytest.mark.parametrize("epochs_before", [0, 1])
+def test_a_worker_that_gives_no_sign_is_killed_even_if_it_is_stopped_and_another_takes_its_place(
+    epochs_before: int, job_of: MakeJob
+) -> None:
+    launcher = ProcessLauncher(devices=("cpu",), threads=1, hang_seconds=20.0)
+    try:
+        trained(launcher, job_of(epochs=1))  # it has started
+        job = job_of(epochs=10**6)
+        launcher.submit(job)
+        for _ in range(epochs_before):
+            assert isinstance(awaited(launcher), EpochEnded)
+            launcher.answer(job.key, go_on=True)
+        [stopped] = pids(launcher)
+        os.kill(stopped, signal.SIGSTOP)
+        launcher._hang_seconds = 0.5  # pyright: ignore[reportPrivateUsage]
+        event = None
+        while not isinstance(event, WorkerDied):
+            event = launcher.next_event(0.2)
+            if isinstance(event, EpochEnded):  # it was on its way already
+                launcher.answer(job.key, go_on=True)
+        assert event == WorkerDied(
+            key=job.key, reason="its worker process gave no sign for 0.6 s and was killed", is_failure=True
+        )
+        assert until_gone([stopped]) == []
+        launcher._hang_seconds = None  # pyright: ignore[reportPrivateUsage]
+        assert isinstance(trained(launcher, job_of(epochs=1))[-1], JobEnded)
+    finally:
+        launcher.close()
+
+
+def test_a_worker_that_waits_for_an_answer_does_not_hang(job_of: MakeJob) -> None:
+    launcher = ProcessLauncher(devices=("cpu",), threads=1, hang_seconds=60.0)
+    try:
+        launcher.submit(job_of(epochs=2))
+        assert isinstance(awaited(launcher), EpochEnded)
+        launcher._hang_seconds = 0.1  # pyright: ignore[reportPrivateUsage]
+        assert [launcher.next_event(0.1) for _ in range(5)] == 5 * [None]
+    finally:
+        launcher.close()
+
+
+def test_the_time_in_which_the_coordinator_does_not_listen_is_no_silence(
+    processes: ProcessLauncher, job_of: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(processes, job_of(epochs=1))
+    now = [0.0]
+
+    def suspended(*_: object) -> list[object]:
+        now[0] += 10_000
+        return []
+
+    monkeypatch.setattr(process_launcher, "wait", suspended)
+    monkeypatch.setattr(process_launcher, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    processes.submit(job_of())
+    assert [processes.next_event(0.2) for _ in range(20)] == 20 * [None]
+    assert next(worker.silent for worker in processes._workers if worker.job) == pytest.approx(4)  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize(
+    ("told", "longest", "seconds"),
+    [(None, None, 3600), (None, 0.5, 60), (None, 30.0, 300), (5.0, None, 5), (5.0, 30.0, 5)],
+)
+def test_a_hang_is_ten_times_the_longest_epoch_at_least_a_minute_unless_told_otherwise(
+    told: float | None, longest: float | None, seconds: float, processes: ProcessLauncher
+) -> None:
+    worker = processes._workers[0]  # pyright: ignore[reportPrivateUsage]
+    processes._hang_seconds, worker.longest_epoch = told, longest  # pyright: ignore[reportPrivateUsage]
+    assert processes._hangs_after(worker) == seconds  # pyright: ignore[reportPrivateUsage]
+
+
+def test_closing_ends_stopped_workers_together(processes: ProcessLauncher) -> None:
+    workers = pids(processes)
+    for worker in workers:
+        os.kill(worker, signal.SIGSTOP)
+    processes.close()
+    assert until_gone(workers, seconds=0) == []
 
 
 def test_an_interruption_from_the_keyboard_does_not_end_a_worker(processes: ProcessLauncher, job_of: MakeJob) -> None:
