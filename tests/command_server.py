@@ -111,6 +111,8 @@ def become(streams: list[int], *, arguments: list[str], folder: str, environment
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = ["optrack", *arguments]
+    sys.path.insert(0, str(Path(__file__).parent / "faults"))
+    importlib.import_module("dying").install()
     optrack()
 
 

@@ -25,6 +25,7 @@ from .run import run
 from .serve import serve
 from .status import status
 from .studies import studies
+from .sync import sync
 from .test import test
 from .ui import ui
 
@@ -37,7 +38,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (new, run, status, best, importance, retrain, test, report, export, predict, serve, studies, ui):
+for command in (new, run, status, best, importance, retrain, test, report, export, predict, serve, studies, sync, ui):
     app.command()(command)
 app.add_typer(dataset_app, name="dataset")
 app.add_typer(architecture_app, name="architecture")

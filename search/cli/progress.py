@@ -32,6 +32,10 @@ class Display(Observer):
         self.live = live or nullcontext()
         self._console = console
 
+    def noticed(self, line: str) -> None:
+        """Say it."""
+        self.line(line)
+
     def line(self, text: str) -> None:
         """Write a line that stays, however long it is."""
         self._console.print(text, markup=False, soft_wrap=True)

@@ -5,7 +5,6 @@ from .checks import known_shape as known_shape
 from .family_search import FamilySearch as FamilySearch
 from .observer import Observer as Observer
 from .recording import Recording as Recording
-from .recording import metrics_of as metrics_of
 from .running import run_study as run_study
 from .strategies import PRUNERS as PRUNERS
 from .strategies import SAMPLERS as SAMPLERS

@@ -11,25 +11,33 @@ from typing_extensions import override
 from ...datasets import Prepared
 from ..champions import Recipe
 from ..launchers import EpochEnded, Event, JobEnded, JobFailed, Outcome, WorkerDied
+from ..mirror import BestTrial, LiveMirror
 from ..stores import (
-    DATA_ATTRIBUTE,
+    DATA_RECORD,
     DEATHS_ATTRIBUTE,
+    ENVIRONMENT_RECORD,
+    FAILURE_RECORD,
+    FILES_RECORD,
     REPLICATE_ATTRIBUTE,
-    SOURCE_ATTRIBUTE,
-    STUDY_ATTRIBUTE,
+    SOURCE_RECORD,
+    STATE_RECORD,
+    STUDY_RECORD,
     End,
+    Records,
     StoredFamily,
     WaitingStorage,
     data_record,
+    environment,
+    metrics_of,
     open_family,
     replicated,
     requeue,
 )
 from ..stores import mlflow_names as names
-from ..study import Family, Study
+from ..study import EpochResult, Family, Study
 from ..training import SOURCE_FOLDER, Job, Jobs, data_code
 from .family_search import FamilySearch, RunningTrial
-from .recording import Recording, metrics_of
+from .recording import Recording
 from .strategies import pruner, seed_of
 
 REPEATED = {"seed": "seed", "threads": "threads", "planned_epochs": "epochs", "patience": "patience"}
@@ -38,11 +46,13 @@ REPEATED = {"seed": "seed", "threads": "threads", "planned_epochs": "epochs", "p
 
 @dataclass(kw_only=True)
 class Coordinator(Recording[RunningTrial]):
-    """Owns a checked study while it runs, and is the only one to write both stores."""
+    """Owns a checked study while it runs, and alone writes Optuna's storage; `mirror` writes MLflow's runs."""
 
     study: Study
     storage: WaitingStorage
     data: Prepared
+    best: BestTrial
+    mirror: LiveMirror
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -62,6 +72,7 @@ class Coordinator(Recording[RunningTrial]):
             OptrackError: a store does not answer; running trials are queued again as far as it can be told.
         """
         self._searches = [self._open_family(family) for family in self.study.families]
+        self.mirror.start([search.family.name for search in self._searches])
         self.observer.study_opened({search.family.name: search for search in self._searches})
         for search in self._searches:
             self._say_if_stopped(search)
@@ -81,23 +92,26 @@ class Coordinator(Recording[RunningTrial]):
 
     def _open_family(self, family: Family) -> FamilySearch:
         opened = open_family(self.storage, self.study, family)
-        opened.set_user_attr(STUDY_ATTRIBUTE, self.study.to_json())
-        opened.set_user_attr(DATA_ATTRIBUTE, data_record(self.data))
+        records = Records.of(self.storage, opened.study_name)
+        records.identify()
+        code = self._jobs.codes[family.name]
+        own_code = [each for each in (code, data_code(self.study)) if each is not None]
+        records.write(
+            {
+                STUDY_RECORD: self.study.to_json(),
+                DATA_RECORD: data_record(self.data),
+                FILES_RECORD: {f"{SOURCE_FOLDER}/{own.file}": own.text for own in own_code},
+                ENVIRONMENT_RECORD: environment() | ({names.SOURCE_DIGEST_TAG: code.digest} if code else {}),
+                **({SOURCE_RECORD: code.as_json()} if code else {}),
+                STATE_RECORD: "running",
+            }
+        )
         opened.pruner = self._pruner
         for trial in opened.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             # This process owns the study, so the one that ran this trial is dead.
-            self._interrupt(opened, trial.number, trial.user_attrs.get("mlflow_run"))
-        run_id = self.tracker.open_family(family)
-        self.tracker.log_file(run_id, names.STUDY_FILE, self.study.to_json())
-        code = self._jobs.codes[family.name]
-        for own in (code, data_code(self.study)):
-            if own is not None:
-                self.tracker.log_file(run_id, f"{SOURCE_FOLDER}/{own.file}", own.content)
-        if code is not None:
-            opened.set_user_attr(SOURCE_ATTRIBUTE, code.as_json())
-            self.tracker.log(run_id, tags={names.SOURCE_DIGEST_TAG: code.digest})
-        stored = StoredFamily.read(family.name, opened, self.study)
-        return FamilySearch.of(stored, self.study, family, run_id)
+            requeue(self.storage, opened, trial.number)
+        stored = StoredFamily.read(opened, records.read())
+        return FamilySearch.of(stored, self.study, family, records)
 
     def _next_trial(self, device: str) -> RunningTrial | None:
         """Begin a trial of the family that is furthest behind; None if no family wants one."""
@@ -122,42 +136,34 @@ class Coordinator(Recording[RunningTrial]):
     def _open_trial(
         self, search: FamilySearch, trial: optuna.Trial, values: Mapping[str, Any], job: Job
     ) -> RunningTrial:
-        """Open the trial's run in MLflow, and store in Optuna what is known of the trial before it is trained."""
+        """Store what is known of a trial before it is trained."""
         finished = search.trials(TrialState.COMPLETE)
         repeats: int | None = trial.user_attrs.get(REPLICATE_ATTRIBUTE, replicated(values, finished))
-        known_run: str | None = trial.user_attrs.get("mlflow_run")
-        run_id = self.tracker.open_trial(
-            search.run_id,
-            search.family,
-            trial.number,
-            known_run=known_run,
-            params={"architecture": search.family.architecture, **search.family.options, **values},
-            tags={
-                names.SEED_TAG: str(job.seed),
-                names.DEVICE_TAG: job.device,
-                names.THREADS_TAG: str(job.threads),
-                **({} if repeats is None else {names.REPLICATE_TAG: str(repeats)}),
-            },
-        )
         if repeats is not None:
             trial.set_user_attr(REPLICATE_ATTRIBUTE, repeats)
         for name, field in REPEATED.items():
             trial.set_user_attr(name, getattr(job, field))
         trial.set_user_attr("device", job.device)
-        trial.set_user_attr("mlflow_run", run_id)
+        self.mirror.changed(job.family, job.trial)
         reported = max(search.trials()[trial.number].intermediate_values, default=0)
         return RunningTrial(
             job=job,
             name=f"{job.family} {job.trial}" + ("" if repeats is None else f", a replicate of {repeats}"),
             values=values,
-            run_id=run_id,
-            logged=self.tracker.logged_epochs(run_id) if known_run else 0,
             search=search,
             trial=trial,
             deaths=trial.user_attrs.get(DEATHS_ATTRIBUTE, 0),
             reported=reported,
             granted=reported,
         )
+
+    def keep_epoch(self, work: RunningTrial, result: EpochResult) -> None:  # noqa: ARG002 - the trial has stored it
+        """Have the epoch written to MLflow."""
+        self.mirror.changed(work.job.family, work.job.trial)
+
+    def keep_failure(self, work: RunningTrial, details: str) -> None:
+        """Keep the traceback with the trial."""
+        work.search.records.write({FAILURE_RECORD: details}, work.job.trial)
 
     def _handle(self, running: RunningTrial, event: Event) -> None:
         match event:
@@ -174,18 +180,22 @@ class Coordinator(Recording[RunningTrial]):
                 if self.requeues(running, event, deaths):
                     running.search.put_back(running)
                     requeue(self.storage, running.search.optuna_study, running.trial.number)
+                    self.mirror.changed(running.job.family, running.job.trial)
                 else:
                     self._end(running, "failed")
 
     def _end(self, running: RunningTrial, state: End) -> None:
-        metrics = metrics_of(running.best_epoch)
+        job, is_best = running.job, running.search.end(running, state)
         self.pool.release(running)
-        if running.search.end(running, state):
-            self._log_best(running, metrics)
-        self.close_run(running, state, metrics)
-        # Optuna comes last: a process that is killed before this repeats the trial, and nothing is missing anywhere.
+        if is_best:
+            self._keep_best(running)
+        # The state comes last: a process that is killed before this repeats the trial, and nothing is missing.
         running.tell(state)
-        self.forget(running.job.family, only=str(running.job.trial))
+        if is_best:
+            self.best.drop_others(job.family, job.trial)
+            self.mirror.changed(job.family)
+        self.mirror.changed(job.family, job.trial)
+        self.forget(job.family, only=str(job.trial))
         self.observer.ended(running, state)
         if state == "failed":
             self._say_if_stopped(running.search)
@@ -194,25 +204,22 @@ class Coordinator(Recording[RunningTrial]):
         if search.stopped is not None:
             self.observer.family_stopped(search.family.name, search.stopped)
 
-    def _log_best(self, running: RunningTrial, metrics: Mapping[str, float]) -> None:
-        """Record the family's best weights and configuration; those of other trials are not kept."""
-        job, code = running.job, self._jobs.codes[running.job.family]
-        value, epoch = metrics[job.metric], int(metrics["epoch"])
-        recipe = Recipe.of(self.study, self.data, job, code=code, value=value, epoch=epoch)
-        self.tracker.log_best(
-            running.search.run_id, weights=job.weights, configuration=recipe.as_json(), metrics=metrics
+    def _keep_best(self, running: RunningTrial) -> None:
+        """Keep the weights and the configuration of the family's best trial; those of other trials are not kept."""
+        job, code, metrics = running.job, self._jobs.codes[running.job.family], metrics_of(running.best_epoch)
+        recipe = Recipe.of(
+            self.study, self.data, job, code=code, value=metrics[job.metric], epoch=int(metrics["epoch"])
         )
+        self.best.keep(job.family, job.trial, weights=job.weights, configuration=recipe.as_json())
 
     def _close(self, *, complete: bool) -> None:
         """End the workers, queue running trials for the next run, and leave no run of MLflow running."""
         for running in self.pool.close():
-            self._interrupt(running.search.optuna_study, running.trial.number, running.run_id)
+            requeue(self.storage, running.search.optuna_study, running.trial.number)
+            self.mirror.changed(running.job.family, running.job.trial)
         for search in self._searches:
-            self.tracker.close_run(search.run_id, "finished" if complete else "interrupted")
+            search.records.write({STATE_RECORD: "finished" if complete else "interrupted"})
+            self.mirror.changed(search.family.name)
             waiting = {str(trial.number) for trial in search.trials(TrialState.WAITING)}
             self.forget(search.family.name, keep=waiting)
-
-    def _interrupt(self, study: optuna.Study, number: int, run_id: str | None) -> None:
-        requeue(self.storage, study, number)
-        if run_id is not None:
-            self.tracker.close_run(run_id, "interrupted")
+        self.mirror.close(lambda: self.pool.stop_requested)

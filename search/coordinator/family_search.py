@@ -3,14 +3,14 @@
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from ..launchers import OUT_OF_MEMORY, Work
-from ..stores import ENDS, OPTUNA_STATES, End, StoredFamily
+from ..stores import ENDS, OPTUNA_STATES, End, Records, StoredFamily
 from ..study import EpochResult, Family, Study
 from .strategies import sampler, suggest
 
@@ -29,7 +29,7 @@ class FamilySearch:
     study: Study
     family: Family
     optuna_study: optuna.Study
-    run_id: str
+    records: Records
     ended: Counter[End]
     running: int = 0
     granted_epochs: int
@@ -37,13 +37,13 @@ class FamilySearch:
     first_failures: list[str | None] = field(default_factory=list[str | None])
 
     @classmethod
-    def of(cls, stored: StoredFamily, study: Study, family: Family, run_id: str) -> "FamilySearch":
+    def of(cls, stored: StoredFamily, study: Study, family: Family, records: Records) -> "FamilySearch":
         """Return the search that continues from what is stored."""
         return cls(
             study=study,
             family=family,
             optuna_study=stored.optuna_study,
-            run_id=run_id,
+            records=records,
             ended=Counter({end: stored.counts[end] for end in ENDS}),
             granted_epochs=stored.epochs,
             best_value=stored.best.value if stored.best else None,
@@ -145,6 +145,8 @@ class RunningTrial(Work):
     def add(self, result: EpochResult) -> None:
         """Report the next epoch to Optuna and decide whether the trial goes on; `reason` says why not."""
         self.epochs.append(result)
+        # Before Optuna: what it has reported is kept here too.
+        self.search.records.write_epoch(self.job.trial, result)
         if result.epoch < self.reported:
             return
         if result.epoch > self.reported:
@@ -158,9 +160,8 @@ class RunningTrial(Work):
                 self.trial.set_user_attr("reason", self.reason)
 
     def tell(self, state: End) -> None:
-        """Store in Optuna all that is needed to rebuild MLflow's side, then the state."""
+        """Store in Optuna how the trial ended, the state last."""
         best = self.best_epoch
-        self.trial.set_user_attr("epochs", [asdict(result) for result in self.epochs])
         self.trial.set_user_attr("best_epoch", best and best.epoch)
         if self.reason:
             self.trial.set_user_attr("reason", self.reason)

@@ -14,6 +14,9 @@ class Observer:
     def decoded(self, done: int, total: int) -> None:
         """Note that so many images of all are decoded."""
 
+    def noticed(self, line: str) -> None:
+        """Note what users should know, from any thread."""
+
     def study_opened(self, searches: Mapping[str, FamilySearch]) -> None:
         """Note that all families of a search are open, and nothing has been trained yet."""
 

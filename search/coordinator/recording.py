@@ -1,15 +1,14 @@
-"""What a search and a retraining share: jobs on all workers, and MLflow told of each epoch and each end."""
+"""What a search and a retraining share: jobs on all workers, and their epochs noted."""
 
 import shutil
-from collections.abc import Collection, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Generic
 
 from ..launchers import Launcher, Outcome, Pool, WorkerDied, WorkT
-from ..stores import RunState, Tracker
-from ..stores import mlflow_names as names
 from ..study import EpochResult
 from ..training import Job
 from .observer import Observer
@@ -19,10 +18,9 @@ MOST_DEATHS = 2
 
 
 @dataclass(kw_only=True)
-class Recording(Generic[WorkT]):
-    """Keeps the workers busy, and records what they report; in `weights` the files of interrupted jobs stay."""
+class Recording(ABC, Generic[WorkT]):
+    """Keeps the workers busy, and notes what they report; in `weights` the files of interrupted jobs stay."""
 
-    tracker: Tracker
     launcher: Launcher
     weights: Path
     observer: Observer
@@ -47,20 +45,27 @@ class Recording(Generic[WorkT]):
         files = {"weights": folder / "weights.safetensors", "checkpoint": folder / "checkpoint"}
         return replace(job, device=device, threads=threads, **files)
 
+    @abstractmethod
+    def keep_epoch(self, work: WorkT, result: EpochResult) -> None:
+        """Store an epoch where a later process finds it."""
+
+    @abstractmethod
+    def keep_failure(self, work: WorkT, details: str) -> None:
+        """Store what is known of a failure beside its reason."""
+
     def record_epoch(self, work: WorkT, result: EpochResult) -> None:
         """Record an epoch, and tell the worker whether to go on."""
         work.add(result)
-        # The worker goes on while MLflow writes.
+        # The worker goes on while the epoch is written.
         self.pool.answer(work, go_on=work.reason is None)
-        if result.epoch > work.logged:
-            self.tracker.log_epoch(work.run_id, result.epoch, result.metrics())
+        self.keep_epoch(work, result)
         self.observer.epoch_ended(work)
 
     def record_failure(self, work: WorkT, reason: str, details: str) -> None:
         """Record why a job failed."""
         self.failed += 1
         work.reason = reason
-        self.tracker.log_file(work.run_id, names.FAILURE_FILE, details)
+        self.keep_failure(work, details)
 
     def requeues(self, work: WorkT, died: WorkerDied, deaths: int) -> bool:
         """Whether a job whose worker died is to resume; otherwise it has failed, which is recorded.
@@ -75,12 +80,7 @@ class Recording(Generic[WorkT]):
             return False
         self.observer.died(work, died.reason)
         self.pool.release(work)
-        self.tracker.close_run(work.run_id, "interrupted")
         return True
-
-    def close_run(self, work: WorkT, state: RunState, metrics: Mapping[str, float]) -> None:
-        """Record how a job ended."""
-        self.tracker.close_run(work.run_id, state, metrics=metrics, reason=work.reason)
 
     def forget(self, family: str, *, keep: Collection[str] = (), only: str | None = None) -> None:
         """Remove the folders of a family's jobs, or only one of them, except for those to keep."""
@@ -91,8 +91,3 @@ class Recording(Generic[WorkT]):
         with suppress(OSError):  # as long as there is something in them
             folder.rmdir()
             self.weights.rmdir()
-
-
-def metrics_of(kept: EpochResult | None) -> dict[str, float]:
-    """Return the metrics of the epoch that counts, and its number as `epoch`; none where no epoch does."""
-    return {} if kept is None else {**kept.metrics(), "epoch": kept.epoch}

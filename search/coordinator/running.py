@@ -5,7 +5,8 @@ from contextlib import suppress
 
 from ..errors import NothingStoredError
 from ..launchers import Machine, Outcome, devices_of, launcher_of
-from ..stores import MlflowTracker, Places, check_comparable, check_places, make_state_folder, owned, prepared_data
+from ..mirror import BestTrial, LiveMirror, Reconciler, Remember
+from ..stores import Places, check_comparable, check_places, data_record, make_state_folder, owned, prepared_data
 from ..stores import optuna_store as stores
 from ..study import Study
 from .checks import check_models, check_study, fetch_weights
@@ -48,12 +49,27 @@ def run_study(
         storage = stores.open_storage(places.storage, ownership)  # workers import torch meanwhile
         if retry_failed:
             stores.retry_failed(storage, study)
+        best = BestTrial.beside(places.storage, study.name)
+
+        def reconciler(remember: Remember) -> Reconciler:
+            from ..stores import MlflowTracker  # imports MLflow, which takes seconds
+
+            tracker = MlflowTracker(places.tracking_uri, study, data_record(data))
+            return Reconciler(tracker=tracker, best=best, remember=remember)
+
         coordinator = Coordinator(
             study=study,
             storage=storage,
-            tracker=MlflowTracker(places.tracking_uri, study, data),
             launcher=launcher,
             data=data,
+            best=best,
+            # With connections of its own: those of the search belong to its thread.
+            mirror=LiveMirror(
+                storage=stores.read_storage(places.storage),
+                study=study.name,
+                opened=reconciler,
+                notice=observer.noticed,
+            ),
             weights=make_state_folder(places.storage) / "weights" / study.name,
             observer=observer,
         )

@@ -22,8 +22,6 @@ class Work:
         job: the training.
         name: what users see of it.
         values: the searched hyperparameters.
-        run_id: of its MLflow run.
-        logged: last epoch that an interrupted attempt recorded in MLflow; 0 for a first attempt.
         epochs: results so far.
         reason: why it stops early, or failed; None while it goes on.
     """
@@ -31,8 +29,6 @@ class Work:
     job: Job
     name: str
     values: Mapping[str, Any]
-    run_id: str
-    logged: int = 0
     epochs: list[EpochResult] = field(default_factory=list[EpochResult])
     reason: str | None = None
 

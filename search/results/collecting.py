@@ -7,7 +7,7 @@ from typing import Any
 from ..champions import registered
 from ..errors import NothingStoredError
 from ..stores import (
-    DATA_ATTRIBUTE,
+    DATA_RECORD,
     FamilyRun,
     MlflowRuns,
     ModelRun,
@@ -58,7 +58,7 @@ def collect(stored: Sequence[StoredFamily], *, storage: str, tracking_uri: str) 
     return StudyResults(
         study=study,
         families=tuple(families),
-        data=stored[0].optuna_study.user_attrs.get(DATA_ATTRIBUTE, {}),
+        data=stored[0].kept.get(DATA_RECORD, {}),
         versions=first.versions,
         git_commit=first.git_commit,
         tracking_uri=tracking_uri,
@@ -114,7 +114,9 @@ def _model(runs: RunStore, run: ModelRun) -> RetrainedModel:
     if run.tested:
         files = {name: runs.read(run.run_id, name) for name in (PREDICTIONS_FILE, RESULT_FILE)}
         test = decoded(files, openings=max(run.openings, 1))
-    return RetrainedModel(run=run, epochs=tuple(epoch_of(epoch) for epoch in runs.epochs(run)), test=test)
+    recorded = runs.epochs(run.run_id, run.metrics)
+    epochs = tuple(epoch_of({"epoch": epoch, **metrics}) for epoch, metrics in recorded.items())
+    return RetrainedModel(run=run, epochs=epochs, test=test)
 
 
 def _parameters(runs: RunStore, family_run: str, family: Family, candidate: Trial) -> int | None:

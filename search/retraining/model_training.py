@@ -4,11 +4,11 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..coordinator import Recording, metrics_of
+from ..coordinator import Recording
 from ..launchers import EpochEnded, Event, JobEnded, JobFailed, Work, WorkerDied
-from ..stores import ModelRun, RunState, Stage, Trial
+from ..stores import ModelRun, RunState, Stage, Tracker, Trial, metrics_of
 from ..stores import mlflow_names as names
-from ..study import Family
+from ..study import EpochResult, Family
 from ..training import Job
 
 UNFINISHED = {"running", "interrupted"}
@@ -39,15 +39,24 @@ class ModelTraining:
 
 @dataclass(slots=True, kw_only=True)
 class RunningTraining(Work):
-    """A planned training under way."""
+    """A planned training under way.
+
+    Args:
+        plan: of it.
+        run_id: of its MLflow run.
+        logged: last epoch that an interrupted attempt recorded in MLflow; 0 for a first attempt.
+    """
 
     plan: ModelTraining
+    run_id: str
+    logged: int
 
 
 @dataclass(kw_only=True)
 class ModelTrainer(Recording[RunningTraining]):
     """Trains what is planned, on all workers, and writes MLflow's runs meanwhile, under those of the families."""
 
+    tracker: Tracker
     parents: Mapping[str, str]
 
     def __post_init__(self) -> None:
@@ -127,6 +136,7 @@ class ModelTrainer(Recording[RunningTraining]):
             case WorkerDied():
                 self._deaths[running.plan.digest] += event.is_failure
                 if self.requeues(running, event, self._deaths[running.plan.digest]):
+                    self.tracker.close_run(running.run_id, "interrupted")
                     self._waiting.appendleft(running.plan)
                     self._runs |= {run.training: run for run in self.tracker.find(running.plan.stage)}
                 else:
@@ -137,13 +147,22 @@ class ModelTrainer(Recording[RunningTraining]):
                 keep(running)
                 self._end(running, "finished", metrics_of(running.best_epoch or running.epochs[-1]))
 
+    def keep_epoch(self, work: RunningTraining, result: EpochResult) -> None:
+        """Write the epoch to MLflow, unless an interrupted attempt has."""
+        if result.epoch > work.logged:
+            self.tracker.log_epochs(work.run_id, {result.epoch: result.metrics()})
+
+    def keep_failure(self, work: RunningTraining, details: str) -> None:
+        """Write the traceback to MLflow."""
+        self.tracker.log_file(work.run_id, names.FAILURE_FILE, details)
+
     def _fail(self, running: RunningTraining, reason: str, details: str) -> None:
         self.record_failure(running, reason, details)
         self._end(running, "failed", {})
 
     def _end(self, running: RunningTraining, state: RunState, metrics: Mapping[str, float]) -> None:
         self.pool.release(running)
-        self.close_run(running, state, metrics)
+        self.tracker.close_run(running.run_id, state, metrics=metrics, reason=running.reason)
         self.forget(running.job.family, only=running.plan.digest)
         self.observer.ended(running, state)
 

@@ -26,6 +26,8 @@ from ..stores import (
     check_comparable,
     check_places,
     check_searched,
+    data_record,
+    environment,
     make_state_folder,
     owned,
     picked,
@@ -72,7 +74,7 @@ def retrain_study(
     if unrecorded:
         raise NothingStoredError(
             f"MLflow at {shown(places.tracking_uri)} has no run of family {unrecorded[0]!r}: "
-            f"`optrack run {study.name}` makes it"
+            f"`optrack sync {study.name}` makes it"
         )
     devices = devices_of(machine, most=len(families) * seeds * max(confirm, 1))
     data = prepared_data(study, places, observer.decoded)
@@ -84,7 +86,7 @@ def retrain_study(
             study=study,
             families=families,
             parents={name: run.run_id for name, run in recorded.items()},
-            tracker=MlflowTracker(places.tracking_uri, study, data),
+            tracker=MlflowTracker(places.tracking_uri, study, data_record(data), environment()),
             runs=runs,
             tracking_uri=places.tracking_uri,
             launcher=launcher,

@@ -1,18 +1,26 @@
 """Whether a study can be continued: stored and new trials must be measured in the same way."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from ...datasets import Prepared
 from ..errors import StudyError
 from ..study import Family, Study
 from ..training import network_code
-from .optuna_store import DATA_ATTRIBUTE, SOURCE_ATTRIBUTE
+from .records import DATA_RECORD, SOURCE_RECORD
 from .trials import StoredFamily
 
 
-def data_record(data: Prepared) -> dict[str, str]:
-    """Return what is stored of the images with each family."""
-    return {"digest": data.digest, "split_digest": data.split_digest, "layout": data.layout}
+def data_record(data: Prepared) -> dict[str, Any]:
+    """Return what is stored of the images with each family, as JSON."""
+    return {
+        "name": data.name,
+        "layout": data.layout,
+        "digest": data.digest,
+        "split_digest": data.split_digest,
+        "input_shape": list(data.input_shape),
+        "classes": list(data.classes),
+    }
 
 
 def check_comparable(study: Study, data: Prepared, stored: Sequence[StoredFamily]) -> None:
@@ -45,10 +53,9 @@ def _data_differences(study: Study, data: Prepared, old: StoredFamily) -> list[s
             for name in ("image_size", "validation", "group_pattern", "split_seed")
         },
     }
-    stored_data = old.optuna_study.user_attrs.get(DATA_ATTRIBUTE, {})
-    for name, value in data_record(data).items():
-        if name != "layout":
-            compared[f"{name.replace('_', ' ')} of the images"] = (stored_data.get(name, value), value)
+    stored_data = old.kept.get(DATA_RECORD, {})
+    for name, digest in (("digest", data.digest), ("split digest", data.split_digest)):
+        compared[f"{name} of the images"] = (stored_data.get(name.replace(" ", "_"), digest), digest)
     return [f"{name} was {was!r} and is {value!r}" for name, (was, value) in compared.items() if was != value]
 
 
@@ -72,7 +79,7 @@ def _sources(family: Family, old: StoredFamily) -> tuple[str | None, str | None]
     """Return the code of a user-defined network, then and now; it may be fixed while all of its trials have failed."""
     code = network_code(family)
     now = code and f"{code.file} with SHA-256 {code.digest[:12]}"
-    recorded = old.optuna_study.user_attrs.get(SOURCE_ATTRIBUTE)
+    recorded = old.kept.get(SOURCE_RECORD)
     if recorded is None or not old.is_begun:
         return now, now
     return f"{recorded['file']} with SHA-256 {recorded['sha256'][:12]}", now

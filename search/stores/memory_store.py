@@ -1,16 +1,17 @@
 """Runs recorded in this process: what stands in for MLflow where it is not what is tested."""
 
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from typing_extensions import override
 
 from ..errors import TrackingError
 from . import mlflow_names as names
-from .tracking import NONE, Metrics, Params, RunState, Tags, Tracker
+from .tracking import NONE, Metrics, Params, RunContent, RunState, Tags, Tracker
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,7 +39,6 @@ class MemoryStore(Tracker):
 
     def __init__(self, runs: dict[str, MemoryRun] | None = None) -> None:
         self.runs: dict[str, MemoryRun] = {} if runs is None else runs
-        self.left = {}
 
     @override
     def recorded(self, tags: Tags, *, running: bool = False) -> list[tuple[str, Tags, Metrics]]:
@@ -54,9 +54,21 @@ class MemoryStore(Tracker):
         return self.runs[run_id].history.get(metric, [])
 
     @override
-    def artifacts(self, run_id: str, folder: str) -> list[str]:
-        inside = [path.removeprefix(f"{folder}/") for path in self.runs[run_id].files if path.startswith(f"{folder}/")]
-        return sorted({f"{folder}/{path.split('/')[0]}" for path in inside})
+    def content(self, run_id: str) -> RunContent:
+        run = self.runs[run_id]
+        return RunContent(
+            params=dict(run.params),
+            tags=dict(run.tags),
+            metrics=run.metrics,
+            epochs=self.epochs(run_id, run.history),
+            is_running=run.tags[names.STATE_TAG] == "running",
+        )
+
+    @override
+    def artifacts(self, run_id: str, folder: str = "") -> list[str]:
+        before = folder and f"{folder}/"
+        inside = [path.removeprefix(before) for path in self.runs[run_id].files if path.startswith(before)]
+        return sorted({f"{before}{path.split('/')[0]}" for path in inside})
 
     @override
     @contextmanager
@@ -89,6 +101,11 @@ class MemoryStore(Tracker):
             run.history.setdefault(name, []).append((step, value))
 
     @override
+    def log_epochs(self, run_id: str, epochs: Mapping[int, Metrics]) -> None:
+        for epoch, metrics in epochs.items():
+            self.log(run_id, metrics=metrics, step=epoch)
+
+    @override
     def log_file(self, run_id: str, file: str, content: str | bytes | Path) -> None:
         content = content.read_bytes() if isinstance(content, Path) else content
         self.runs[run_id].files[file] = content if isinstance(content, bytes) else content.encode()
@@ -100,7 +117,7 @@ class MemoryStore(Tracker):
                 self.log_file(run_id, f"{name}/{path.relative_to(folder).as_posix()}", path)
 
     @override
-    def create_run(self, name: str, tags: Tags) -> str:
+    def create_run(self, name: str, tags: Tags, *, started: datetime | None = None) -> str:
         others = sum(run_id.startswith(name) for run_id in self.runs)
         run_id = f"{name} ({others + 1})" if name in self.runs else name
         self.runs[run_id] = MemoryRun(tags=dict(tags))
@@ -111,5 +128,9 @@ class MemoryStore(Tracker):
         self.log(run_id, params=params)
 
     @override
-    def set_status(self, run_id: str, state: RunState) -> None:
+    def set_status(self, run_id: str, state: RunState, *, ended: datetime | None = None) -> None:
         """The tag says it all."""
+
+    @override
+    def delete_run(self, run_id: str) -> None:
+        del self.runs[run_id]

@@ -18,6 +18,11 @@ DATA_DIGEST_TAG = "optrack.data_digest"
 # Of a trial's run: the earlier trial with the same configuration.
 REPLICATE_TAG = "optrack.replicate_of"
 
+# Of runs of trials and families: the search, as studies of one name in two storages may share an MLflow, and a digest
+# of all that Optuna's storage knew when the run was last written.
+SEARCH_ID_TAG = "optrack.search_id"
+MIRRORED_TAG = "optrack.mirrored"
+
 # Of a family's run: its best trial, and the trial whose configuration was retrained last.
 BEST_TRIAL_TAG = "optrack.best_trial"
 CANDIDATE_TAG = "optrack.candidate"
@@ -29,6 +34,9 @@ TRAINING_TAG = "optrack.training"
 VALUE_TAG = "optrack.value"
 OPENINGS_TAG = "optrack.test_openings"
 LATENCY_TAG = "optrack.latency_device"
+
+# Of an experiment: a digest of its note as we wrote it.
+OWN_NOTE_TAG = "optrack.note"
 
 # Tags that MLflow's UI knows.
 PARENT_TAG = "mlflow.parentRunId"

@@ -4,7 +4,7 @@ import logging
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,10 @@ from .addresses import check_tracking, first_line, has_records, shown
 from .mlflow_database import have_tables
 from .mlflow_names import tagged
 from .mlflow_views import MODELS_VIEW, TRIALS_VIEW
-from .tracking import NONE, Metrics, Params, RunStore, Tags
+from .tracking import NONE, Metrics, Params, RunContent, RunStore, Tags
+
+BATCH_LIMIT = 1000
+"""Metrics that MLflow takes in one call."""
 
 
 def quiet_mlflow() -> None:
@@ -101,9 +104,21 @@ class MlflowRuns(RunStore):
             return [(each.step, each.value) for each in self._client.get_metric_history(run_id, metric)]
 
     @override
-    def artifacts(self, run_id: str, folder: str) -> list[str]:
+    def content(self, run_id: str) -> RunContent:
         with answers_of(self.uri):
-            return [item.path for item in self._client.list_artifacts(run_id, folder)]
+            run: Run = self._client.get_run(run_id)
+        return RunContent(
+            params=run.data.params,
+            tags=run.data.tags,
+            metrics=run.data.metrics,
+            epochs=self.epochs(run_id, run.data.metrics),
+            is_running=run.info.status == "RUNNING",
+        )
+
+    @override
+    def artifacts(self, run_id: str, folder: str = "") -> list[str]:
+        with answers_of(self.uri):
+            return [item.path for item in self._client.list_artifacts(run_id, folder or None)]
 
     @override
     @contextmanager
@@ -131,6 +146,16 @@ class MlflowRuns(RunStore):
                 tags=[RunTag(name, value) for name, value in tags.items()],
                 metrics=[Metric(name, float(value), now, step) for name, value in metrics.items()],
             )
+
+    @override
+    def log_epochs(self, run_id: str, epochs: Mapping[int, Metrics]) -> None:
+        now = time.time_ns() // 1_000_000
+        metrics = [
+            Metric(name, float(value), now, epoch) for epoch, values in epochs.items() for name, value in values.items()
+        ]
+        with answers_of(self.uri):
+            for first in range(0, len(metrics), BATCH_LIMIT):
+                self._client.log_batch(run_id, metrics=metrics[first : first + BATCH_LIMIT])
 
     @override
     def log_file(self, run_id: str, file: str, content: str | bytes | Path) -> None:

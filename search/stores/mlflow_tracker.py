@@ -4,22 +4,20 @@ What is written here mirrors Optuna's storage, for people to look at; nothing is
 """
 
 import json
-import platform
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
 
 from mlflow.entities import Dataset, DatasetInput, InputTag
-from mlflow.utils.git_utils import get_git_commit
 from typing_extensions import override
 
-from ...datasets import Prepared
 from ..errors import TrackingError
-from ..study import Family, Study
+from ..study import Study
 from . import mlflow_names as names
 from .addresses import sqlite_path
 from .mlflow_store import MlflowRuns, answers_of, client
-from .mlflow_views import experiment_tags, family_note
-from .tracking import Params, RunState, Tags, Tracker
+from .mlflow_views import experiment_tags, note_digest
+from .tracking import NONE, Params, RunState, Tags, Tracker
 
 # A pruned trial did what it was meant to do; the tag tells it from one that ran to its end.
 MLFLOW_STATUS: dict[RunState, str] = {
@@ -30,68 +28,72 @@ MLFLOW_STATUS: dict[RunState, str] = {
     "interrupted": "KILLED",
 }
 
-RECORDED_PACKAGES = ("optrack", "torch", "torchvision", "optuna", "mlflow", "numpy")
-
 
 class MlflowTracker(MlflowRuns, Tracker):
     """Records one study in MLflow, and with each run which images it saw.
+
+    Args:
+        uri: of MLflow.
+        study: whose runs they are.
+        data: the images, as `data_record` has them; of earlier versions, digests alone.
+        tags: of each new run, beside its own.
 
     Raises:
         TrackingError: MLflow does not answer, or the study's experiment was deleted.
     """
 
-    def __init__(self, uri: str, study: Study, data: Prepared) -> None:
+    def __init__(self, uri: str, study: Study, data: Mapping[str, Any], tags: Tags = NONE) -> None:
         with answers_of(uri):
             _open_experiment(uri, study, data)
         super().__init__(uri, study.name)
-        self.left = {}
-        self._study = study
         self._data = data
-        commit = get_git_commit(str(Path.cwd()))  # not the remote's address, which may hold a password
-        self._tags = {
-            names.STUDY_TAG: study.name,
-            names.VERSIONS_TAG: ", ".join(f"{name} {version(name)}" for name in RECORDED_PACKAGES),
-            names.PYTHON_TAG: platform.python_version(),
-            **({names.COMMIT_TAG: commit} if commit else {}),
-        }
+        self._tags = {names.STUDY_TAG: study.name, **tags}
 
     @override
-    def open_family(self, family: Family) -> str:
-        run_id = super().open_family(family)
-        self.log(run_id, tags={names.NOTE_TAG: family_note(self._study, family)})
-        return run_id
-
-    @override
-    def create_run(self, name: str, tags: Tags) -> str:
+    def create_run(self, name: str, tags: Tags, *, started: datetime | None = None) -> str:
         command = "run" if tags[names.STAGE_TAG] in {names.FAMILY_STAGE, names.SEARCH_STAGE} else "retrain"
-        own = {names.COMMAND_TAG: f"optrack {command} {self._study.name}", **self._tags}
+        own = {names.COMMAND_TAG: f"optrack {command} {self.study}", **self._tags}
         with answers_of(self.uri):
-            return self._client.create_run(self.experiment_id, run_name=name, tags={**own, **tags}).info.run_id
+            run = self._client.create_run(
+                self.experiment_id, run_name=name, tags={**own, **tags}, start_time=_milliseconds(started)
+            )
+        return run.info.run_id
 
     @override
     def describe_run(self, run_id: str, params: Params) -> None:
-        channels, height, width = self._data.input_shape
-        dataset = Dataset(
-            name=self._data.name[:500],
-            digest=self._data.digest[:36],
-            source_type="local",
-            source=json.dumps({"layout": self._data.layout}),
-            schema=json.dumps({"input": [channels, height, width], "classes": list(self._data.classes)})[:60_000],
-        )
         self.log(run_id, params=params)
+        if "classes" not in self._data:
+            return
+        dataset = Dataset(
+            name=self._data["name"][:500],
+            digest=self._data["digest"][:36],
+            source_type="local",
+            source=json.dumps({"layout": self._data["layout"]}),
+            schema=json.dumps({"input": self._data["input_shape"], "classes": self._data["classes"]})[:60_000],
+        )
         with answers_of(self.uri):
             self._client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "search")])])
 
     @override
-    def set_status(self, run_id: str, state: RunState) -> None:
+    def set_status(self, run_id: str, state: RunState, *, ended: datetime | None = None) -> None:
         with answers_of(self.uri):
             if state == "running":
                 self._client.update_run(run_id, status="RUNNING")
             else:
-                self._client.set_terminated(run_id, MLFLOW_STATUS[state])
+                self._client.set_terminated(run_id, MLFLOW_STATUS[state], end_time=_milliseconds(ended))
+
+    @override
+    def delete_run(self, run_id: str) -> None:
+        with answers_of(self.uri):
+            self._client.delete_run(run_id)
 
 
-def _open_experiment(uri: str, study: Study, data: Prepared) -> None:
+def _milliseconds(time: datetime | None) -> int | None:
+    """Return a local time, as Optuna keeps it, in MLflow's form."""
+    return time and int(time.timestamp() * 1000)
+
+
+def _open_experiment(uri: str, study: Study, data: Mapping[str, Any]) -> None:
     calls, name, tags = client(uri), study.name, experiment_tags(study, data)
     found = calls.get_experiment_by_name(name)
     if found is None:
@@ -104,6 +106,8 @@ def _open_experiment(uri: str, study: Study, data: Prepared) -> None:
             f"`mlflow experiments restore --experiment-id {found.experiment_id}`, or rename the study"
         )
     else:
+        # A note that people have changed is theirs.
+        ours = found.tags.get(names.OWN_NOTE_TAG) in (None, note_digest(found.tags.get(names.NOTE_TAG, "")))
         for tag, value in tags.items():
-            if found.tags.get(tag) != value:
+            if found.tags.get(tag) != value and (ours or tag not in {names.NOTE_TAG, names.OWN_NOTE_TAG}):
                 calls.set_experiment_tag(found.experiment_id, tag, value)

@@ -3,9 +3,11 @@
 By default its table of runs shows neither metrics nor parameters.
 """
 
+import hashlib
 import json
+from collections.abc import Mapping
+from typing import Any
 
-from ...datasets import Prepared
 from ..study import Family, Study
 from . import mlflow_names as names
 from .mlflow_names import tagged
@@ -19,14 +21,21 @@ FAMILIES_VIEW = "families"
 MODELS_VIEW = "models"
 
 
-def experiment_tags(study: Study, data: Prepared) -> dict[str, str]:
-    """Return the tags that describe a study's experiment to MLflow's UI."""
+def experiment_tags(study: Study, data: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tags that describe a study's experiment to MLflow's UI; the images are as `data_record` has them."""
+    note = _study_note(study, data)[:NOTE_LIMIT]
     return {
         names.KIND_TAG: "custom_model_development",
-        names.NOTE_TAG: _study_note(study, data)[:NOTE_LIMIT],
+        names.NOTE_TAG: note,
+        names.OWN_NOTE_TAG: note_digest(note),
         names.STUDY_TAG: study.name,
         **_views(study),
     }
+
+
+def note_digest(note: str) -> str:
+    """Return a digest by which a note of ours is told from one that people have changed."""
+    return hashlib.sha256(note.encode()).hexdigest()[:16]
 
 
 def _views(study: Study) -> dict[str, str]:
@@ -67,15 +76,16 @@ def _views(study: Study) -> dict[str, str]:
     return {f"{names.VIEW_TAG_PREFIX}{key}": json.dumps({**common, **view}) for key, view in views.items()}
 
 
-def _study_note(study: Study, data: Prepared) -> str:
-    channels, height, width = data.input_shape
+def _study_note(study: Study, data: Mapping[str, Any]) -> str:
+    shape = " x ".join(map(str, data.get("input_shape", ())))
+    images = f" ({shape}, {len(data['classes'])} classes, digest `{data['digest'][:12]}`)" if shape else ""
     families = "\n".join(
         f"- **{family.name}**: `{family.architecture}`, {_searched(family)}" for family in study.families
     )
     return (
         f"# {study.name}\n\n"
-        f"Search on **{data.name}** ({channels} x {height} x {width}, {len(data.classes)} classes, "
-        f"digest `{data.digest[:12]}`), by best `{study.metric}` on the validation images.\n\n{families}\n\n"
+        f"Search on **{data.get('name', study.data.name)}**{images}, by best `{study.metric}` on the "
+        f"validation images.\n\n{families}\n\n"
         "One run per family, its trials nested in it. The tag `optrack.state` tells finished, pruned, failed and "
         "interrupted trials apart, which wait to go on; a family's best weights and configuration are artifacts of its "
         "run. Models that were retrained on all images have the tag `optrack.stage` = `retrain`, and what the test "

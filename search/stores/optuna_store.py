@@ -37,13 +37,11 @@ from .addresses import (
     sqlite_path,
 )
 from .ownership import Ownership
-from .trials import DEATHS_ATTRIBUTE, StoredFamily
+from .records import STUDY, STUDY_RECORD, Kept, Records, forget, make_table
+from .trials import DEATHS_ATTRIBUTE, StoredFamily, Trial, trial_of
 
 LOG = logging.getLogger("optrack")
 
-STUDY_ATTRIBUTE = "optrack.study"
-DATA_ATTRIBUTE = "optrack.data"
-SOURCE_ATTRIBUTE = "optrack.source"
 
 # How long SQLite waits for a lock during a search, deaf to Ctrl-C; `WaitingStorage` waits for what takes longer.
 LOCK_SECONDS = 1.0
@@ -199,6 +197,7 @@ def _created(url: str, ownership: Ownership | None, attempts: int = 5) -> Waitin
         # Another process may be creating the tables on the same server.
         time.sleep(1)
         return _created(url, ownership, attempts - 1)
+    make_table(storage)
     if sqlite_path(url) is not None:
         # Seven times as fast as SQLite's defaults; nothing committed is lost when the process is killed.
         sqlalchemy.event.listen(storage.engine, "connect", _write_ahead)
@@ -267,11 +266,14 @@ def retry_failed(storage: RDBStorage, study: Study) -> None:
     found.reflect(storage.engine, only=names)
     studies, trials, values, attributes = (found.tables[name] for name in names)
     families = [f"{study.name}/{family.name}" for family in study.families]
-    query = sqlalchemy.select(trials.c.trial_id).join(studies, studies.c.study_id == trials.c.study_id)
+    query = sqlalchemy.select(trials.c.trial_id, trials.c.study_id, trials.c.number)
+    query = query.join(studies, studies.c.study_id == trials.c.study_id)
+    query = query.where(studies.c.study_name.in_(families), trials.c.state == TrialState.FAIL.name)
     with storage.engine.begin() as connection:
-        failed = list(
-            connection.scalars(query.where(studies.c.study_name.in_(families), trials.c.state == TrialState.FAIL.name))
-        )
+        found_trials = connection.execute(query).all()
+        failed = [trial_id for trial_id, _, _ in found_trials]
+        for _, study_id, number in found_trials:
+            forget(connection, study_id, number)
         outcome = attributes.c.key.in_(["epochs", "best_epoch", "reason", DEATHS_ATTRIBUTE])
         connection.execute(values.delete().where(values.c.trial_id.in_(failed)))
         connection.execute(attributes.delete().where(attributes.c.trial_id.in_(failed), outcome))
@@ -287,17 +289,30 @@ def stored_names(storage: RDBStorage) -> list[str]:
 
 def stored_families(storage: RDBStorage, study_name: str) -> list[StoredFamily]:
     """Return all families of a study in the order in which they were created; none for a study that is not stored."""
-    families: list[StoredFamily] = []
-    for name in optuna.get_all_study_names(storage):
-        if name.startswith(f"{study_name}/"):
-            loaded = optuna.load_study(study_name=name, storage=storage)
-            if STUDY_ATTRIBUTE not in loaded.user_attrs:
-                raise StorageError(
-                    f"Optuna's study {name!r} was not made by optrack: it lacks the attribute {STUDY_ATTRIBUTE}"
-                )
-            study = Study.from_json(loaded.user_attrs[STUDY_ATTRIBUTE])
-            families.append(StoredFamily.read(name.split("/", 1)[1], loaded, study))
-    return families
+    names = [name for name in optuna.get_all_study_names(storage) if name.startswith(f"{study_name}/")]
+    loaded = [_loaded(storage, name) for name in names]
+    return [StoredFamily.read(study, kept) for study, kept in loaded if not _is_half_made(study, kept)]
+
+
+def stored_family(storage: RDBStorage, name: str) -> StoredFamily:
+    """Return a family by the name `STUDY/FAMILY` of its Optuna study."""
+    return StoredFamily.read(*_loaded(storage, name))
+
+
+def _loaded(storage: RDBStorage, name: str) -> tuple[optuna.Study, Kept]:
+    return optuna.load_study(study_name=name, storage=storage), Records.of(storage, name).read()
+
+
+def _is_half_made(study: optuna.Study, kept: Kept) -> bool:
+    """Whether the process died that made a study: nothing is known of it, and none of its trials began."""
+    is_described = STUDY_RECORD in {**study.user_attrs, **kept.get(STUDY, {})}
+    return not is_described and all(trial.state == TrialState.WAITING for trial in study.get_trials(deepcopy=False))
+
+
+def stored_trial(storage: RDBStorage, name: str, number: int) -> Trial:
+    """Return one trial of a family, which is given by the name `STUDY/FAMILY` of its Optuna study."""
+    trial_id = storage.get_trial_id_from_study_id_trial_number(storage.get_study_id_from_name(name), number)
+    return trial_of(storage.get_trial(trial_id), Records.of(storage, name).read(number).get(number, {}))
 
 
 def whole_study(families: Sequence[StoredFamily]) -> Study:

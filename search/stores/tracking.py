@@ -3,14 +3,15 @@
 `mlflow_store` and `mlflow_tracker` keep runs in MLflow; `memory_store` keeps them in this process, for tests.
 """
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
-from ..study import EPOCH_METRICS, Family
+from ..study import EPOCH_METRICS
 from . import mlflow_names as names
 from .model_runs import FamilyRun, ModelRun, Stage
 
@@ -20,6 +21,25 @@ Params = Mapping[str, object]
 Tags = Mapping[str, str]
 Metrics = Mapping[str, float]
 NONE: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunContent:
+    """What is recorded of a run.
+
+    Args:
+        params: its configuration, as text.
+        tags: all of them.
+        metrics: last values.
+        epochs: what each epoch measured.
+        is_running: whether it is not over.
+    """
+
+    params: Mapping[str, str]
+    tags: Tags
+    metrics: Metrics
+    epochs: Mapping[int, Metrics]
+    is_running: bool
 
 
 class RunStore(Protocol):
@@ -33,8 +53,12 @@ class RunStore(Protocol):
         """Return all steps and values of a metric."""
         ...
 
-    def artifacts(self, run_id: str, folder: str) -> list[str]:
-        """Return the paths in a folder of a run's artifacts; none where there is no such folder."""
+    def content(self, run_id: str) -> RunContent:
+        """Return all that is recorded of a run, without its artifacts."""
+        ...
+
+    def artifacts(self, run_id: str, folder: str = "") -> list[str]:
+        """Return the paths in a folder of a run's artifacts, or at their top; none where there is no such folder."""
         ...
 
     def fetched(self, run_id: str, name: str) -> AbstractContextManager[Path]:
@@ -49,6 +73,10 @@ class RunStore(Protocol):
         self, run_id: str, *, params: Params = NONE, tags: Tags = NONE, metrics: Metrics = NONE, step: int = 0
     ) -> None:
         """Add to a run, and return when all of it is stored; tags replace earlier ones, parameters never change."""
+        ...
+
+    def log_epochs(self, run_id: str, epochs: Mapping[int, Metrics]) -> None:
+        """Add the metrics of epochs to a run."""
         ...
 
     def log_file(self, run_id: str, file: str, content: str | bytes | Path) -> None:
@@ -68,13 +96,13 @@ class RunStore(Protocol):
         """Return all runs of a stage, the oldest first."""
         return [ModelRun.of(*run) for run in self.recorded({names.STAGE_TAG: stage})]
 
-    def epochs(self, run: ModelRun) -> tuple[Metrics, ...]:
-        """Return the metrics of each epoch by name, and its number as `epoch`."""
+    def epochs(self, run_id: str, metrics: Iterable[str]) -> dict[int, dict[str, float]]:
+        """Return what each epoch of a run measured, by name, where these are the names of all its metrics."""
         by_epoch: dict[int, dict[str, float]] = {}
         for name in EPOCH_METRICS:
-            for epoch, value in self.history(run.run_id, name) if name in run.metrics else ():
-                by_epoch.setdefault(epoch, {"epoch": epoch})[name] = value
-        return tuple(by_epoch[epoch] for epoch in sorted(by_epoch))
+            for epoch, value in self.history(run_id, name) if name in metrics else ():
+                by_epoch.setdefault(epoch, {})[name] = value
+        return {epoch: by_epoch[epoch] for epoch in sorted(by_epoch)}
 
     def logged_epochs(self, run_id: str) -> int:
         """Return how many epochs of a run are recorded already."""
@@ -91,85 +119,27 @@ class RunStore(Protocol):
 
 
 class Tracker(RunStore, Protocol):
-    """Records one study: a run for each family, and under it one for each of its trials and models.
+    """Records one study: a run for each family, and under it one for each of its trials and models."""
 
-    Which run a trial goes on in, and what stands in its tags, is decided here; a subclass knows how it is stored.
-    """
-
-    left: dict[tuple[str, int], str]
-    """Runs of trials by family and number, whose process died before Optuna heard of them."""
-
-    def create_run(self, name: str, tags: Tags) -> str:
-        """Return the ID of a new run that is running."""
+    def create_run(self, name: str, tags: Tags, *, started: datetime | None = None) -> str:
+        """Return the ID of a new run that is running, since then or now."""
         ...
 
     def describe_run(self, run_id: str, params: Params) -> None:
         """Add what never changes of a run: its configuration, and the images."""
         ...
 
-    def set_status(self, run_id: str, state: RunState) -> None:
-        """Note that a run is running again or over, where that is kept apart from its tags."""
+    def set_status(self, run_id: str, state: RunState, *, ended: datetime | None = None) -> None:
+        """Note that a run is running again or over, since then or now, where that is kept apart from its tags."""
         ...
 
-    def open_family(self, family: Family) -> str:
-        """Return the ID of a family's run, made where there is none; it is running from now on."""
-        own = {names.STAGE_TAG: names.FAMILY_STAGE, names.FAMILY_TAG: family.name}
-        found = self.recorded(own)
-        known_run = found[-1][0] if found else None
-        if known_run is not None:
-            trials = {names.PARENT_TAG: known_run, names.STAGE_TAG: names.SEARCH_STAGE}
-            for run_id, tags, _ in self.recorded(trials, running=True):
-                self.left[family.name, int(tags[names.TRIAL_TAG])] = run_id
-        return self._open_run(family.name, known_run, {"architecture": family.architecture}, own)
-
-    def open_trial(
-        self, parent: str, family: Family, trial: int, *, known_run: str | None, params: Params, tags: Tags
-    ) -> str:
-        """Return the ID of a trial's run under its family's; an interrupted trial goes on in the known run."""
-        own = {
-            names.PARENT_TAG: parent,
-            names.STAGE_TAG: names.SEARCH_STAGE,
-            names.FAMILY_TAG: family.name,
-            names.TRIAL_TAG: str(trial),
-        }
-        left = self.left.pop((family.name, trial), None)
-        if known_run is None and left is not None:
-            self.describe_run(left, params)  # its process may have died before that
-        return self._open_run(f"{family.name} {trial}", known_run or left, params, {**own, **tags})
+    def delete_run(self, run_id: str) -> None:
+        """Move a run to MLflow's trash, from where `mlflow runs restore` brings it back."""
+        ...
 
     def open_model(self, parent: str, name: str, *, known_run: str | None, params: Params, tags: Tags) -> str:
-        """Return the ID of the run of a training outside the search; an interrupted one goes on in the known run."""
-        return self._open_run(name, known_run, params, {names.PARENT_TAG: parent, **tags})
-
-    def log_epoch(self, run_id: str, epoch: int, metrics: Metrics) -> None:
-        """Add one epoch's metrics to a run."""
-        self.log(run_id, metrics=metrics, step=epoch)
-
-    def log_best(
-        self, family_run: str, *, weights: Path | None, configuration: Mapping[str, Any], metrics: Metrics
-    ) -> None:
-        """Replace the family's best trial: weights and configuration as artifacts, metrics of its best epoch."""
-        if weights is not None:
-            self.log_file(family_run, f"{names.BEST}/{weights.name}", weights)
-        self.log_file(family_run, names.CONFIGURATION_FILE, json.dumps(configuration, indent=2))
-        self.log(family_run, tags={names.BEST_TRIAL_TAG: str(configuration["trial"])}, metrics=_best(metrics))
-
-    def close_run(self, run_id: str, state: RunState, *, metrics: Metrics = NONE, reason: str | None = None) -> None:
-        """End a run with its state.
-
-        Args:
-            run_id: of a trial, a model or a family.
-            state: how it ended.
-            metrics: of the best epoch, so that MLflow's table, which shows last values, has the best ones.
-            reason: why, where that is not plain.
-        """
-        tags = {names.STATE_TAG: state, **({names.REASON_TAG: reason[: names.TEXT_LIMIT]} if reason else {})}
-        self.log(run_id, tags=tags, metrics=_best(metrics), step=int(metrics.get("epoch", 0)))
-        self.set_status(run_id, state)
-
-    def _open_run(self, name: str, known_run: str | None, params: Params, tags: Tags) -> str:
-        """Return a run that is running: the known one, which keeps its configuration, or a new one."""
-        tags = {**tags, names.STATE_TAG: "running"}
+        """Return the ID of the run of a training outside the search, running; an interrupted one goes on in its run."""
+        tags = {**tags, names.PARENT_TAG: parent, names.STATE_TAG: "running"}
         if known_run is None:
             # All tags at once: whoever finds the run of a process that died just then must know what it is.
             run_id = self.create_run(name, tags)
@@ -179,6 +149,25 @@ class Tracker(RunStore, Protocol):
         self.log(known_run, tags=tags)
         return known_run
 
+    def close_run(self, run_id: str, state: RunState, *, metrics: Metrics = NONE, reason: str | None = None) -> None:
+        """End a run with its state.
 
-def _best(metrics: Metrics) -> dict[str, float]:
+        Args:
+            run_id: of a model.
+            state: how it ended.
+            metrics: of the best epoch, so that MLflow's table, which shows last values, has the best ones.
+            reason: why, where that is not plain.
+        """
+        # The tag comes last: a run with it is complete.
+        self.set_status(run_id, state)
+        self.log(run_id, tags=end_tags(state, reason), metrics=best_metrics(metrics), step=int(metrics.get("epoch", 0)))
+
+
+def end_tags(state: RunState, reason: str | None) -> dict[str, str]:
+    """Return the tags that say how a run ended."""
+    return {names.STATE_TAG: state, **({names.REASON_TAG: reason[: names.TEXT_LIMIT]} if reason else {})}
+
+
+def best_metrics(metrics: Metrics) -> dict[str, float]:
+    """Return metrics of the best epoch under their names in a run."""
     return {f"{names.BEST}/{name}": value for name, value in metrics.items()}

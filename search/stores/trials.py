@@ -4,13 +4,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, get_args
 
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from ..errors import StorageError
 from ..study import EpochResult, Family, Study
+from .records import FAILURE_RECORD, RUN_RECORD, STUDY, STUDY_RECORD, Kept, epochs_of
 
 End: TypeAlias = Literal["finished", "pruned", "failed"]
 ENDS: tuple[End, ...] = get_args(End)
@@ -28,7 +31,7 @@ interrupted trials wait."""
 
 STATE_WORDS: dict[TrialState, State] = {state: word for word, state in OPTUNA_STATES.items()}
 
-COPIED_ATTRIBUTES = ("best_epoch", "planned_epochs", "patience", "replicate_of", "mlflow_run", "reason")
+COPIED_ATTRIBUTES = ("seed", "device", "threads", "best_epoch", "planned_epochs", "patience", "replicate_of", "reason")
 """A trial's user attributes that its record has under the same name."""
 
 REPLICATE_ATTRIBUTE = "replicate_of"
@@ -51,13 +54,17 @@ class Trial:
         params: the searched values.
         distributions: what these were drawn from.
         reported: epochs whose metric is stored; those of an interrupted or running trial count.
-        epochs: all epochs of a trial that has ended; empty before.
+        epochs: what each epoch measured, by number; of earlier versions, none before the end.
+        seed: of its training; None before it starts.
+        device: that it was last trained on; None before it starts.
+        threads: of torch; None before it starts.
         best_epoch: number of the epoch with the best value; None before the end, and where no value is finite.
         planned_epochs: how many it was to train at most; None before it starts.
         patience: epochs without improvement after which it was to end; None for never.
         replicate_of: number of an earlier trial with the same configuration, under another seed.
-        mlflow_run: ID of its run in MLflow; None before it starts.
+        mlflow_run: ID of its run in MLflow; None before it has one.
         reason: why it was pruned or failed; None for the others.
+        traceback: of a failure, or what is known of its worker's death; None where nothing failed.
         started: when; None while it waits for the first time.
         ended: when; None while it has not.
     """
@@ -69,12 +76,16 @@ class Trial:
     distributions: Mapping[str, BaseDistribution]
     reported: int
     epochs: tuple[EpochResult, ...]
+    seed: int | None
+    device: str | None
+    threads: int | None
     best_epoch: int | None
     planned_epochs: int | None
     patience: int | None
     replicate_of: int | None
     mlflow_run: str | None
     reason: str | None
+    traceback: str | None
     started: datetime | None
     ended: datetime | None
 
@@ -94,13 +105,18 @@ class Trial:
         return (self.reason or "unknown") if self.state == "failed" else None
 
     @property
+    def best_metrics(self) -> dict[str, float]:
+        """The metrics of the best epoch, and its number as `epoch`; none where no epoch counts."""
+        return metrics_of(self.best_result)
+
+    @property
     def seconds(self) -> float:
-        """Wall-clock time of its epochs; 0 before its end, when these are stored."""
+        """Wall-clock time of its epochs."""
         return sum(epoch.seconds for epoch in self.epochs)
 
 
-def trial_of(stored: FrozenTrial) -> Trial:
-    """Return one of Optuna's trials as a typed record."""
+def trial_of(stored: FrozenTrial, kept: Mapping[str, Any] = MappingProxyType({})) -> Trial:
+    """Return one of Optuna's trials, and what is kept of it beside, as a typed record."""
     attributes: Mapping[str, Any] = stored.user_attrs
     is_valued = stored.state == TrialState.COMPLETE and stored.value is not None and math.isfinite(stored.value)
     return Trial(
@@ -110,11 +126,19 @@ def trial_of(stored: FrozenTrial) -> Trial:
         params=stored.params,
         distributions=stored.distributions,
         reported=len(stored.intermediate_values),
-        epochs=tuple(epoch_of(epoch) for epoch in attributes.get("epochs", ())),
+        # Earlier versions kept all of it in user attributes.
+        epochs=tuple(epoch_of(epoch) for epoch in epochs_of(kept) or attributes.get("epochs", ())),
+        mlflow_run=kept.get(RUN_RECORD, attributes.get(RUN_RECORD)),
+        traceback=kept.get(FAILURE_RECORD),
         started=stored.datetime_start,
         ended=stored.datetime_complete,
         **{name: attributes.get(name) for name in COPIED_ATTRIBUTES},
     )
+
+
+def metrics_of(kept: EpochResult | None) -> dict[str, float]:
+    """Return the metrics of the epoch that counts, and its number as `epoch`; none where no epoch does."""
+    return {} if kept is None else {**kept.metrics(), "epoch": kept.epoch}
 
 
 def epoch_of(stored: Mapping[str, Any]) -> EpochResult:
@@ -125,18 +149,37 @@ def epoch_of(stored: Mapping[str, Any]) -> EpochResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFamily:
-    """A family as it is stored: with the study as it was last run with this family, and all of its trials by number."""
+    """A family as it is stored: with the study as it was last run with this family, and all of its trials by number.
+
+    `kept` holds what is kept of the family as a whole beside Optuna's tables, by name.
+    """
 
     name: str
     optuna_study: optuna.Study
     study: Study
     trials: tuple[Trial, ...]
+    kept: Mapping[str, Any]
 
     @classmethod
-    def read(cls, name: str, optuna_study: optuna.Study, study: Study) -> "StoredFamily":
-        """Return a family with the trials that Optuna's study has by now."""
-        trials = tuple(trial_of(trial) for trial in optuna_study.get_trials(deepcopy=False))
-        return cls(name=name, optuna_study=optuna_study, study=study, trials=trials)
+    def read(cls, optuna_study: optuna.Study, kept: Kept = MappingProxyType({})) -> "StoredFamily":
+        """Return a family with the trials that Optuna's study has by now, and what is kept beside.
+
+        Raises:
+            StorageError: the study was not made by optrack.
+        """
+        # Earlier versions kept all of it in user attributes.
+        of_family = {**optuna_study.user_attrs, **kept.get(STUDY, {})}
+        if STUDY_RECORD not in of_family:
+            raise StorageError(f"Optuna's study {optuna_study.study_name!r} was not made by optrack")
+        return cls(
+            name=optuna_study.study_name.split("/", 1)[1],
+            optuna_study=optuna_study,
+            study=Study.from_json(of_family[STUDY_RECORD]),
+            trials=tuple(
+                trial_of(trial, kept.get(trial.number, {})) for trial in optuna_study.get_trials(deepcopy=False)
+            ),
+            kept=of_family,
+        )
 
     @property
     def family(self) -> Family:

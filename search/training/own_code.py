@@ -25,6 +25,11 @@ class OwnCode:
         """SHA-256, in hexadecimal."""
         return sha256(self.content).hexdigest()
 
+    @property
+    def text(self) -> str:
+        """The content as text; bytes that are not UTF-8 stand as escapes."""
+        return self.content.decode(errors="backslashreplace")
+
     def as_json(self) -> dict[str, Any]:
         """Return what is recorded of it."""
         return {"file": self.file, "sha256": self.digest}

@@ -73,14 +73,15 @@ def stored(tmp_path: Path) -> str:
     """A storage with one finished trial of the shipped study."""
     import optuna
 
-    from optrack.search.stores.optuna_store import STUDY_ATTRIBUTE, open_family, open_storage
+    from optrack.search.stores.optuna_store import open_family, open_storage
+    from optrack.search.stores.records import STUDY_RECORD
     from optrack.search.study.lookup import load_study
 
     url = f"sqlite:///{tmp_path}/optuna.db"
     study = load_study("digits")
     storage = open_storage(url)
     family = open_family(storage, study, study.families[0])
-    family.set_user_attr(STUDY_ATTRIBUTE, study.to_json())
+    family.set_user_attr(STUDY_RECORD, study.to_json())
     family.add_trial(optuna.trial.create_trial(value=0.5, intermediate_values={1: 0.5}))
     storage.engine.dispose()
     return url

@@ -279,12 +279,13 @@ def test_one_file_for_both_stores_is_refused(optrack: Run, stage: Path) -> None:
 
 
 def test_a_study_without_a_finished_trial_has_no_best(optrack: Run, stage: Path) -> None:
-    from optrack.search.stores.optuna_store import STUDY_ATTRIBUTE, open_family, open_storage
+    from optrack.search.stores.optuna_store import open_family, open_storage
+    from optrack.search.stores.records import STUDY_RECORD
     from optrack.search.study.lookup import load_study
 
     mine = load_study("mine.py")
     stored = open_family(open_storage("sqlite:///optuna.db"), mine, mine.families[0])
-    stored.set_user_attr(STUDY_ATTRIBUTE, mine.to_json())
+    stored.set_user_attr(STUDY_RECORD, mine.to_json())
     stored.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL))
     assert stage == Path.cwd()
     answer = optrack("best", "mine")

@@ -64,14 +64,13 @@ def has_completed() -> None:
     client = MlflowClient(f"sqlite:///{Path.cwd()}/mlflow.db")
     for trial in trials():
         run = found[f"deep {trial.number}"]
-        assert trial.user_attrs["mlflow_run"] == run.info.run_id
         assert run.data.tags["optrack.state"] == "finished"
         history = client.get_metric_history(run.info.run_id, "val_accuracy")
         assert [entry.step for entry in history] == list(trial.intermediate_values) == EPOCHS
         assert [entry.value for entry in history] == list(trial.intermediate_values.values())
         assert trial.value == max(trial.intermediate_values.values())
     assert len(list(Path("mlruns").rglob("weights.safetensors"))) == 1
-    assert not list(Path(".optrack").rglob("*.safetensors"))
+    assert len(list(Path(".optrack").rglob("*.safetensors"))) == 1  # the family's best, beside the storage
 
 
 def answered(run: Run, *arguments: str) -> Any:

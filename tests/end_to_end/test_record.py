@@ -12,6 +12,7 @@ from mlflow.entities import Run
 from optuna.trial import FrozenTrial, TrialState
 
 from optrack.search import Study
+from optrack.search.stores import StoredFamily, read_storage, stored_families
 from optrack.search.study.lookup import load_study
 
 FAMILIES = ("linear", "deep")
@@ -37,6 +38,10 @@ def family_run(folder: Path, family: str) -> Run:
 
 def trials(folder: Path, family: str) -> list[FrozenTrial]:
     return optuna.load_study(study_name=f"tiny/{family}", storage=f"sqlite:///{folder}/optuna.db").trials
+
+
+def stored(folder: Path) -> dict[str, StoredFamily]:
+    return {family.name: family for family in stored_families(read_storage(f"sqlite:///{folder}/optuna.db"), "tiny")}
 
 
 def pairs(folder: Path) -> list[tuple[Run, FrozenTrial]]:
@@ -123,7 +128,8 @@ def test_the_tags_say_what_a_run_came_from(searched: Path) -> None:
             part.split()[0] for part in tags["optrack.versions"].split(", ")
         }
         assert tags["optrack.python"].count(".") == 2
-        assert trial.user_attrs["mlflow_run"] == run.info.run_id
+        family = stored(searched)[tags["optrack.family"]]
+        assert family.trials[trial.number].mlflow_run == run.info.run_id
     assert len({run.data.tags["optrack.seed"] for run, _ in pairs(searched)}) == 6
 
 
@@ -143,9 +149,8 @@ def test_every_run_names_the_images_by_digest(searched: Path) -> None:
         assert run.inputs is not None
         (entry,) = run.inputs.dataset_inputs
         family = run.data.tags["optrack.family"]
-        stored = optuna.load_study(study_name=f"tiny/{family}", storage=f"sqlite:///{searched}/optuna.db").user_attrs
         assert entry.dataset.name == "digits"
-        assert stored["optrack.data"]["digest"].startswith(entry.dataset.digest)
+        assert stored(searched)[family].kept["optrack.data"]["digest"].startswith(entry.dataset.digest)
         assert len(entry.dataset.digest) == 36
         assert json.loads(str(entry.dataset.schema))["input"] == [1, 8, 8]
 
@@ -154,8 +159,7 @@ def test_the_study_is_kept_as_json_with_each_family(searched: Path) -> None:
     study = load_study(str(searched / "tiny.py"))
     for family in FAMILIES:
         assert Study.from_json(artifact(family_run(searched, family), "study.json").read_bytes()) == study
-        stored = optuna.load_study(study_name=f"tiny/{family}", storage=f"sqlite:///{searched}/optuna.db")
-        assert Study.from_json(stored.user_attrs["optrack.study"]) == study
+        assert stored(searched)[family].study == study
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -12,6 +12,8 @@ from mlflow import MlflowClient
 from optuna.trial import FrozenTrial, TrialState
 from PIL import Image
 
+from optrack.search.stores import read_storage, stored_families
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 INLINE = ("--launcher", "inline", "--threads", "1")
@@ -157,7 +159,7 @@ def test_failing_trials_are_recorded_and_exit_with_1(optrack: Run, small: str) -
         "deep 1": "FINISHED finished",
     }
     client = mlflow()
-    run = client.get_run(trials("small/deep")[0].user_attrs["mlflow_run"])
+    run = client.get_run(stored_families(read_storage("sqlite:///optuna.db"), "small")[0].trials[0].mlflow_run or "")
     failure = (Path(str(run.info.artifact_uri)) / "failure.txt").read_text()
     assert failure.startswith("Traceback")
     assert run.data.tags["optrack.reason"].splitlines()[0].removeprefix("out of memory: ") in failure

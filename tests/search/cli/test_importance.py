@@ -9,7 +9,7 @@ from optuna.distributions import FloatDistribution
 
 from optrack.search import Budget, Data, Family, Float, Study, StudyError
 from optrack.search.cli.importance import importance
-from optrack.search.stores.optuna_store import STUDY_ATTRIBUTE
+from optrack.search.stores.records import STUDY_RECORD
 
 STUDY = Study(
     "mine",
@@ -37,7 +37,7 @@ def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     verbosity = optuna.logging.get_verbosity()
     url = f"sqlite:///{tmp_path}/optuna.db"
     stored = optuna.create_study(study_name="mine/linear", storage=url, direction="maximize")
-    stored.set_user_attr(STUDY_ATTRIBUTE, STUDY.to_json())
+    stored.set_user_attr(STUDY_RECORD, STUDY.to_json())
     for number in range(12):
         params = {"lr": number / 12, "weight_decay": number * 5 % 12 / 12}
         stored.add_trial(
@@ -90,6 +90,6 @@ def test_a_family_without_finished_trials_has_a_row_without_shares(
     storage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     empty = optuna.create_study(study_name="mine/new", storage=storage, direction="maximize")
-    empty.set_user_attr(STUDY_ATTRIBUTE, STUDY.to_json())
+    empty.set_user_attr(STUDY_RECORD, STUDY.to_json())
     importance("mine", storage=storage)
     assert row_of("new", capsys.readouterr().out).split()[:5] == ["new", "0", "-", "-", "-"]

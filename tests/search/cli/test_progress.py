@@ -33,7 +33,6 @@ def running(*accuracies: float, name: str = "linear 3", reason: str | None = Non
         job=job,
         name=name,
         values={"lr": 0.0123456, "optimizer": "adam"},
-        run_id="",
         epochs=[result(epoch, accuracy) for epoch, accuracy in enumerate(accuracies, 1)],
         reason=reason,
     )

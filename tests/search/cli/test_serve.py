@@ -24,8 +24,9 @@ from optrack.search.cli.serve import _searched, _served, serve
 from optrack.search.errors import OwnSourceError, ServerError
 from optrack.search.servers.drop_page import Served, answers
 from optrack.search.servers.listening import listener
-from optrack.search.stores.optuna_store import STUDY_ATTRIBUTE, open_storage, stored_families
+from optrack.search.stores.optuna_store import open_storage, stored_families
 from optrack.search.stores.places import Places
+from optrack.search.stores.records import STUDY_RECORD
 from optrack.search.study.study import Family, Reference, Study
 
 # MLflow 3.17 uses what SQLAlchemy 2.1 has deprecated.
@@ -50,7 +51,7 @@ def refer(places: Places, name: str) -> None:
     for stored in stored_families(storage, "tiny"):
         study: Study = replace(stored.study, families=[told(family) for family in stored.study.families])
         optuna.load_study(study_name=f"tiny/{stored.name}", storage=storage).set_user_attr(
-            STUDY_ATTRIBUTE, study.to_json()
+            STUDY_RECORD, study.to_json()
         )
     storage.engine.dispose()
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from optrack.search import Budget, Categorical, Data, Family, Float, Int, Pruner, Sampler, Study, StudyError
 from optrack.search.coordinator.family_search import FamilySearch
 from optrack.search.coordinator.strategies import PRUNERS, SAMPLERS, check_strategies, pruner, sampler, seed_of, suggest
-from optrack.search.stores.optuna_store import open_family, open_storage
-from optrack.search.stores.trials import StoredFamily
+from optrack.search.stores.optuna_store import open_family, open_storage, stored_family
+from optrack.search.stores.records import STUDY_RECORD, Records
 from optrack.search.study.space import applies, misfit
 
 # As few random trials as there can be, so that each sampler's own proposals are seen.
@@ -227,9 +227,11 @@ def study_of(family: Family, **changes: Any) -> Study:
 def asked(study: Study, url: str, trials: int) -> Any:
     """Proposals of a search that begins with what is stored, as a new process does."""
     family = study.families[0]
-    opened = open_family(open_storage(url), study, family)
-    stored = StoredFamily.read(family.name, opened, study)
-    search = FamilySearch.of(stored, study, family, "run")
+    storage = open_storage(url)
+    opened = open_family(storage, study, family)
+    records = Records.of(storage, opened.study_name)
+    records.write({STUDY_RECORD: study.to_json()})
+    search = FamilySearch.of(stored_family(storage, opened.study_name), study, family, records)
     for _ in range(trials):
         trial, values = search.ask()
         lr: Any = values.get("lr", 0.0)

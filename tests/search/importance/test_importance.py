@@ -20,7 +20,7 @@ from optuna.importance import (
 from optrack.search import Data, Family, StorageError, Study, StudyError
 from optrack.search.importance.importance import EVALUATORS, MINIMUM_TRIALS, Importances, importances
 from optrack.search.importance.page import write_page
-from optrack.search.stores.trials import StoredFamily
+from optrack.search.stores.trials import StoredFamily, trial_of
 
 UNIT = FloatDistribution(0.0, 1.0)
 HOSTILE = "</script><script>document.title='broken out'</script>"
@@ -64,7 +64,10 @@ class References(HTMLParser):
 
 def stored(families: Mapping[str, optuna.Study]) -> list[StoredFamily]:
     study = Study("digits", data=Data("digits"), families=[Family("lenet", architecture="lenet")])
-    return [StoredFamily.read(name, trials, study) for name, trials in families.items()]
+    return [
+        StoredFamily(name=name, optuna_study=trials, study=study, trials=tuple(map(trial_of, trials.trials)), kept={})
+        for name, trials in families.items()
+    ]
 
 
 def page_of(folder: Path, families: Mapping[str, optuna.Study], study_name: str = "digits") -> str:

@@ -53,7 +53,7 @@ def result_of(epoch: int, value: float, *, validates: bool = True) -> EpochResul
 
 
 def work_of(job: Job) -> Work:
-    return Work(job=job, name=f"{job.family} {job.trial}", values={}, run_id="")
+    return Work(job=job, name=f"{job.family} {job.trial}", values={})
 
 
 @pytest.fixture

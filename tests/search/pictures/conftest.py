@@ -98,7 +98,7 @@ def a_family(
     settings = params or [{"lr": 0.001 * (number + 1)} for number in range(len(values))]
     made = enumerate(zip(shown, values, settings, strict=True))
     trials = tuple(trial_of(a_trial(number, *each)) for number, each in made)
-    stored = StoredFamily(name=name, optuna_study=optuna.create_study(), study=study, trials=trials)
+    stored = StoredFamily(name=name, optuna_study=optuna.create_study(), study=study, trials=trials, kept={})
     best = stored.best
     candidate = best and replace(
         best,

@@ -17,6 +17,7 @@ from optrack.search import Budget, Categorical, Data, Family, Float, Int, Refere
 from optrack.search.results.values import FamilyResult, RetrainedModel, StudyResults, TestResult
 from optrack.search.stores.model_runs import ModelRun
 from optrack.search.stores.ranking import picked
+from optrack.search.stores.records import STUDY, STUDY_RECORD
 from optrack.search.stores.trials import StoredFamily, epoch_of
 
 SPACE: dict[str, Float | Int | Categorical] = {
@@ -78,10 +79,12 @@ def stored_of() -> Any:
     def made(
         study: Study, name: str, trials: Sequence[tuple[Mapping[str, Any], float | None, Mapping[str, Any]]]
     ) -> StoredFamily:
-        opened = optuna.create_study(direction="maximize" if study.objective.maximize else "minimize")
+        opened = optuna.create_study(
+            study_name=f"{study.name}/{name}", direction="maximize" if study.objective.maximize else "minimize"
+        )
         for trial in trials:
             opened.add_trial(_trial(*trial))
-        return StoredFamily.read(name, opened, study)
+        return StoredFamily.read(opened, {STUDY: {STUDY_RECORD: study.to_json()}})
 
     return made
 

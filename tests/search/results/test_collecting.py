@@ -88,7 +88,7 @@ def test_after_a_search_the_best_configurations_are_known_and_nothing_else(searc
 
 def test_where_it_came_from_is_known(searched: Places) -> None:
     results = collected(searched)
-    record = families_of(searched)[0].optuna_study.user_attrs["optrack.data"]
+    record = families_of(searched)[0].kept["optrack.data"]
     assert results.data == record
     assert results.data["layout"] == "embedded"
     assert results.versions["torch"] == version("torch")

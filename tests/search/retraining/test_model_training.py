@@ -32,10 +32,10 @@ class Record(MemoryStore):
 
     broken = False
 
-    def log_epoch(self, run_id: str, epoch: int, metrics: Mapping[str, float]) -> None:
+    def log_epochs(self, run_id: str, epochs: Mapping[int, Mapping[str, float]]) -> None:
         if self.broken:
             raise TrackingError("MLflow does not answer")
-        super().log_epoch(run_id, epoch, metrics)
+        super().log_epochs(run_id, epochs)
 
     def states(self) -> list[str]:
         return [run.tags["optrack.state"] for run in self.runs.values()]

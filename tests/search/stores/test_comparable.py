@@ -7,7 +7,7 @@ import pytest
 from optrack.datasets import Prepared
 from optrack.search import Budget, Categorical, Data, Family, Float, Pruner, Sampler, Study, StudyError
 from optrack.search.stores.comparable import check_comparable, data_record
-from optrack.search.stores.optuna_store import DATA_ATTRIBUTE
+from optrack.search.stores.records import DATA_RECORD, STUDY_RECORD
 from optrack.search.stores.trials import StoredFamily
 
 SPACE: dict[str, Any] = {"lr": Float(0.1, 1.0), "batch_size": Categorical(32, 64)}
@@ -32,8 +32,9 @@ def study_of(**changes: Any) -> Study:
 def stored(study: Study, data: Prepared) -> list[StoredFamily]:
     def kept(family: Family) -> StoredFamily:
         opened = optuna.create_study(study_name=f"s/{family.name}")
-        opened.set_user_attr(DATA_ATTRIBUTE, data_record(data))
-        return StoredFamily.read(family.name, opened, study)
+        opened.set_user_attr(DATA_RECORD, data_record(data))
+        opened.set_user_attr(STUDY_RECORD, study.to_json())
+        return StoredFamily.read(opened)
 
     return [kept(family) for family in study.families]
 

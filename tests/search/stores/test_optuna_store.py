@@ -18,7 +18,6 @@ from optrack.search import Budget, Data, Family, Float, NothingStoredError, Stor
 from optrack.search.coordinator.strategies import suggest
 from optrack.search.stores.addresses import check_storage
 from optrack.search.stores.optuna_store import (
-    STUDY_ATTRIBUTE,
     open_family,
     open_storage,
     read_storage,
@@ -27,6 +26,7 @@ from optrack.search.stores.optuna_store import (
     stored_names,
     whole_study,
 )
+from optrack.search.stores.records import STUDY_RECORD
 
 SPACE: dict[str, Any] = {"lr": Float(0.1, 1.0)}
 
@@ -44,7 +44,7 @@ def study_of(name: str = "s", *, metric: Any = "val_accuracy", families: tuple[s
 def kept(storage: optuna.storages.RDBStorage, study: Study) -> list[optuna.Study]:
     opened = [open_family(storage, study, family) for family in study.families]
     for one in opened:
-        one.set_user_attr(STUDY_ATTRIBUTE, study.to_json())
+        one.set_user_attr(STUDY_RECORD, study.to_json())
     return opened
 
 

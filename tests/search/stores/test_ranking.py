@@ -34,7 +34,8 @@ def a_trial(number: int, lr: float, value: float, state: TrialState = TrialState
 
 def stored_of(trials: Sequence[Trial], metric: str = "val_accuracy") -> StoredFamily:
     # Optuna's study is not looked at.
-    return StoredFamily(name="f", optuna_study=cast("optuna.Study", None), study=study_of(metric), trials=tuple(trials))
+    none = cast("optuna.Study", None)
+    return StoredFamily(name="f", optuna_study=none, study=study_of(metric), trials=tuple(trials), kept={})
 
 
 @st.composite

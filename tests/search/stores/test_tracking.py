@@ -1,4 +1,3 @@
-import json
 import math
 import shutil
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ import pytest
 
 from optrack.datasets import Prepared
 from optrack.search import Data, Family, Study, TrackingError
+from optrack.search.stores.comparable import data_record
 from optrack.search.stores.memory_store import MemoryStore
 from optrack.search.stores.mlflow_store import MlflowRuns
 from optrack.search.stores.mlflow_tracker import MlflowTracker
@@ -18,7 +18,6 @@ from optrack.search.stores.tracking import RunState, RunStore, Tracker
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 
 FAMILY = Family("linear", architecture="logistic")
-OTHER = Family("deep", architecture="mlp")
 EPOCH = {"train_loss": 0.5, "val_loss": 0.4, "val_accuracy": 0.9}
 TRIAL_TAGS = {"optrack.seed": "1", "optrack.device": "cpu", "optrack.threads": "1"}
 
@@ -35,7 +34,7 @@ class Place:
         """What a process writes with."""
         if self.uri is None:
             return MemoryStore(self.memory.runs)
-        return MlflowTracker(self.uri, Study("mine", data=Data("digits"), families=[FAMILY, OTHER]), self.data)
+        return MlflowTracker(self.uri, Study("mine", data=Data("digits"), families=[FAMILY]), data_record(self.data))
 
     @property
     def reader(self) -> RunStore:
@@ -56,8 +55,22 @@ def tracker(place: Place) -> Tracker:
     return place.tracker()
 
 
-def trial_of(tracker: Tracker, parent: str, trial: int = 0, *, known_run: str | None = None, lr: float = 0.5) -> str:
-    return tracker.open_trial(parent, FAMILY, trial, known_run=known_run, params={"lr": lr}, tags=TRIAL_TAGS)
+def family_of(tracker: Tracker, name: str = "linear") -> str:
+    return tracker.create_run(name, {"optrack.stage": "family", "optrack.family": name, "optrack.state": "running"})
+
+
+def trial_of(tracker: Tracker, parent: str, trial: int = 0) -> str:
+    tags = {
+        **TRIAL_TAGS,
+        "mlflow.parentRunId": parent,
+        "optrack.stage": "search",
+        "optrack.family": "linear",
+        "optrack.trial": str(trial),
+        "optrack.state": "running",
+    }
+    run_id = tracker.create_run(f"linear {trial}", tags)
+    tracker.describe_run(run_id, {"lr": 0.5})
+    return run_id
 
 
 def model_of(
@@ -75,59 +88,63 @@ def model_of(
     return tracker.open_model(parent, f"linear, seed {number}", known_run=known_run, params={"lr": 0.5}, tags=tags)
 
 
-def test_a_family_has_one_run_which_is_found_by_its_name(place: Place, tracker: Tracker) -> None:
-    expected = {family.name: tracker.open_family(family) for family in (FAMILY, OTHER)}
+def test_the_runs_of_families_are_found_by_their_names(place: Place, tracker: Tracker) -> None:
+    expected = {name: family_of(tracker, name) for name in ("linear", "deep")}
     trial_of(tracker, expected["linear"])
     model_of(tracker, expected["linear"])
-    tracker.close_run(expected["linear"], "finished")
-    assert place.tracker().open_family(FAMILY) == expected["linear"]
     assert {name: run.run_id for name, run in place.reader.families().items()} == expected
 
 
 def test_the_configuration_that_was_retrained_last_stands_with_its_family(place: Place, tracker: Tracker) -> None:
-    run_id = tracker.open_family(FAMILY)
+    run_id = family_of(tracker)
     assert place.reader.families()["linear"].candidate is None
     for trial in (3, 5):
         tracker.log(run_id, tags={"optrack.candidate": str(trial)})
         assert place.reader.families()["linear"].candidate == trial
 
 
-@pytest.mark.parametrize("opens", [trial_of, model_of])
-def test_an_interrupted_run_goes_on_with_its_epochs(opens: Any, place: Place, tracker: Tracker) -> None:
-    parent = tracker.open_family(FAMILY)
-    run_id = opens(tracker, parent)
+def test_an_interrupted_model_goes_on_in_its_run_with_its_epochs(place: Place, tracker: Tracker) -> None:
+    run_id = model_of(tracker, family_of(tracker))
     assert tracker.logged_epochs(run_id) == 0
-    tracker.log_epoch(run_id, 1, EPOCH)
-    tracker.log_epoch(run_id, 2, {"train_loss": math.nan})
+    tracker.log_epochs(run_id, {1: EPOCH, 2: {"train_loss": math.nan}})
     tracker.close_run(run_id, "interrupted")
     again = place.tracker()
-    assert opens(again, again.open_family(FAMILY), known_run=run_id) == run_id
+    assert model_of(again, "its parent", known_run=run_id) == run_id
     assert again.logged_epochs(run_id) == 2
 
 
-def test_a_trial_that_goes_on_keeps_the_parameters_that_it_had(place: Place, tracker: Tracker) -> None:
-    parent = tracker.open_family(FAMILY)
-    run_id = trial_of(tracker, parent)
-    assert trial_of(tracker, parent, known_run=run_id, lr=0.25) == run_id
+def test_all_that_is_recorded_of_a_run_is_read_at_once(place: Place, tracker: Tracker) -> None:
+    run_id = trial_of(tracker, family_of(tracker))
+    assert tracker.content(run_id).is_running
+    tracker.log_epochs(run_id, {2: {"val_loss": 0.25}, 1: EPOCH})
+    tracker.log(run_id, tags={"mine": "note"}, metrics={"best/val_loss": 0.25}, step=2)
+    tracker.close_run(run_id, "pruned", reason="why")
+    content = place.tracker().content(run_id)
+    assert content.params == {"lr": "0.5"}
+    expected = {**TRIAL_TAGS, "mine": "note", "optrack.state": "pruned", "optrack.reason": "why"}
+    assert expected.items() <= content.tags.items()
+    assert content.epochs == {1: EPOCH, 2: {"val_loss": 0.25}}
+    assert content.metrics["best/val_loss"] == 0.25
+    assert not content.is_running
+
+
+def test_parameters_of_a_run_never_change(tracker: Tracker) -> None:
+    run_id = trial_of(tracker, family_of(tracker))
+    tracker.describe_run(run_id, {"lr": 0.5, "depth": 2})
     with pytest.raises(TrackingError):
         tracker.log(run_id, params={"lr": 0.25})
-    tracker.log(run_id, params={"lr": 0.5, "depth": 2})
 
 
-def test_the_run_of_a_trial_that_nobody_else_heard_of_is_taken_up_once(place: Place, tracker: Tracker) -> None:
-    parent = tracker.open_family(FAMILY)
-    left, ended, model = trial_of(tracker, parent, 0), trial_of(tracker, parent, 1), model_of(tracker, parent)
-    tracker.close_run(ended, "finished")
-    again = place.tracker()
-    assert again.open_family(FAMILY) == parent
-    assert trial_of(again, parent, 0) == left
-    assert trial_of(again, parent, 0) not in {left, ended, model}
-    assert trial_of(again, parent, 1) not in {left, ended, model}
+def test_a_run_that_is_deleted_is_not_found_any_more(place: Place, tracker: Tracker) -> None:
+    parent = family_of(tracker)
+    runs = [trial_of(tracker, parent, trial) for trial in (0, 1)]
+    tracker.delete_run(runs[0])
+    assert [run_id for run_id, _, _ in place.reader.recorded({"optrack.stage": "search"})] == runs[1:]
 
 
 @pytest.mark.parametrize("state", ["finished", "failed", "interrupted"])
 def test_a_model_is_read_with_all_that_is_recorded_of_it(state: RunState, place: Place, tracker: Tracker) -> None:
-    run_id = model_of(tracker, tracker.open_family(FAMILY))
+    run_id = model_of(tracker, family_of(tracker))
     [found] = place.reader.find("retrain")
     assert (found.run_id, found.family, found.stage, found.trial, found.value) == (run_id, "linear", "retrain", 4, 0.25)
     assert (found.number, found.seed, found.training, found.threads) == (1, 1, "digest 1", 1)
@@ -148,7 +165,7 @@ def test_a_model_is_read_with_all_that_is_recorded_of_it(state: RunState, place:
 
 
 def test_models_are_found_by_their_stage_the_oldest_first(place: Place, tracker: Tracker) -> None:
-    parent = tracker.open_family(FAMILY)
+    parent = family_of(tracker)
     trial_of(tracker, parent)
     expected = {stage: [model_of(tracker, parent, number, stage=stage) for number in (1, 2, 3)] for stage in STAGES}
     for stage in STAGES:
@@ -158,25 +175,26 @@ def test_models_are_found_by_their_stage_the_oldest_first(place: Place, tracker:
 
 
 def test_epochs_are_put_together_from_their_metrics(place: Place, tracker: Tracker) -> None:
-    run_id = model_of(tracker, tracker.open_family(FAMILY))
+    run_id = model_of(tracker, family_of(tracker))
     [run] = place.reader.find("retrain")
-    assert place.reader.epochs(run) == ()
+    assert place.reader.epochs(run_id, run.metrics) == {}
     for epoch, loss in ((2, math.nan), (1, 0.5), (10, 0.25)):
-        tracker.log_epoch(run_id, epoch, {"train_loss": loss, "seconds": 2.0})
-    tracker.log_epoch(run_id, 1, {"val_loss": 0.75})
+        tracker.log_epochs(run_id, {epoch: {"train_loss": loss, "seconds": 2.0}})
+    tracker.log_epochs(run_id, {1: {"val_loss": 0.75}})
     tracker.close_run(run_id, "finished", metrics={"train_loss": 0.25, "epoch": 10})
     [run] = place.reader.find("retrain")
-    first, second, third = place.reader.epochs(run)
-    assert first == {"epoch": 1, "train_loss": 0.5, "val_loss": 0.75, "seconds": 2.0}
-    assert math.isnan(second["train_loss"])
-    assert third == {"epoch": 10, "train_loss": 0.25, "seconds": 2.0}
+    epochs = place.reader.epochs(run_id, run.metrics)
+    assert list(epochs) == [1, 2, 10]
+    assert epochs[1] == {"train_loss": 0.5, "val_loss": 0.75, "seconds": 2.0}
+    assert math.isnan(epochs[2]["train_loss"])
+    assert epochs[10] == {"train_loss": 0.25, "seconds": 2.0}
     assert run.metrics["train_loss"] == 0.25  # the value of the last epoch
 
 
 @pytest.mark.parametrize("content", [b"", bytes(range(256)), b"line\r\nline\n", "text, \u00e4\n"])
 @pytest.mark.parametrize("file", ["note.bin", "test/deep/er/predictions.npz"])
 def test_a_file_that_was_written_is_read_again(file: str, content: str | bytes, place: Place, tracker: Tracker) -> None:
-    run_id = tracker.open_family(FAMILY)
+    run_id = family_of(tracker)
     tracker.log_file(run_id, file, b"before")
     tracker.log_file(run_id, file, content)
     assert place.reader.read(run_id, file) == (content.encode() if isinstance(content, str) else content)
@@ -185,7 +203,7 @@ def test_a_file_that_was_written_is_read_again(file: str, content: str | bytes, 
 def test_a_folder_is_recorded_listed_and_fetched_until_the_block_ends(
     place: Place, tracker: Tracker, tmp_path: Path
 ) -> None:
-    run_id = tracker.open_family(FAMILY)
+    run_id = family_of(tracker)
     assert place.reader.artifacts(run_id, "model") == []
     (tmp_path / "made/inner").mkdir(parents=True)
     (tmp_path / "made/inner/weights").write_bytes(b"weights")
@@ -202,27 +220,15 @@ def test_a_folder_is_recorded_listed_and_fetched_until_the_block_ends(
 
 @pytest.mark.parametrize("name", ["model", "model/weights", "models.txt/note"])
 def test_an_artifact_that_is_not_there_is_named(name: str, place: Place, tracker: Tracker) -> None:
-    run_id = tracker.open_family(FAMILY)
+    run_id = family_of(tracker)
     tracker.log_file(run_id, "models.txt", "another one")
     with pytest.raises(TrackingError, match=f"the artifact {name} of run {run_id} is gone"):
         place.reader.read(run_id, name)
 
 
-def test_the_best_of_a_family_replaces_the_one_before(place: Place, tracker: Tracker, tmp_path: Path) -> None:
-    run_id = tracker.open_family(FAMILY)
-    for trial in (0, 3):
-        weights = tmp_path / str(trial) / "weights.safetensors"
-        weights.parent.mkdir()
-        weights.write_text(f"weights of {trial}")
-        tracker.log_best(run_id, weights=weights, configuration={"trial": trial}, metrics={**EPOCH, "epoch": trial})
-    assert place.reader.artifacts(run_id, "best") == ["best/configuration.json", "best/weights.safetensors"]
-    assert place.reader.read(run_id, "best/weights.safetensors") == b"weights of 3"
-    assert json.loads(place.reader.read(run_id, "best/configuration.json")) == {"trial": 3}
-
-
 def test_a_run_that_is_not_there_cannot_be_written_to(tracker: Tracker) -> None:
     with pytest.raises(TrackingError):
-        tracker.log_epoch("0" * 32, 1, EPOCH)
+        tracker.log_epochs("0" * 32, {1: EPOCH})
 
 
 STAGES: tuple[Any, ...] = ("confirm", "retrain")

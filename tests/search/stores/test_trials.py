@@ -13,12 +13,12 @@ from optuna.trial import TrialState, create_trial
 from optrack.search import Data, Family, Float, Study
 from optrack.search.coordinator.strategies import suggest
 from optrack.search.stores.optuna_store import (
-    STUDY_ATTRIBUTE,
     open_family,
     open_storage,
     requeue,
     stored_families,
 )
+from optrack.search.stores.records import STUDY_RECORD
 from optrack.search.stores.trials import (
     OPTUNA_STATES,
     STATE_WORDS,
@@ -42,7 +42,7 @@ def stored(url: str, metric: Any = "val_accuracy") -> list[StoredFamily]:
     study = Study("s", data=Data("digits"), families=families, metric=metric)
     storage = open_storage(url)
     for family in families:
-        open_family(storage, study, family).set_user_attr(STUDY_ATTRIBUTE, study.to_json())
+        open_family(storage, study, family).set_user_attr(STUDY_RECORD, study.to_json())
     opened = stored_families(storage, "s")[0].optuna_study
     for state, value in [
         (TrialState.COMPLETE, 0.5),

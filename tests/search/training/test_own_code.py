@@ -20,7 +20,7 @@ from optrack.search.champions.mlflow_model import save_model
 from optrack.search.champions.recipe import Recipe, read_recipe
 from optrack.search.coordinator.checks import check_models, check_study
 from optrack.search.stores.comparable import check_comparable, data_record
-from optrack.search.stores.optuna_store import DATA_ATTRIBUTE, SOURCE_ATTRIBUTE
+from optrack.search.stores.records import DATA_RECORD, SOURCE_RECORD, STUDY_RECORD
 from optrack.search.stores.trials import StoredFamily
 from optrack.search.training.own_code import data_code, network_code
 from optrack.sources import SourceError
@@ -193,12 +193,13 @@ def test_mlflow_runs_recorded_code_only_when_its_configuration_or_the_environmen
 
 def stored(data: Prepared, state: optuna.trial.TrialState | None) -> list[StoredFamily]:
     opened = optuna.create_study(study_name="s/f")
-    opened.set_user_attr(DATA_ATTRIBUTE, data_record(data))
-    opened.set_user_attr(SOURCE_ATTRIBUTE, {"file": "own_code_net.py", "sha256": DIGEST})
+    opened.set_user_attr(DATA_RECORD, data_record(data))
+    opened.set_user_attr(SOURCE_RECORD, {"file": "own_code_net.py", "sha256": DIGEST})
     if state is not None:
         value = 0.5 if state == optuna.trial.TrialState.COMPLETE else None
         opened.add_trial(optuna.create_trial(state=state, value=value))
-    return [StoredFamily.read("f", opened, study())]
+    opened.set_user_attr(STUDY_RECORD, study().to_json())
+    return [StoredFamily.read(opened)]
 
 
 def test_trials_of_changed_code_do_not_stand_beside_those_of_the_code_before(digits: Prepared) -> None:

@@ -1,0 +1,38 @@
+"""`optrack sync`: MLflow made equal to Optuna's storage."""
+
+from typing import Annotated
+
+import typer
+
+from ..errors import StudyError, unknown
+from . import options
+from .output import console, say
+from .stored import quiet_optuna, study_name
+
+
+def sync(
+    study: Annotated[str | None, typer.Argument(metavar="STUDY", help="A stored study; all if left out.")] = None,
+    *,
+    storage: options.StorageOption = options.DEFAULT_STORAGE,
+    tracking_uri: options.TrackingOption = options.DEFAULT_TRACKING_URI,
+) -> None:
+    """Compare everything that is stored with MLflow's runs, value by value, and write what they lack.
+
+    A search writes MLflow by itself while it runs; this is for a search whose MLflow was away, and for an MLflow
+    whose database or artifacts were lost. Retrained models and tests live in MLflow alone.
+    """
+    from ..stores import check_tracking, read_storage, stored_names
+
+    quiet_optuna()
+    known = stored_names(read_storage(storage))
+    check_tracking(tracking_uri)
+    name = study and study_name(study)
+    if name is not None and name not in known:
+        raise StudyError(unknown("stored study", name, known))
+    with console(stderr=True).status("comparing"):
+        from ..mirror import sync_study
+
+        for each in known if name is None else [name]:
+            mended = sync_study(each, storage_url=storage, tracking_uri=tracking_uri)
+            for line in mended.lines(each) or ["MLflow is equal to Optuna's storage"]:
+                say(f"{each}: {line}")

@@ -1,0 +1,6 @@
+from .best_trial import BestTrial as BestTrial
+from .live import LiveMirror as LiveMirror
+from .reconciler import Mended as Mended
+from .reconciler import Reconciler as Reconciler
+from .reconciler import Remember as Remember
+from .syncing import sync_study as sync_study
