@@ -86,8 +86,6 @@ class Recipe(BaseModel, strict=True, frozen=True):
         cls, study: "Study", data: "Prepared", job: "Job", *, code: "OwnCode | None", value: float | None, epoch: int
     ) -> Self:
         """Return the recipe of what a job trained; `code` is that of a user-defined network."""
-        from ..stores import data_record
-
         return cls.model_validate(
             {
                 "study": study.name,
@@ -107,7 +105,13 @@ class Recipe(BaseModel, strict=True, frozen=True):
                 "classes": list(data.classes),
                 "mean": list(data.mean),
                 "std": list(data.std),
-                "data": {"name": data.name, "image_size": study.data.image_size, **data_record(data)},
+                "data": {
+                    "name": data.name,
+                    "image_size": study.data.image_size,
+                    "digest": data.digest,
+                    "split_digest": data.split_digest,
+                    "layout": data.layout,
+                },
             }
         )
 

@@ -2,6 +2,7 @@ from .checks import check_study as check_study
 from .checks import fetch_weights as fetch_weights
 from .checks import hyperparameters as hyperparameters
 from .checks import known_shape as known_shape
+from .comparable import check_comparable as check_comparable
 from .family_search import FamilySearch as FamilySearch
 from .observer import Observer as Observer
 from .recording import Recording as Recording

@@ -11,7 +11,7 @@ from typing_extensions import override
 from ...datasets import Prepared
 from ..champions import Recipe
 from ..launchers import EpochEnded, Event, JobEnded, JobFailed, Outcome, WorkerDied
-from ..mirror import BestTrial, LiveMirror
+from ..mirror import BestTrial, LiveMirror, environment
 from ..stores import (
     DATA_RECORD,
     DEATHS_ATTRIBUTE,
@@ -27,7 +27,6 @@ from ..stores import (
     StoredFamily,
     WaitingStorage,
     data_record,
-    environment,
     metrics_of,
     open_family,
     replicated,

@@ -6,10 +6,11 @@ from contextlib import suppress
 from ..errors import NothingStoredError
 from ..launchers import Machine, Outcome, devices_of, launcher_of
 from ..mirror import BestTrial, LiveMirror, Reconciler, Remember
-from ..stores import Places, check_comparable, check_places, data_record, make_state_folder, owned, prepared_data
+from ..stores import Places, check_places, data_record, make_state_folder, owned, prepared_data
 from ..stores import optuna_store as stores
 from ..study import Study
 from .checks import check_models, check_study, fetch_weights
+from .comparable import check_comparable
 from .coordinator import Coordinator
 from .observer import Observer
 

@@ -9,9 +9,10 @@ from safetensors.torch import load_file  # pyright: ignore[reportUnknownVariable
 
 from ...datasets import Prepared
 from ..champions import Recipe, load_folder, register, registered, save_folder, save_model, set_best
-from ..coordinator import Observer, fetch_weights, seed_of
+from ..coordinator import Observer, check_comparable, fetch_weights, seed_of
 from ..errors import NothingStoredError
 from ..launchers import Machine, Outcome, devices_of, launcher_of
+from ..mirror import environment
 from ..pictures import champion_pictures
 from ..stores import (
     MlflowRuns,
@@ -23,11 +24,9 @@ from ..stores import (
     StoredFamily,
     Trial,
     candidates,
-    check_comparable,
     check_places,
     check_searched,
     data_record,
-    environment,
     make_state_folder,
     owned,
     picked,

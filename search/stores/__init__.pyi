@@ -3,9 +3,6 @@ from .addresses import first_line as first_line
 from .addresses import has_records as has_records
 from .addresses import make_state_folder as make_state_folder
 from .addresses import shown as shown
-from .comparable import check_comparable as check_comparable
-from .comparable import data_record as data_record
-from .environment import environment as environment
 from .mlflow_names import tagged as tagged
 from .mlflow_store import MlflowRuns as MlflowRuns
 from .mlflow_store import all_pages as all_pages
@@ -52,6 +49,7 @@ from .records import SOURCE_RECORD as SOURCE_RECORD
 from .records import STATE_RECORD as STATE_RECORD
 from .records import STUDY_RECORD as STUDY_RECORD
 from .records import Records as Records
+from .records import data_record as data_record
 from .tracking import NONE as NONE
 from .tracking import RunContent as RunContent
 from .tracking import RunState as RunState

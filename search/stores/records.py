@@ -15,6 +15,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy import Column, Integer, MetaData, String, Table, Text
 from sqlalchemy.exc import IntegrityError
 
+from ...datasets import Prepared
 from ..study import EpochResult
 
 STUDY = -1
@@ -48,6 +49,18 @@ _TABLE = Table(
     Column("name", String(64), primary_key=True),
     Column("value", Text, nullable=False),
 )
+
+
+def data_record(data: Prepared) -> dict[str, Any]:
+    """Return what is stored of the images with each family, as JSON."""
+    return {
+        "name": data.name,
+        "layout": data.layout,
+        "digest": data.digest,
+        "split_digest": data.split_digest,
+        "input_shape": list(data.input_shape),
+        "classes": list(data.classes),
+    }
 
 
 def make_table(storage: RDBStorage) -> None:

@@ -28,7 +28,7 @@ LEAVES = {path: command for path, command in COMMANDS.items() if not hasattr(com
 
 def test_the_commands_are_those_that_are_promised() -> None:
     promised = {"new", "run", "status", "best", "importance", "retrain", "test", "report", "export", "predict"}
-    promised |= {"serve", "studies", "ui"}
+    promised |= {"serve", "studies", "sync", "ui"}
     promised |= {f"dataset {name}" for name in ("list", "prepare", "stats", "preview")}
     promised |= {f"architecture {name}" for name in ("list", "show")}
     assert {" ".join(path) for path in LEAVES} == promised

@@ -36,7 +36,9 @@ OWNERS: dict[str, set[str]] = {
         "search/coordinator/strategies",
         "search/importance",
         "search/stores/optuna_store",
+        "search/mirror/live",
         "search/stores/ranking",
+        "search/stores/records",
         "search/stores/trials",
     },
     "mlflow": {

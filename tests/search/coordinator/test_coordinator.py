@@ -20,10 +20,9 @@ from optrack.search.coordinator.strategies import seed_of
 from optrack.search.launchers import EpochEnded, Event, InlineLauncher, JobEnded, JobFailed, Launcher, WorkerDied
 from optrack.search.launchers.pool import Outcome, Work
 from optrack.search.mirror import BestTrial, LiveMirror, Reconciler, Remember
-from optrack.search.stores.comparable import data_record
 from optrack.search.stores.memory_store import MemoryStore
 from optrack.search.stores.optuna_store import open_storage, read_storage, retry_failed, stored_families
-from optrack.search.stores.records import DATA_RECORD
+from optrack.search.stores.records import DATA_RECORD, data_record
 from optrack.search.stores.tracking import RunState
 from optrack.search.stores.trials import StoredFamily
 from optrack.search.study import EpochResult

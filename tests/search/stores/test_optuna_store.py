@@ -250,7 +250,9 @@ def test_a_study_without_trials_is_whole_too(url: str) -> None:
 
 def test_a_study_of_optuna_that_was_made_by_others_is_refused(url: str) -> None:
     storage = open_storage(url)
-    optuna.create_study(study_name="theirs/f", storage=storage)
+    theirs = optuna.create_study(study_name="theirs/f", storage=storage)
+    assert stored_families(storage, "theirs") == []  # as a process leaves one that dies while it makes it
+    theirs.ask()
     with pytest.raises(StorageError, match="'theirs/f' was not made by optrack"):
         stored_families(storage, "theirs")
 

@@ -8,10 +8,10 @@ import pytest
 
 from optrack.datasets import Prepared
 from optrack.search import Data, Family, Study, TrackingError
-from optrack.search.stores.comparable import data_record
 from optrack.search.stores.memory_store import MemoryStore
 from optrack.search.stores.mlflow_store import MlflowRuns
 from optrack.search.stores.mlflow_tracker import MlflowTracker
+from optrack.search.stores.records import data_record
 from optrack.search.stores.tracking import RunState, RunStore, Tracker
 
 # MLflow 3.17 uses what SQLAlchemy 2.1 has deprecated.

@@ -19,8 +19,8 @@ from optrack.search.champions.champion import load_folder, save_folder
 from optrack.search.champions.mlflow_model import save_model
 from optrack.search.champions.recipe import Recipe, read_recipe
 from optrack.search.coordinator.checks import check_models, check_study
-from optrack.search.stores.comparable import check_comparable, data_record
-from optrack.search.stores.records import DATA_RECORD, SOURCE_RECORD, STUDY_RECORD
+from optrack.search.coordinator.comparable import check_comparable
+from optrack.search.stores.records import DATA_RECORD, SOURCE_RECORD, STUDY_RECORD, data_record
 from optrack.search.stores.trials import StoredFamily
 from optrack.search.training.own_code import data_code, network_code
 from optrack.sources import SourceError

@@ -1,26 +1,12 @@
 """Whether a study can be continued: stored and new trials must be measured in the same way."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from ...datasets import Prepared
 from ..errors import StudyError
+from ..stores import DATA_RECORD, SOURCE_RECORD, StoredFamily
 from ..study import Family, Study
 from ..training import network_code
-from .records import DATA_RECORD, SOURCE_RECORD
-from .trials import StoredFamily
-
-
-def data_record(data: Prepared) -> dict[str, Any]:
-    """Return what is stored of the images with each family, as JSON."""
-    return {
-        "name": data.name,
-        "layout": data.layout,
-        "digest": data.digest,
-        "split_digest": data.split_digest,
-        "input_shape": list(data.input_shape),
-        "classes": list(data.classes),
-    }
 
 
 def check_comparable(study: Study, data: Prepared, stored: Sequence[StoredFamily]) -> None:

@@ -4,7 +4,7 @@ import platform
 import subprocess
 from importlib.metadata import version
 
-from . import mlflow_names as names
+from ..stores import mlflow_names as names
 
 RECORDED_PACKAGES = ("optrack", "torch", "torchvision", "optuna", "mlflow", "numpy")
 

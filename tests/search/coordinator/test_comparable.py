@@ -6,8 +6,8 @@ import pytest
 
 from optrack.datasets import Prepared
 from optrack.search import Budget, Categorical, Data, Family, Float, Pruner, Sampler, Study, StudyError
-from optrack.search.stores.comparable import check_comparable, data_record
-from optrack.search.stores.records import DATA_RECORD, STUDY_RECORD
+from optrack.search.coordinator.comparable import check_comparable
+from optrack.search.stores.records import DATA_RECORD, STUDY_RECORD, data_record
 from optrack.search.stores.trials import StoredFamily
 
 SPACE: dict[str, Any] = {"lr": Float(0.1, 1.0), "batch_size": Categorical(32, 64)}
