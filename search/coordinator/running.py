@@ -1,5 +1,6 @@
 """Run a study: check everything first, then open both stores, prepare the images and start the workers."""
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -38,7 +39,7 @@ def run_study(
         OptrackError: bad input, or a store that does not answer; if possible before anything is written.
     """
     check_study(study)
-    check_places(places)
+    check_places(places, mlflow_answers=False)
     devices = devices_of(machine, most=study.budget.trials * len(study.families))
     data = prepared_data(study, places, observer.decoded)
     for family in study.families:
@@ -55,6 +56,9 @@ def run_study(
         def reconciler(remember: Remember) -> Reconciler:
             from ..stores import MlflowTracker  # imports MLflow, which takes seconds
 
+            # MLflow's own patience is minutes, without a word; the mirror's has no end, with one.
+            os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+            os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
             tracker = MlflowTracker(places.tracking_uri, study, data_record(data))
             return Reconciler(tracker=tracker, best=best, remember=remember)
 

@@ -50,8 +50,8 @@ def check_storage(url: str) -> None:
         raise StorageError(f"storage {shown(url)}{problem}")
 
 
-def check_tracking(uri: str) -> None:
-    """Check that MLflow can keep its records there; write nothing.
+def check_tracking(uri: str, *, answers: bool = True) -> None:
+    """Check that MLflow can keep its records there, and that a server answers unless it need not; write nothing.
 
     Raises:
         TrackingError: not a tracking URI, a missing folder, a file that is not a database or not MLflow's, no driver,
@@ -61,7 +61,8 @@ def check_tracking(uri: str) -> None:
     if scheme == "databricks":
         return
     if scheme in {"http", "https"}:
-        _check_mlflow_server(uri)
+        if answers:
+            _check_mlflow_server(uri)
         return
     parsed = _parsed(uri)
     if parsed is None:
@@ -73,6 +74,8 @@ def check_tracking(uri: str) -> None:
         raise TrackingError(
             f"--tracking-uri must begin with sqlite, postgresql, mysql, mssql, http or https, but got {shown(uri)!r}"
         )
+    if not answers and database_server(uri) is not None:
+        return
     problem = _problem(uri, parsed, "MLflow", {"experiments.experiment_id", "runs.run_uuid"})
     if problem is not None:
         raise TrackingError(f"tracking URI {shown(uri)}{problem}")

@@ -26,15 +26,15 @@ class Places:
     cache_dir: Path
 
 
-def check_places(places: Places) -> None:
-    """Check that both stores can be opened or created; write nothing.
+def check_places(places: Places, *, mlflow_answers: bool = True) -> None:
+    """Check that both stores can be opened or created; write nothing. A search need not wait for MLflow to answer.
 
     Raises:
         StorageError: something is wrong with the storage, or both are one: their versions of tables have one name.
         TrackingError: something is wrong with the tracking URI.
     """
     check_storage(places.storage)
-    check_tracking(places.tracking_uri)
+    check_tracking(places.tracking_uri, answers=mlflow_answers)
     same = places.storage == places.tracking_uri
     if places.tracking_uri.startswith("sqlite"):
         same = sqlite_path(places.storage) == sqlite_path(places.tracking_uri)
