@@ -44,7 +44,7 @@ def trial(number: int, state: Any = "finished", epochs: Sequence[EpochResult] = 
         replicate_of=None,
         mlflow_run=None,
         reason=None,
-        failure=None,
+        traceback=None,
         started=None,
         ended=datetime(2026, 5, 1) if state in ENDS else None,  # noqa: DTZ001 - as Optuna's are
     )
@@ -115,7 +115,7 @@ def test_all_that_is_stored_of_a_trial_stands_in_its_run(place: Mirrored) -> Non
 def test_states_are_told_in_mlflows_words(place: Mirrored) -> None:
     trials = [
         trial(0, "pruned", [epoch(1)], reason="pruned after epoch 1 by asha"),
-        trial(1, "failed", reason="ValueError: no", failure="Traceback"),
+        trial(1, "failed", reason="ValueError: no", traceback="Traceback"),
         trial(2, "running", [epoch(1)]),
         trial(3, "waiting", [epoch(1)]),
         trial(4, "waiting", seed=None),
@@ -128,7 +128,7 @@ def test_states_are_told_in_mlflows_words(place: Mirrored) -> None:
     assert place.states()["f"] == place.states()["f 2"] == "interrupted"
 
 
-MANY = [trial(0, epochs=[epoch(1), epoch(2)]), trial(1, "failed", failure="why"), trial(2, "waiting", [epoch(1)])]
+MANY = [trial(0, epochs=[epoch(1), epoch(2)]), trial(1, "failed", traceback="why"), trial(2, "waiting", [epoch(1)])]
 
 
 @pytest.mark.parametrize("thorough", [False, True])
