@@ -175,7 +175,8 @@ class Reconciler:
         tags = {**found.tags, **wanted.tags}
         is_changed = self._settle(run_id, found, wanted.state, tags, wanted.best, wanted.ended)
         if wanted.state == "running":  # there is more to come
-            self._known[run_id] = replace(found, params=wanted.params, tags=tags, epochs=wanted.epochs, is_running=True)
+            epochs = {**found.epochs, **wanted.epochs}
+            self._known[run_id] = replace(found, params=wanted.params, tags=tags, epochs=epochs, is_running=True)
         return is_changed or bool(missing)
 
     def _settle(

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import optuna
 import pytest
 from PIL import Image
 
@@ -26,7 +25,7 @@ from optrack.search.servers.drop_page import Served, answers
 from optrack.search.servers.listening import listener
 from optrack.search.stores.optuna_store import open_storage, stored_families
 from optrack.search.stores.places import Places
-from optrack.search.stores.records import STUDY_RECORD
+from optrack.search.stores.records import STUDY_RECORD, Records
 from optrack.search.study.study import Family, Reference, Study
 
 # MLflow 3.17 uses what SQLAlchemy 2.1 has deprecated.
@@ -50,9 +49,7 @@ def refer(places: Places, name: str) -> None:
     storage = open_storage(places.storage)
     for stored in stored_families(storage, "tiny"):
         study: Study = replace(stored.study, families=[told(family) for family in stored.study.families])
-        optuna.load_study(study_name=f"tiny/{stored.name}", storage=storage).set_user_attr(
-            STUDY_RECORD, study.to_json()
-        )
+        Records.of(storage, f"tiny/{stored.name}").write({STUDY_RECORD: study.to_json()})
     storage.engine.dispose()
 
 

@@ -445,7 +445,7 @@ def test_nothing_is_picked_while_a_race_is_not_over(searched: Places) -> None:
 
 def test_no_weights_are_left_and_the_study_is_free_again(retrained: Places) -> None:
     folder = retrained.cache_dir.parent / ".optrack"
-    assert list(folder.rglob("*.safetensors")) == []
+    assert list((folder / ".optrack" / "weights").rglob("*.safetensors")) == []
     retrain(retrained, seeds=2)  # it raises where the study is owned
 
 
