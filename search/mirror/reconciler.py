@@ -172,7 +172,9 @@ class Reconciler:
             self.tracker.log_epochs(run_id, missing)
         if wanted.failure is not None and names.FAILURE_FILE not in self.tracker.artifacts(run_id):
             self.tracker.log_file(run_id, names.FAILURE_FILE, wanted.failure)
-        tags = {**found.tags, **wanted.tags}
+        # A trial that failed and is tried again has no reason any more; tags are not taken back one by one.
+        no_reason = {names.REASON_TAG: ""} if names.REASON_TAG in found.tags else {}
+        tags = {**found.tags, **no_reason, **wanted.tags}
         is_changed = self._settle(run_id, found, wanted.state, tags, wanted.best, wanted.ended)
         if wanted.state == "running":  # there is more to come
             epochs = {**found.epochs, **wanted.epochs}

@@ -159,6 +159,14 @@ def test_what_is_missing_is_written_and_what_people_added_stays(place: Mirrored)
     assert place.runs.runs["f 1"].files == {"failure.txt": b"why"}
 
 
+def test_a_failed_trial_that_is_tried_again_loses_its_reason(place: Mirrored) -> None:
+    place.mend(family(trial(0, "failed", [epoch(1)], reason="ValueError: no")))
+    place.mend(family(trial(0, epochs=[epoch(1), epoch(2)])))
+    assert list(place.runs.runs) == ["f", "f 0"]
+    tags = place.runs.runs["f 0"].tags
+    assert (tags["optrack.state"], tags["optrack.reason"]) == ("finished", "")
+
+
 def test_a_thorough_look_finds_what_a_digest_hides(place: Mirrored) -> None:
     place.mend(family(*MANY))
     place.runs.runs["f 0"].history["val_loss"].pop()
