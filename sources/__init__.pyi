@@ -4,6 +4,7 @@ from .errors import SourceChangedError as SourceChangedError
 from .errors import SourceError as SourceError
 from .errors import did_you_mean as did_you_mean
 from .errors import unknown as unknown
+from .isolation import undisturbed as undisturbed
 from .own import Own as Own
 from .own import is_own as is_own
 from .own import load_own as load_own
@@ -16,4 +17,3 @@ from .shown_text import fit as fit
 from .shown_text import masked_address as masked_address
 from .shown_text import printable as printable
 from .shown_text import without_passwords as without_passwords
-from .undisturbed import undisturbed as undisturbed

@@ -12,8 +12,8 @@ from types import ModuleType
 from typing import Any
 
 from .errors import SourceChangedError, SourceError, did_you_mean
+from .isolation import undisturbed
 from .python_file import run_file, why
-from .undisturbed import undisturbed
 
 _OWN = re.compile(r"(?P<place>.+\.py|[^\W\d]\w*(\.[^\W\d]\w*)*):(?P<name>[^\W\d]\w*)", re.DOTALL)
 

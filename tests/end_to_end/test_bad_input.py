@@ -270,7 +270,7 @@ def test_an_mlflow_server_that_is_not_there_is_said_at_once(optrack: Run, stage:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{probe.getsockname()[1]}"
-    is_refused(optrack, stage, f"run mine.py --launcher inline --tracking-uri {address}", [address, "refused"])
+    is_refused(optrack, stage, f"export mine --tracking-uri {address}", [address, "refused"])
 
 
 def test_one_file_for_both_stores_is_refused(optrack: Run, stage: Path) -> None:

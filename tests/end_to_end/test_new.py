@@ -245,7 +245,7 @@ def test_a_broken_folder_is_one_line_that_says_what_to_do(
         ("new ants.py --images ~nobody-has-this-name/photos", ["cannot be expanded"]),
         ("new there.py --images photos", ["'there.py' is there already", "give another name"]),
         ("new ants.txt --images photos", ["must end with .py", "'ants.txt'"]),
-        ("new nowhere/ants.py --images photos", ["there is no folder 'nowhere'"]),
+        ("new nowhere/ants.py --images photos", ["there is no folder nowhere"]),
         ("new digits.py --images photos", ["'digits' is the name of a study that comes with optrack"]),
         ("new ants.py --images photos --groups (", ["group pattern", "regular expression"]),
         ("new ants.py --images photos --groups ^(ants)", ["must match every file name", "bees/000.png"]),

@@ -203,9 +203,12 @@ def test_the_best_weights_give_the_recorded_accuracy(family: str, searched: Path
 def test_weights_of_other_trials_are_nowhere(searched: Path) -> None:
     kept = [path for path in searched.rglob("*") if path.suffix in {".safetensors", ".pt", ".pth"}]
     runs = {family_run(searched, family).info.run_id for family in FAMILIES}
-    assert {str(path.relative_to(searched)) for path in kept} == {
-        f"mlruns/tiny/{run}/artifacts/best/weights.safetensors" for run in runs
+    beside = {
+        f".optrack/best/tiny/{name}/{family.best.number}" for name, family in stored(searched).items() if family.best
     }
+    assert {str(path.relative_to(searched).parent) for path in kept} == {
+        f"mlruns/tiny/{run}/artifacts/best" for run in runs
+    } | beside
     assert not list((searched / ".optrack" / "weights").glob("tiny/**/*"))
 
 

@@ -89,7 +89,8 @@ class Recorded:
 
     made: list["Recorded"]
 
-    def __init__(self, *, devices: tuple[str, ...], threads: int) -> None:
+    def __init__(self, *, devices: tuple[str, ...], threads: int, hang_seconds: float | None) -> None:
+        assert hang_seconds is None
         self.devices, self.threads, self.closed = devices, threads, False
         self.made.append(self)
 
