@@ -9,13 +9,14 @@ from annotated_types import Len
 from pydantic import BaseModel, PositiveInt, StringConstraints, ValidationError, model_validator
 
 from ..errors import NothingStoredError, StudyError
+from ..stores import mlflow_names as names
 
 if TYPE_CHECKING:  # commands that read recipes need no torch
     from ...datasets import Prepared
     from ..study import Study
     from ..training import Job, OwnCode
 
-CONFIGURATION_FILE = "configuration.json"
+CONFIGURATION_FILE = names.CONFIGURATION
 
 
 class RecipeSource(BaseModel, strict=True, frozen=True):

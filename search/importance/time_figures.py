@@ -1,12 +1,10 @@
 """Figures of a study's trials in the order of time: what was found when, how each trial learnt, and when it ran."""
 
-from datetime import timedelta
-
 from optuna.trial import FrozenTrial, TrialState
 
-from ..pages import BLUE, GREEN, GREY, ORANGE, STATE_COLORS
+from ..pages import ORANGE, STATE_COLORS
 from ..stores import STATE_WORDS
-from ..text import setting_texts
+from ..text import duration, setting_texts
 from .subject import HEIGHT, NONE_FINISHED, Drawn, Subject, plain
 from .trials import best_trial, study_of
 
@@ -45,7 +43,7 @@ def curves(subject: Subject) -> Drawn:
     shown = [*(trial for trial in trials[:-_LINES] if trial.number == best_number), *trials[-_LINES:]]
     plot = plain(plot_intermediate_values(study_of(subject.study.direction, shown)), HEIGHT)
     for trial, trace in zip(shown, plot["data"], strict=True):
-        color = {TrialState.PRUNED: GREY, TrialState.RUNNING: GREEN}.get(trial.state, BLUE)
+        color = STATE_COLORS[STATE_WORDS[trial.state]]
         trace |= {"name": f"trial {trial.number}", "opacity": 0.75, "line": {"color": color, "width": 1.2}}
         trace["marker"] |= {"color": color, "size": 4}
         if trial.number == best_number:
@@ -54,7 +52,7 @@ def curves(subject: Subject) -> Drawn:
     plot["layout"] |= {"xaxis": {"title": {"text": "epoch"}}, "yaxis": {"title": {"text": subject.label}}}
     last = f" Shown are the best and the last {_LINES}." if len(trials) > _LINES else ""
     explanation = (
-        f"{subject.metric} after each epoch, a line for each trial: blue finished, grey pruned, green still running, "
+        f"{subject.metric} after each epoch, a line for each trial: blue finished, yellow pruned, green still running, "
         f"orange the best.{last}"
     )
     return explanation, [plot]
@@ -83,5 +81,5 @@ def timeline(subject: Subject) -> Drawn:
 
 def _label_of(trial: FrozenTrial) -> str:
     start, end = trial.datetime_start, trial.datetime_complete
-    took = [str(timedelta(seconds=round((end - start).total_seconds())))] if start and end else []
+    took = [duration((end - start).total_seconds())] if start and end else []
     return "<br>".join([f"trial {trial.number}", *took, *setting_texts(trial.params)])

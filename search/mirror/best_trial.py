@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..stores import make_state_folder
-
-WEIGHTS_FILE = "weights.safetensors"
-CONFIGURATION_FILE = "configuration.json"
+from ..stores import mlflow_names as names
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +32,9 @@ class BestTrial:
         unfinished = kept.with_name(f"{trial}.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
-        (unfinished / CONFIGURATION_FILE).write_text(json.dumps(configuration, indent=2), encoding="utf-8")
+        (unfinished / names.CONFIGURATION).write_text(json.dumps(configuration, indent=2), encoding="utf-8")
         if weights is not None and weights.exists():
-            shutil.move(weights, unfinished / WEIGHTS_FILE)
+            shutil.move(weights, unfinished / weights.name)
         shutil.rmtree(kept, ignore_errors=True)
         unfinished.rename(kept)
 

@@ -115,9 +115,10 @@ def imports(path: str, text: str, modules: frozenset[str]) -> frozenset[str]:
             if not names <= modules:
                 found.add(base)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            found |= named_by(node.value, package_of(path)) & modules
+            found |= named_by(node.value, package_of(path), modules)
         elif isinstance(node, ast.Call) and called(node) in {"import_module", "resolve_name", "__import__"}:
-            found |= {name for text in texts(node.args) for name in named_by(text, "") if name.split(".")[0] in OWNERS}
+            written = texts([*node.args, *(keyword.value for keyword in node.keywords)])
+            found |= {text.split(":")[0] for text in written if re.split("[.:]", text)[0] in OWNERS}
     return frozenset(found)
 
 
@@ -127,14 +128,24 @@ def from_base(node: ast.ImportFrom, package: str) -> str:
     return ".".join([*base, *([node.module] if node.module else [])])
 
 
-def named_by(text: str, package: str) -> set[str]:
-    """What modules a text may name, as `"optrack.search.study:Study"` and `"lenet:LeNet"` do."""
-    match = re.fullmatch(r"\.*([\w.]+)(:\w+)?", text)
+def named_by(text: str, package: str, modules: frozenset[str]) -> set[str]:
+    """What modules of ours a text may name, as `"optrack.search.study:Study"`, `"..report"` and `"lenet:LeNet"` do."""
+    match = re.fullmatch(r"(\.*)([\w.]+)(:[\w.]+)?", text)
     if match is None:
         return set()
-    name = match[1]
+    dots, name, attribute = match.groups()
+    parents = package.split(".")[: len(package.split(".")) + 1 - len(dots)]
     # A bare word is a word; with a dot before or a colon behind it is a module beside this one.
-    return {name, f"{package}.{name}"} if match[2] or text.startswith(".") else {name}
+    beside = longest_module(".".join([*parents, name]), modules, least=len(parents) + 1) if dots or attribute else None
+    absolute = None if dots else longest_module(name, modules, least=2)
+    return {module for module in (beside, absolute) if module is not None}
+
+
+def longest_module(name: str, modules: frozenset[str], *, least: int) -> str | None:
+    """The module of at least so many parts that a dotted name begins with; its end may be an attribute."""
+    parts = name.split(".")
+    names = (".".join(parts[:length]) for length in range(len(parts), least - 1, -1))
+    return next((each for each in names if each in modules), None)
 
 
 def called(call: ast.Call) -> str:
@@ -238,6 +249,10 @@ def test_a_heavy_library_is_imported_by_the_files_that_own_it(sources: Sources, 
         ("search/champions/registry.py", "import optrack.search.cli.app"),
         ("search/importance/drawings.py", "from ..pictures.charts import x"),
         ("search/coordinator/checks.py", 'pkgutil.resolve_name("optrack.search.sealed.judge:judge_study")'),
+        ("search/coordinator/recording.py", 'importlib.import_module("..report", __package__)'),
+        ("search/importance/page.py", 'importlib.import_module("...studies.digits", __package__)'),
+        ("search/training/loop.py", 'pkgutil.resolve_name("optrack.search.coordinator.coordinator.Coordinator")'),
+        ("search/pages/html.py", 'pkgutil.resolve_name("optrack.search.cli.app:app.command")'),
         ("datasets/store/split.py", "from ...search.study import Study"),
         ("architectures/lenet.py", "from ..datasets import prepare"),
         ("studies/digits.py", "from optrack.search.training import train"),
@@ -257,6 +272,8 @@ def test_a_planted_import_is_found(sources: Sources, path: str, line: str) -> No
         ("search/results/judgement.py", "from torch import Tensor"),
         ("search/coordinator/checks.py", 'importlib.import_module("plotly.graph_objects")'),
         ("architectures/lenet.py", "import torchvision"),
+        ("search/coordinator/recording.py", 'importlib.import_module(name="mlflow")'),
+        ("search/pages/html.py", 'pkgutil.resolve_name("optuna:create_study.x")'),
     ],
 )
 def test_a_planted_library_is_found(sources: Sources, path: str, line: str) -> None:
@@ -285,7 +302,14 @@ def test_the_page_names_the_rooms_and_loose_files_that_are_there() -> None:
 
 
 def packages(folder: Path) -> set[str]:
-    return {path.parent.name for path in folder.glob("*/__init__.py")}
+    return {path.parent.name for path in folder.glob("*/*.py")}
+
+
+def test_every_folder_with_code_has_a_face_and_lies_one_level_deep() -> None:
+    folders = {path.parent.relative_to(ROOT) for top in TOP for path in (ROOT / top).rglob("*.py")}
+    assert {folder for folder in folders if not (ROOT / folder / "__init__.py").exists()} == set()
+    assert {folder for folder in folders if len(folder.parts) > 2} == set()
+    assert {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"benchmarks"} == set(TOP)
 
 
 def test_a_room_stays_small_enough_to_find_a_file_in() -> None:
