@@ -115,7 +115,7 @@ def test_ctrl_c_ends_a_run_at_once_and_the_next_run_completes_it(start: Start, o
 def others_read_but_cannot_run(run: Run, study: str) -> None:
     refused = run("run", study, *INLINE)
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert refused.stderr.startswith("optrack: error: study 'slow' is being run by another process")
+    assert refused.stderr.startswith("optrack: error: study 'slow' is being run by process ")
     assert refused.stderr.count("\n") == 1
     (family,) = answered(run, "status", study)["families"]
     assert family["trials"]["running"] >= 1

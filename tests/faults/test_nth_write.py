@@ -40,7 +40,7 @@ STUDY = Study(
     ],
 )
 """
-SAMPLE = 30
+SAMPLE = 10
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -115,7 +115,9 @@ def record(folder: Path) -> Any:
     assert [path.name for path in best.iterdir()] == [str(family.best.number)]
     kept = {path.name: path.read_bytes() for path in (best / str(family.best.number)).iterdir()}
     mirrored = Path(str(of_family.info.artifact_uri)) / "best"
-    assert {path.name: path.read_bytes() for path in mirrored.iterdir()} == kept
+    # A kill while MLflow copies an artifact leaves its unfinished copy beside it.
+    copied = [path for path in mirrored.iterdir() if not path.name.startswith(".artifact.uploading")]
+    assert {path.name: path.read_bytes() for path in copied} == kept
     assert json.loads(kept["configuration.json"])["value"] == family.best.value
     return found, kept["weights.safetensors"]
 
