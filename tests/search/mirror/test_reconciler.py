@@ -221,7 +221,7 @@ def test_runs_of_an_earlier_version_are_taken_over_unless_they_tell_of_another_t
 
 def test_the_best_trial_is_replaced_and_comes_back_when_it_is_lost(place: Mirrored) -> None:
     for number in (0, 1):
-        weights = place.folder / "weights"
+        weights = place.folder / "weights.safetensors"
         weights.write_text(f"weights of {number}")
         place.best.keep("f", number, weights=weights, configuration={"trial": number})
         place.mend(family(*[trial(each, epochs=[epoch(1)], value=float(each)) for each in range(number + 1)]))
