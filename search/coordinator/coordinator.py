@@ -110,6 +110,8 @@ class Coordinator(Recording[RunningTrial]):
             # This process owns the study, so the one that ran this trial is dead.
             requeue(self.storage, opened, trial.number)
         stored = StoredFamily.read(opened, records.read())
+        if stored.best is not None:  # a process may have died before it removed the one before
+            self.best.drop_others(family.name, stored.best.number)
         return FamilySearch.of(stored, self.study, family, records)
 
     def _next_trial(self, device: str) -> RunningTrial | None:

@@ -452,6 +452,14 @@ def test_the_weights_of_a_trial_are_gone_when_the_next_one_trains(stage: Stage) 
     assert found == []
 
 
+def test_what_a_process_left_of_an_earlier_best_trial_is_removed_by_the_next_one(stage: Stage) -> None:
+    stage.run(study_of(budget=Budget(trials=2, epochs=1)), rising)
+    for name in ("0", "1.unfinished"):
+        (stage.folder / "best" / "f" / name).mkdir()
+    stage.run(study_of(budget=Budget(trials=2, epochs=1)), rising)
+    assert [path.name for path in (stage.folder / "best" / "f").iterdir()] == ["1"]
+
+
 def test_a_later_run_keeps_only_what_beats_the_stored_best(stage: Stage) -> None:
     values = [0.5, 0.7, 0.6, 0.8]
     for trials in (2, 3, 4):
