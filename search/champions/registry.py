@@ -12,6 +12,7 @@ from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 
+from ..defaults import TRACKING_URI
 from ..errors import NothingStoredError, TrackingError, did_you_mean, unknown
 from ..stores import all_pages, answers_of, check_tracking, client, first_line, has_records, shown, tagged
 from ..stores import mlflow_names as names
@@ -137,7 +138,7 @@ def load_champion(
     study: str,
     family: str | None = None,
     *,
-    tracking_uri: str = "sqlite:///mlflow.db",
+    tracking_uri: str = TRACKING_URI,
     run_source: str | None = None,
 ) -> "Champion":
     """Load a champion from the registry, which alone is needed: neither the study nor its data.

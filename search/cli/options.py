@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 
-DEFAULT_STORAGE = "sqlite:///optuna.db"
-DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
-DEFAULT_DATA_DIR = Path("data")
-DEFAULT_CACHE_DIR = Path(".optrack/cache")
+from .. import defaults
+
+DEFAULT_STORAGE = defaults.STORAGE
+DEFAULT_TRACKING_URI = defaults.TRACKING_URI
+DEFAULT_DATA_DIR = defaults.DATA_DIR
+DEFAULT_CACHE_DIR = defaults.CACHE_DIR
 
 StudyArgument = Annotated[
     str, typer.Argument(metavar="STUDY", help="A shipped study (`optrack studies`), or the path of a study file.")

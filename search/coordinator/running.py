@@ -6,8 +6,8 @@ from contextlib import suppress
 
 from ..errors import NothingStoredError
 from ..launchers import Machine, Outcome, devices_of, launcher_of
-from ..mirror import BestTrial, LiveMirror, Reconciler, Remember
-from ..stores import Places, check_places, data_record, make_state_folder, owned, prepared_data
+from ..mirror import BestTrial, LiveMirror, Reconciler
+from ..stores import Places, check_places, data_record, make_state_folder, owned, prepared_data, remembering
 from ..stores import optuna_store as stores
 from ..study import Study
 from .checks import check_models, check_study, fetch_weights
@@ -53,14 +53,16 @@ def run_study(
             stores.retry_failed(storage, study)
         best = BestTrial.beside(places.storage, study.name)
 
-        def reconciler(remember: Remember) -> Reconciler:
-            from ..stores import MlflowTracker  # imports MLflow, which takes seconds
+        reader = stores.read_storage(places.storage)  # with connections of its own, for the mirror's thread
+
+        def reconciler() -> Reconciler:
+            from ..mirror import MlflowTracker  # imports MLflow, which takes seconds
 
             # MLflow's own patience is minutes, without a word; the mirror's has no end, with one.
             os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
             os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
             tracker = MlflowTracker(places.tracking_uri, study, data_record(data))
-            return Reconciler(tracker=tracker, best=best, remember=remember)
+            return Reconciler(tracker=tracker, best=best, remember=remembering(reader, study.name))
 
         coordinator = Coordinator(
             study=study,
@@ -68,13 +70,7 @@ def run_study(
             launcher=launcher,
             data=data,
             best=best,
-            # With connections of its own: those of the search belong to its thread.
-            mirror=LiveMirror(
-                storage=stores.read_storage(places.storage),
-                study=study.name,
-                opened=reconciler,
-                notice=observer.noticed,
-            ),
+            mirror=LiveMirror(storage=reader, study=study.name, opened=reconciler, notice=observer.noticed),
             weights=make_state_folder(places.storage) / "weights" / study.name,
             observer=observer,
         )

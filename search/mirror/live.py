@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from optuna.storages import RDBStorage
 
 from ..errors import TrackingError
-from ..stores import RUN_RECORD, Records, StoredFamily, stored_family, stored_trial
+from ..stores import StoredFamily, stored_family, stored_trial
 from ..text import plural
-from .reconciler import Reconciler, Remember
+from .reconciler import Reconciler
 
 PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds until MLflow is asked again after it has not answered so often in a row; the last one from then on."""
@@ -35,7 +35,7 @@ class LiveMirror:
     Args:
         storage: Optuna's.
         study: name of the study.
-        opened: called in the mirror's thread, as it imports MLflow: returns what writes, given what keeps runs' IDs.
+        opened: called in the mirror's thread, as it imports MLflow: returns what writes.
         notice: called there with a line for users.
     """
 
@@ -44,7 +44,7 @@ class LiveMirror:
         *,
         storage: RDBStorage,
         study: str,
-        opened: Callable[[Remember], Reconciler],
+        opened: Callable[[], Reconciler],
         notice: Callable[[str], None],
     ) -> None:
         self._storage = storage
@@ -128,7 +128,7 @@ class LiveMirror:
 
     def _mended(self) -> Reconciler:
         """Return a reconciler for which all runs are equal to what is stored."""
-        reconciler = self._opened(self._remember)
+        reconciler = self._opened()
         with self._condition:
             self._under_way, self._changes = {**self._under_way, **self._changes}, {}
         for family in self._families:
@@ -160,6 +160,3 @@ class LiveMirror:
             reconciler.family(self._stored[family])
         else:
             reconciler.trial(self._stored[family], stored_trial(self._storage, name, trial))
-
-    def _remember(self, family: str, trial: int, run_id: str) -> None:
-        Records.of(self._storage, f"{self._study}/{family}").write({RUN_RECORD: run_id}, trial)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from ..errors import TrackingError
 from ..stores import (
     ENVIRONMENT_RECORD,
     FILES_RECORD,
@@ -25,6 +26,9 @@ from .best_trial import BestTrial
 from .wanted import WantedRun, digest_of, same
 
 BEST_EPOCH = f"{names.BEST}/epoch"
+
+OURS = {names.SEARCH_ID_TAG, names.MIRRORED_TAG}
+"""Tags that say nothing about a trial; runs of earlier versions lack them."""
 
 Remember = Callable[[str, int, str], None]
 """Called with a family, the number of its trial, and the ID of its run."""
@@ -121,7 +125,7 @@ class Reconciler:
         tags[names.MIRRORED_TAG] = digest_of(files)
         if _differs(tags, found.tags) or names.STUDY_FILE not in self.tracker.artifacts(run_id):
             for file, text in files.items():
-                self.tracker.log_file(run_id, file, text)
+                self.tracker.log_file(run_id, file, text.encode(errors="surrogateescape"))
         best = self._log_best(stored, run_id, found)
         state: RunState = stored.kept.get(STATE_RECORD, "finished")
         state = "interrupted" if state == "running" and not self.alive else state
@@ -190,7 +194,7 @@ class Reconciler:
         best: Mapping[str, float] = NONE,
         ended: datetime | None = None,
     ) -> bool:
-        """Give a run its state, tags and best metrics; return whether anything was missing."""
+        """Give a run its state, tags and best metrics; return whether anything was missing but our own notes on it."""
         changed = {name: value for name, value in tags.items() if found.tags.get(name) != value}
         metrics = {name: value for name, value in best.items() if not same(value, found.metrics.get(name))}
         is_running = state == "running"
@@ -201,7 +205,7 @@ class Reconciler:
             self.tracker.log(run_id, tags=changed, metrics=metrics, step=int(best.get(BEST_EPOCH, 0)))
         if is_running and not found.is_running:
             self.tracker.set_status(run_id, state)
-        return bool(changed or metrics) or found.is_running != is_running
+        return bool(changed.keys() - OURS or metrics) or found.is_running != is_running
 
     def _log_best(self, stored: StoredFamily, run_id: str, found: RunContent) -> dict[str, str]:
         """Replace the family's best trial by the present one; return the tag that names it."""
@@ -212,8 +216,13 @@ class Reconciler:
         paths = {f"{names.BEST}/{name}": file for name, file in files.items()}
         is_new = found.tags.get(names.BEST_TRIAL_TAG) != str(best.number)
         if is_new or not paths.keys() <= {*self.tracker.artifacts(run_id, names.BEST)}:
-            for path, file in paths.items():
-                self.tracker.log_file(run_id, path, file)
+            try:
+                for path, file in paths.items():
+                    self.tracker.log_file(run_id, path, file)
+            except TrackingError:
+                if all(file.exists() for file in files.values()):
+                    raise
+                return {}  # a better trial has taken their place, and is written next
         metrics = best_metrics(best.best_metrics)
         if any(not same(value, found.metrics.get(name)) for name, value in metrics.items()):
             self.tracker.log(run_id, metrics=metrics)

@@ -3,15 +3,15 @@
 from ..stores import (
     DATA_RECORD,
     NONE,
-    RUN_RECORD,
-    MlflowTracker,
     Records,
     open_storage,
     owned,
+    remembering,
     stored_families,
     whole_study,
 )
 from .best_trial import BestTrial
+from .mlflow_tracker import MlflowTracker
 from .reconciler import Mended, Reconciler
 
 
@@ -24,16 +24,15 @@ def sync_study(study: str, *, storage_url: str, tracking_uri: str) -> Mended:
     """
     with owned(storage_url, study):
         storage = open_storage(storage_url)
-        records = {
-            family.name: Records.of(storage, f"{study}/{family.name}") for family in stored_families(storage, study)
-        }
-        for each in records.values():
-            each.identify()
+        for family in stored_families(storage, study):
+            Records.of(storage, family.optuna_study.study_name).identify()
         families = stored_families(storage, study)
+        if not families:  # a kill left it without a trial
+            return Mended()
         reconciler = Reconciler(
             tracker=MlflowTracker(tracking_uri, whole_study(families), families[0].kept.get(DATA_RECORD, NONE)),
             best=BestTrial.beside(storage_url, study),
-            remember=lambda family, trial, run_id: records[family].write({RUN_RECORD: run_id}, trial),
+            remember=remembering(storage, study),
             thorough=True,
             alive=False,
         )

@@ -4,12 +4,10 @@ import json
 import shlex
 from typing import NamedTuple
 
+from .. import defaults
 from ..results import StudyResults
 from ..study import Pruner, Sampler, Study
 from ..text import option
-
-STORAGE, TRACKING_URI = "sqlite:///optuna.db", "sqlite:///mlflow.db"
-"""The commands' defaults, which need not be named."""
 
 
 class Commands(NamedTuple):
@@ -27,8 +25,8 @@ class Commands(NamedTuple):
 def commands(results: StudyResults, reference: str) -> Commands:
     """Return the commands that lead to these results; the reference is how the user names the study."""
     name = shlex.quote(reference)
-    places = option("--storage", results.storage, STORAGE)
-    both = f"{places}{option('--tracking-uri', results.tracking_uri, TRACKING_URI)}"
+    places = option("--storage", results.storage, defaults.STORAGE)
+    both = f"{places}{option('--tracking-uri', results.tracking_uri, defaults.TRACKING_URI)}"
     seeds = max((len(family.models) for family in results.families), default=0)
     raced = max((len(family.raced) for family in results.families), default=0)
     retrain = f"optrack retrain {name}{option('--seeds', seeds, 0)}{option('--confirm', raced, 0)}"

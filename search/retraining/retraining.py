@@ -12,11 +12,10 @@ from ..champions import Recipe, load_folder, register, registered, save_folder, 
 from ..coordinator import Observer, check_comparable, fetch_weights, seed_of
 from ..errors import NothingStoredError
 from ..launchers import Machine, Outcome, devices_of, launcher_of
-from ..mirror import environment
+from ..mirror import MlflowTracker, environment
 from ..pictures import champion_pictures
 from ..stores import (
     MlflowRuns,
-    MlflowTracker,
     ModelRun,
     Places,
     RunStore,

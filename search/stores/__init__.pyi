@@ -3,6 +3,7 @@ from .addresses import first_line as first_line
 from .addresses import has_records as has_records
 from .addresses import make_state_folder as make_state_folder
 from .addresses import shown as shown
+from .addresses import sqlite_path as sqlite_path
 from .mlflow_names import tagged as tagged
 from .mlflow_store import MlflowRuns as MlflowRuns
 from .mlflow_store import all_pages as all_pages
@@ -11,13 +12,13 @@ from .mlflow_store import client as client
 from .mlflow_store import log_report as log_report
 from .mlflow_store import quiet_mlflow as quiet_mlflow
 from .mlflow_store import study_links as study_links
-from .mlflow_tracker import MlflowTracker as MlflowTracker
+from .mlflow_views import experiment_tags as experiment_tags
 from .mlflow_views import family_note as family_note
+from .mlflow_views import note_digest as note_digest
 from .model_runs import FamilyRun as FamilyRun
 from .model_runs import ModelRun as ModelRun
 from .model_runs import Stage as Stage
 from .model_runs import race_values as race_values
-from .optuna_store import WaitingStorage as WaitingStorage
 from .optuna_store import open_family as open_family
 from .optuna_store import open_storage as open_storage
 from .optuna_store import read_storage as read_storage
@@ -50,10 +51,13 @@ from .records import STATE_RECORD as STATE_RECORD
 from .records import STUDY_RECORD as STUDY_RECORD
 from .records import Records as Records
 from .records import data_record as data_record
+from .records import remembering as remembering
 from .tracking import NONE as NONE
+from .tracking import Params as Params
 from .tracking import RunContent as RunContent
 from .tracking import RunState as RunState
 from .tracking import RunStore as RunStore
+from .tracking import Tags as Tags
 from .tracking import Tracker as Tracker
 from .tracking import best_metrics as best_metrics
 from .tracking import end_tags as end_tags
@@ -67,3 +71,4 @@ from .trials import StoredFamily as StoredFamily
 from .trials import Trial as Trial
 from .trials import epoch_of as epoch_of
 from .trials import metrics_of as metrics_of
+from .waiting_storage import WaitingStorage as WaitingStorage

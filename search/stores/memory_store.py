@@ -41,12 +41,11 @@ class MemoryStore(Tracker):
         self.runs: dict[str, MemoryRun] = {} if runs is None else runs
 
     @override
-    def recorded(self, tags: Tags, *, running: bool = False) -> list[tuple[str, Tags, Metrics]]:
-        wanted = {**tags, names.STATE_TAG: "running"} if running else tags
+    def recorded(self, tags: Tags) -> list[tuple[str, Tags, Metrics]]:
         return [
             (run_id, dict(run.tags), run.metrics)
             for run_id, run in self.runs.items()
-            if wanted.items() <= run.tags.items()
+            if tags.items() <= run.tags.items()
         ]
 
     @override

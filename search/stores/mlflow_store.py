@@ -90,9 +90,8 @@ class MlflowRuns(RunStore):
         self.experiment_id = found.experiment_id
 
     @override
-    def recorded(self, tags: Tags, *, running: bool = False) -> list[tuple[str, Tags, Metrics]]:
-        conditions = [tagged(name, value) for name, value in tags.items()]
-        query = " and ".join([*conditions, *(["attributes.status = 'RUNNING'"] if running else [])])
+    def recorded(self, tags: Tags) -> list[tuple[str, Tags, Metrics]]:
+        query = " and ".join(tagged(name, value) for name, value in tags.items())
         order = ["attributes.start_time ASC"]
         with answers_of(self.uri):
             found: list[Run] = all_pages(self._client.search_runs, [self.experiment_id], query, order_by=order)

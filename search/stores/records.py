@@ -140,6 +140,15 @@ class Records:
         return of_study if trial is None else [*of_study, _TABLE.c.trial == trial]
 
 
+def remembering(storage: RDBStorage, study: str) -> Callable[[str, int, str], None]:
+    """Return a function of family, trial and run ID that keeps which run in MLflow is a trial's."""
+
+    def remember(family: str, trial: int, run_id: str) -> None:
+        Records.of(storage, f"{study}/{family}").write({RUN_RECORD: run_id}, trial)
+
+    return remember
+
+
 def forget(connection: sqlalchemy.Connection, study_id: int, trial: int) -> None:
     """Remove everything that is kept of a trial."""
     connection.execute(_TABLE.delete().where(_TABLE.c.study_id == study_id, _TABLE.c.trial == trial))

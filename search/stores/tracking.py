@@ -1,6 +1,6 @@
 """Where runs are recorded: what the search, retraining, the test and the report need of it, and no more.
 
-`mlflow_store` and `mlflow_tracker` keep runs in MLflow; `memory_store` keeps them in this process, for tests.
+`mlflow_store` and the mirror's tracker keep runs in MLflow; `memory_store` keeps them in this process, for tests.
 """
 
 from collections.abc import Iterable, Mapping
@@ -45,8 +45,8 @@ class RunContent:
 class RunStore(Protocol):
     """Reads the runs of one study, and adds to them."""
 
-    def recorded(self, tags: Tags, *, running: bool = False) -> list[tuple[str, Tags, Metrics]]:
-        """Return ID, tags and last metrics of the runs with these tags, the oldest first; or of the running ones."""
+    def recorded(self, tags: Tags) -> list[tuple[str, Tags, Metrics]]:
+        """Return ID, tags and last metrics of the runs with these tags, the oldest first."""
         ...
 
     def history(self, run_id: str, metric: str) -> list[tuple[int, float]]:

@@ -27,8 +27,8 @@ class OwnCode:
 
     @property
     def text(self) -> str:
-        """The content as text; bytes that are not UTF-8 stand as escapes."""
-        return self.content.decode(errors="backslashreplace")
+        """The content as text; bytes that are not UTF-8 stand as lone surrogates, from which they are made again."""
+        return self.content.decode(errors="surrogateescape")
 
     def as_json(self) -> dict[str, Any]:
         """Return what is recorded of it."""

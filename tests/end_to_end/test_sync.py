@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from mlflow import MlflowClient
 
@@ -74,6 +75,12 @@ def test_an_unknown_study_is_refused_with_the_nearest(optrack: Run, searched_her
     answer = optrack("sync", "tinny")
     assert answer.returncode == 2
     assert answer.stderr.startswith("optrack: error: unknown stored study 'tinny' (did you mean 'tiny'?)")
+
+
+def test_a_study_that_a_kill_left_without_a_trial_has_nothing_to_write(optrack: Run, folder: Path, tiny: str) -> None:
+    optuna.create_study(study_name="tiny/linear", storage=f"sqlite:///{folder}/optuna.db")
+    answer = optrack("sync", tiny)
+    assert (answer.returncode, answer.stderr) == (0, "tiny: MLflow is equal to Optuna's storage\n")
 
 
 @pytest.mark.slow

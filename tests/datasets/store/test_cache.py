@@ -17,16 +17,20 @@ def folder(tmp_path: Path, write_images: Callable[..., Path]) -> Path:
     return write_images(tmp_path / "pets", {"train/cat": 6, "train/dog": 6})
 
 
+def _request(folder: Path) -> DataRequest:
+    return DataRequest(
+        f"image_folder:{folder}",
+        image_size=8,
+        validation=0.5,
+        split_seed=0,
+        data_dir=folder,
+        cache_dir=folder.parent / "deep" / "cache",
+    )
+
+
 def _prepare(folder: Path, counter: list[int] | None = None) -> Prepared:
     return prepare(
-        DataRequest(
-            f"image_folder:{folder}",
-            image_size=8,
-            validation=0.5,
-            split_seed=0,
-            data_dir=folder,
-            cache_dir=folder.parent / "deep" / "cache",
-        ),
+        _request(folder),
         progress=lambda done, _: None if counter is None else counter.append(done),
     )
 
@@ -222,15 +226,5 @@ def test_an_interrupted_build_leaves_nothing_behind(folder: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        prepare(
-            DataRequest(
-                f"image_folder:{folder}",
-                image_size=8,
-                validation=0.5,
-                split_seed=0,
-                data_dir=folder,
-                cache_dir=folder.parent / "deep" / "cache",
-            ),
-            progress=interrupt,
-        )
+        prepare(_request(folder), progress=interrupt)
     assert [entry.name for entry in folder.parent.iterdir()] == ["pets"]

@@ -19,10 +19,10 @@ from optrack.search.coordinator.observer import Observer
 from optrack.search.coordinator.strategies import seed_of
 from optrack.search.launchers import EpochEnded, Event, InlineLauncher, JobEnded, JobFailed, Launcher, WorkerDied
 from optrack.search.launchers.pool import Outcome, Work
-from optrack.search.mirror import BestTrial, LiveMirror, Reconciler, Remember
+from optrack.search.mirror import BestTrial, LiveMirror, Reconciler
 from optrack.search.stores.memory_store import MemoryStore
 from optrack.search.stores.optuna_store import open_storage, read_storage, retry_failed, stored_families
-from optrack.search.stores.records import DATA_RECORD, data_record
+from optrack.search.stores.records import DATA_RECORD, data_record, remembering
 from optrack.search.stores.tracking import RunState
 from optrack.search.stores.trials import StoredFamily
 from optrack.search.study import EpochResult
@@ -180,8 +180,8 @@ class Stage:
     def open(self, study: Study, launcher: Launcher) -> Coordinator:
         storage, best = open_storage(self.url), RecordingBest(self.folder / "best")
 
-        def reconciler(remember: Remember) -> Reconciler:
-            return Reconciler(tracker=self.tracker, best=best, remember=remember)
+        def reconciler() -> Reconciler:
+            return Reconciler(tracker=self.tracker, best=best, remember=remembering(storage, study.name))
 
         return Coordinator(
             study=study,

@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import FloatDistribution
 
-from optrack.search import Data, Family, Float, Study
+from optrack.search import Data, Family, Float, Study, TrackingError
 from optrack.search.mirror import BestTrial, Reconciler
 from optrack.search.stores.memory_store import MemoryStore
-from optrack.search.stores.records import ID_RECORD, STATE_RECORD
+from optrack.search.stores.records import FILES_RECORD, ID_RECORD, STATE_RECORD
 from optrack.search.stores.trials import ENDS, StoredFamily, Trial
 from optrack.search.study import EpochResult
+from optrack.search.training import OwnCode
 
 FAMILY = Family("f", architecture="mlp", options={"depth": 2}, space={"lr": Float(0.1, 1.0)})
 STUDY = Study("s", data=Data("digits"), families=[FAMILY])
@@ -213,7 +214,8 @@ def test_runs_of_an_earlier_version_are_taken_over_unless_they_tell_of_another_t
     place.mend(family(*MANY[:2]))
     for run in place.runs.runs.values():
         del run.tags["optrack.search_id"], run.tags["optrack.mirrored"]
-    place.mend(family(MANY[0], replace(MANY[1], seed=8)))
+    mended = place.mend(family(MANY[0], replace(MANY[1], seed=8))).mended
+    assert mended.written == {("f", 1)}  # nothing was missing in the run of the other one
     assert sorted(place.states()) == ["f", "f 0", "f 1", "f 1 (2)"]
     assert "optrack.search_id" not in place.runs.runs["f 1"].tags
     assert place.runs.runs["f 0"].epochs == [1, 2]
@@ -231,6 +233,31 @@ def test_the_best_trial_is_replaced_and_comes_back_when_it_is_lost(place: Mirror
     files.clear()
     place.mend(family(*[trial(each, epochs=[epoch(1)], value=float(each)) for each in (0, 1)]))
     assert sorted(files) == ["best/configuration.json", "best/weights.safetensors", "study.json"]
+
+
+class Overtaken(MemoryStore):
+    """While the weights of a trial are copied, a better one takes their place."""
+
+    def log_file(self, run_id: str, file: str, content: Any) -> None:
+        if isinstance(content, Path):
+            content.unlink()
+            raise TrackingError("there is no such file")
+        super().log_file(run_id, file, content)
+
+
+def test_weights_that_a_better_trial_replaces_while_they_are_copied_are_no_failure(tmp_path: Path) -> None:
+    place = Mirrored(folder=tmp_path, runs=Overtaken())
+    place.best.keep("f", 0, weights=None, configuration={"trial": 0})
+    place.mend(family(trial(0, epochs=[epoch(1)])))
+    assert place.states() == {"f": "finished", "f 0": "finished"}
+    assert "optrack.best_trial" not in place.runs.runs["f"].tags
+
+
+def test_user_defined_code_is_recorded_byte_by_byte(place: Mirrored) -> None:
+    code = OwnCode(file="net.py", content="# -*- coding: latin-1 -*-\n# größe".encode("latin-1"))
+    stored = family()
+    place.mend(replace(stored, kept={**stored.kept, FILES_RECORD: {"source/net.py": code.text}}))
+    assert place.runs.runs["f"].files["source/net.py"] == code.content
 
 
 VALUES = st.one_of(st.floats(), st.sampled_from([math.nan, math.inf, -math.inf]))

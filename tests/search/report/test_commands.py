@@ -2,12 +2,7 @@ from dataclasses import replace
 from typing import Any
 
 from optrack.search import Budget, Pruner, Sampler
-from optrack.search.cli.options import DEFAULT_STORAGE, DEFAULT_TRACKING_URI
-from optrack.search.report.commands import STORAGE, TRACKING_URI, commands
-
-
-def test_what_is_left_out_is_what_the_command_line_assumes() -> None:
-    assert (STORAGE, TRACKING_URI) == (DEFAULT_STORAGE, DEFAULT_TRACKING_URI)
+from optrack.search.report.commands import commands
 
 
 def test_the_search_is_given_with_all_that_can_be_said(results_of: Any, study_of: Any) -> None:

@@ -273,7 +273,7 @@ def test_a_retraining_whose_process_dies_goes_on_in_its_run(
         if place == "in an epoch":
             watcher.after_epoch = lambda work: die() if len(work.epochs) > 1 else None
         elif place == "before its state":
-            dying.setattr("optrack.search.stores.mlflow_tracker.MlflowTracker.close_run", die)
+            dying.setattr("optrack.search.mirror.mlflow_tracker.MlflowTracker.close_run", die)
         elif place == "while it is kept":
             dying.setattr(module, "champion_pictures", die)
         else:

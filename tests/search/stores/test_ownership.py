@@ -59,8 +59,7 @@ def is_refused(url: str, process: subprocess.Popen[str]) -> None:
         pass
 
 
-def test_a_study_has_one_owner_until_that_process_is_killed(url: str, owner: Any) -> None:
-    process = owner(url)
+def is_refused_until_a_kill(url: str, process: subprocess.Popen[str]) -> None:
     is_refused(url, process)
     with owned(url, "another"):
         pass
@@ -68,6 +67,11 @@ def test_a_study_has_one_owner_until_that_process_is_killed(url: str, owner: Any
     process.wait()
     with owned(url, "s"):
         pass
+
+
+def test_a_study_has_one_owner_until_that_process_is_killed(url: str, owner: Any) -> None:
+    process = owner(url)
+    is_refused_until_a_kill(url, process)
 
 
 def test_a_link_to_a_database_leads_to_the_same_owner(url: str, owner: Any, tmp_path: Path) -> None:
@@ -114,13 +118,7 @@ def test_a_study_on_a_server_has_one_owner_whatever_folder_it_runs_in(
     server_url: str, owner: Any, tmp_path: Path
 ) -> None:
     process = owner(server_url, tmp_path)
-    is_refused(server_url, process)
-    with owned(server_url, "another"):
-        pass
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    with owned(server_url, "s"):
-        pass
+    is_refused_until_a_kill(server_url, process)
 
 
 def test_studies_of_one_name_in_two_databases_of_a_server_are_two(

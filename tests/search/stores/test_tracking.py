@@ -8,9 +8,9 @@ import pytest
 
 from optrack.datasets import Prepared
 from optrack.search import Data, Family, Study, TrackingError
+from optrack.search.mirror.mlflow_tracker import MlflowTracker
 from optrack.search.stores.memory_store import MemoryStore
 from optrack.search.stores.mlflow_store import MlflowRuns
-from optrack.search.stores.mlflow_tracker import MlflowTracker
 from optrack.search.stores.records import data_record
 from optrack.search.stores.tracking import RunState, RunStore, Tracker
 

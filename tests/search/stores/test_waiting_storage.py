@@ -16,9 +16,10 @@ from sqlalchemy import event
 
 from optrack.search import NothingStoredError, StorageError
 from optrack.search.errors import StorageFailedError
-from optrack.search.stores import optuna_store
-from optrack.search.stores.optuna_store import WaitingStorage, open_storage, read_storage, stored_names
+from optrack.search.stores import optuna_store, waiting_storage
+from optrack.search.stores.optuna_store import open_storage, read_storage, stored_names
 from optrack.search.stores.ownership import owned
+from optrack.search.stores.waiting_storage import WaitingStorage
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def sleeping(monkeypatch: pytest.MonkeyPatch, *events: Any) -> list[float]:
         if len(slept) <= len(events):
             events[len(slept) - 1]()
 
-    monkeypatch.setattr(optuna_store.time, "sleep", sleep)
+    monkeypatch.setattr(waiting_storage.time, "sleep", sleep)
     return slept
 
 

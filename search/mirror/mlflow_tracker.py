@@ -12,12 +12,21 @@ from mlflow.entities import Dataset, DatasetInput, InputTag
 from typing_extensions import override
 
 from ..errors import TrackingError
+from ..stores import (
+    NONE,
+    MlflowRuns,
+    Params,
+    RunState,
+    Tags,
+    Tracker,
+    answers_of,
+    client,
+    experiment_tags,
+    note_digest,
+    sqlite_path,
+)
+from ..stores import mlflow_names as names
 from ..study import Study
-from . import mlflow_names as names
-from .addresses import sqlite_path
-from .mlflow_store import MlflowRuns, answers_of, client
-from .mlflow_views import experiment_tags, note_digest
-from .tracking import NONE, Params, RunState, Tags, Tracker
 
 # A pruned trial did what it was meant to do; the tag tells it from one that ran to its end.
 MLFLOW_STATUS: dict[RunState, str] = {

@@ -12,8 +12,8 @@ from mlflow.entities import Run
 
 from optrack.datasets import Prepared
 from optrack.search import Categorical, Data, Family, Float, Study, TrackingError
+from optrack.search.mirror.mlflow_tracker import MLFLOW_STATUS, MlflowTracker
 from optrack.search.stores.mlflow_names import TEXT_LIMIT
-from optrack.search.stores.mlflow_tracker import MLFLOW_STATUS, MlflowTracker
 from optrack.search.stores.records import data_record
 from optrack.search.stores.tracking import RunState
 
