@@ -29,10 +29,10 @@ def sync(
     name = study and study_name(study)
     if name is not None and name not in known:
         raise StudyError(unknown("stored study", name, known))
-    with console(stderr=True).status("comparing"):
-        from ..mirror import sync_study
+    from ..mirror import sync_study
 
-        for each in known if name is None else [name]:
+    for each in known if name is None else [name]:
+        with console(stderr=True).status(f"comparing {each}"):
             mended = sync_study(each, storage_url=storage, tracking_uri=tracking_uri)
-            for line in mended.lines(each) or ["MLflow is equal to Optuna's storage"]:
-                say(f"{each}: {line}")
+        for line in mended.lines(each) or ["MLflow is equal to Optuna's storage"]:
+            say(f"{each}: {line}")
