@@ -119,15 +119,19 @@ def postgres() -> Iterator[Postgres]:
     """A real PostgreSQL for this process's tests; they are skipped where none can be started."""
     # The address of a socket must be short.
     with tempfile.TemporaryDirectory(prefix="pg") as folder:
-        for number, programs in enumerate(postgres_programs()):
-            with contextlib.suppress(OSError, subprocess.CalledProcessError):
-                (Path(folder) / f"{number}").mkdir()
-                Path(folder).chmod(0o755)
-                server = Postgres(Path(folder) / f"{number}", programs)
-                yield server
-                server.stop()
-                return
-        pytest.skip("no PostgreSQL could be started")
+        Path(folder).chmod(0o755)
+        server = started_postgres(Path(folder))
+        yield server
+        server.stop()
+
+
+def started_postgres(folder: Path) -> Postgres:
+    for number, programs in enumerate(postgres_programs()):
+        place = folder / f"{number}"
+        place.mkdir()
+        with contextlib.suppress(OSError, subprocess.CalledProcessError):
+            return Postgres(place, programs)
+    pytest.skip("no PostgreSQL could be started")
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ HURRIED = """
 import sys
 from optrack.search.cli import main
 from optrack.search.coordinator.coordinator import Coordinator
-from optrack.search.stores import optuna_store
+from optrack.search.stores import waiting_storage
 end = Coordinator._end
 
 def ended(*arguments):
@@ -36,7 +36,8 @@ def ended(*arguments):
     end(*arguments)
 
 Coordinator._end = ended
-optuna_store.PATIENCE_SECONDS = 0.1
+assert waiting_storage.PATIENCE_SECONDS > 1
+waiting_storage.PATIENCE_SECONDS = 0.1
 main()
 """
 
