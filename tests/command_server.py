@@ -9,6 +9,7 @@ What is proven of start-up, the entry point and Ctrl-C needs the real console sc
 """
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -56,6 +57,7 @@ def main() -> None:
     for name in HEAVY:
         importlib.import_module(name)
     event.listen(Engine, "connect", leave_writing_to_the_system)
+    gc.freeze()  # forks neither look at what they share nor copy it
     assert threading.active_count() == 1, "what other threads hold would be held for ever in a fork"
     with socket.socket(socket.AF_UNIX) as listener:
         address = str(folder / "socket")

@@ -1,5 +1,7 @@
 """All commands under one name, and every error in one line."""
 
+import atexit
+import gc
 import os
 import platform
 import sys
@@ -69,6 +71,8 @@ def main() -> None:
     os.environ.setdefault("DO_NOT_TRACK", "true")
     # Bars of its own between ours, one for each file.
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    # Python looks through all objects for garbage before it exits, most of them MLflow's classes; the system takes all.
+    atexit.register(gc.freeze)
     result: Any = None
     try:
         result = app(standalone_mode=False)
