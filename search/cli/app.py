@@ -71,8 +71,7 @@ def main() -> None:
     os.environ.setdefault("DO_NOT_TRACK", "true")
     # Bars of its own between ours, one for each file.
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    # Python looks through all objects for garbage before it exits, most of them MLflow's classes; the system takes all.
-    atexit.register(gc.freeze)
+    atexit.register(_leave)
     result: Any = None
     try:
         result = app(standalone_mode=False)
@@ -95,6 +94,16 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     sys.exit(result if isinstance(result, int) else 0)
+
+
+def _leave() -> None:
+    """Close all databases, and spare Python its last search for garbage among every object of MLflow and torch."""
+    if "sqlalchemy" in sys.modules:
+        from sqlalchemy import Engine
+
+        for engine in [each for each in gc.get_objects() if type(each) is Engine]:
+            engine.dispose()
+    gc.freeze()
 
 
 def _commands_of(error: TyperException) -> list[str]:
