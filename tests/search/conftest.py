@@ -2,10 +2,8 @@
 
 import json
 import shutil
-import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -281,20 +279,13 @@ def _machine() -> Any:
 
 
 def _copied(source: Path, folder: Path) -> Any:
-    """Both stores in another folder; MLflow keeps absolute paths, and remembers each run's in the process."""
+    """Both stores in another folder; MLflow remembers in the process where each run's artifacts lie."""
+    from optrack.search.stores.mlflow_database import have_tables
+
     remembered: Any = resolve_name("mlflow.tracking._tracking_service.utils:_artifact_repos_cache")
     remembered.clear()
     shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*-shm"))
-    with closing(sqlite3.connect(folder / "mlflow.db")) as connection:
-        for table, column in (
-            ("experiments", "artifact_location"),
-            ("runs", "artifact_uri"),
-            ("model_versions", "source"),
-            ("model_versions", "storage_location"),
-        ):
-            moved = (str(source), str(folder))
-            connection.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", moved)  # noqa: S608
-        connection.commit()
+    have_tables(f"sqlite:///{folder}/mlflow.db")
     return _places(folder)
 
 

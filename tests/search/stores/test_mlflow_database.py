@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
 
 import pytest
 import sqlalchemy
@@ -188,6 +190,115 @@ def test_mlflow_waits_as_long_for_another_writer_as_optuna(path: Path) -> None:
     with engine.connect() as connection:
         connection.execute(sqlalchemy.text("PRAGMA busy_timeout = 20000;"))  # MLflow's, in each transaction
         assert connection.execute(sqlalchemy.text("PRAGMA busy_timeout")).scalar() == 60_000
+
+
+@pytest.fixture
+def project(path: Path, empty_mlflow: Path) -> Path:
+    """A folder with all that MLflow keeps an address of, made by its own client."""
+    shutil.copy(empty_mlflow, path)
+    calls = client(f"sqlite:///{path}")
+    experiment = calls.create_experiment("tiny", artifact_location=str(path.parent / "mlruns/tiny"))
+    run = calls.create_run(experiment).info
+    calls.log_text(run.run_id, "found", "model/found.txt")
+    calls.create_run(experiment)  # of a trial, which has no artifacts
+    calls.create_logged_model(experiment)
+    calls.end_trace(calls.start_trace("traced", experiment_id=experiment).request_id)
+    calls.create_registered_model("tiny.net")
+    calls.create_model_version("tiny.net", f"{run.artifact_uri}/model", run.run_id)
+    return path.parent
+
+
+def model_of(folder: Path) -> Path:
+    """Where the registered model lies by MLflow's account; its run gets another file there."""
+    # In one process MLflow remembers where the artifacts of each run lie.
+    remembered: Any = resolve_name("mlflow.tracking._tracking_service.utils:_artifact_repos_cache")
+    remembered.clear()
+    calls = client(f"sqlite:///{folder}/mlflow.db")
+    [version] = calls.search_model_versions()
+    calls.log_text(str(version.run_id), "new", "new.txt")
+    return Path(calls.get_model_version_download_uri("tiny.net", str(version.version)).removeprefix("file://"))
+
+
+def content(folder: Path) -> str:
+    with closing(sqlite3.connect(folder / "mlflow.db")) as file:
+        return "\n".join(file.iterdump())
+
+
+def change_addresses(folder: Path, old: str, new: str) -> None:
+    changed = content(folder).replace(f"'{old}", f"'{new}")
+    for path in folder.glob("mlflow.db*"):
+        path.unlink()
+    with closing(sqlite3.connect(folder / "mlflow.db")) as file:
+        file.executescript(changed)
+
+
+def test_artifacts_are_found_where_their_folder_was_moved_to(project: Path, caplog: pytest.LogCaptureFixture) -> None:
+    moved = project.rename(project.with_name("50% of it, mine"))
+    model = model_of(moved)
+    assert (model / "found.txt").read_text() == "found"
+    assert model.is_relative_to(moved)
+    assert f"{project}/" not in content(moved)
+    assert not project.exists()
+    line = f"{moved}/mlflow.db came here from {project}: the artifacts that it names are now those in {moved}/mlruns"
+    assert caplog.messages == [line]
+    before = content(moved)
+    client(f"sqlite:///{moved}/mlflow.db")
+    assert content(moved) == before
+    assert caplog.messages == [line]
+
+
+@pytest.mark.parametrize("name", ["mlflow.db", "renamed.sqlite"])
+def test_a_copy_has_artifacts_of_its_own(name: str, project: Path) -> None:
+    copy = shutil.copytree(project, project.with_name("copy"))
+    (project / "mlflow.db").rename(project / name)
+    before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
+    assert model_of(copy).is_relative_to(copy)
+    assert f"{project}/" not in content(copy)
+    assert {path: path.read_bytes() for path in project.rglob("*") if path.is_file()} == before
+
+
+def test_addresses_in_the_form_of_a_url_keep_it(project: Path) -> None:
+    change_addresses(project, f"{project}/", f"{project.as_uri()}/")
+    moved = project.rename(project.with_name("50% of it, mine"))
+    assert (model_of(moved) / "new.txt").exists() is False
+    assert f"'{moved.as_uri()}/mlruns/tiny'" in content(moved)
+
+
+def test_artifacts_that_were_put_elsewhere_stay_there(project: Path, caplog: pytest.LogCaptureFixture) -> None:
+    disk = project.with_name("disk")
+    disk.mkdir()
+    shutil.copytree(project / "mlruns", disk / "mlruns")  # what was left behind stays beside the database
+    change_addresses(project, f"{project}/", f"{disk}/")
+    moved = project.rename(project.with_name("moved"))
+    assert model_of(moved).is_relative_to(disk)
+    assert caplog.messages == []
+
+
+def test_a_database_that_was_moved_alone_keeps_its_artifacts(project: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    with closing(sqlite3.connect(project / "mlflow.db")) as old, closing(sqlite3.connect(alone / "mlflow.db")) as new:
+        old.backup(new)
+    assert model_of(alone).is_relative_to(project)
+    # Once they are gone, what is written comes to lie beside it.
+    shutil.rmtree(project)
+    assert model_of(alone).is_relative_to(alone)
+    assert not project.exists()
+
+
+def test_an_unmounted_folder_of_a_server_is_left_to_it(project: Path) -> None:
+    change_addresses(project, f"{project}/mlruns/tiny", "/not/mounted/mlruns/1")
+    shutil.rmtree(project / "mlruns")
+    before = content(project)
+    client(f"sqlite:///{project}/mlflow.db")
+    assert content(project) == before
+
+
+def test_a_link_to_the_folder_is_the_folder(project: Path, caplog: pytest.LogCaptureFixture) -> None:
+    link = project.with_name("link")
+    link.symlink_to(project)
+    assert model_of(link).is_relative_to(project)
+    assert caplog.messages == []
 
 
 def test_servers_make_their_own_tables(tmp_path: Path) -> None:
