@@ -54,6 +54,19 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callab
     return made
 
 
+@pytest.fixture
+def only_read(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Make a folder look as if its file system were mounted to be read alone; permissions do not stop root."""
+    real, folders = os.access, list[Path]()
+
+    def access(path: Path, mode: int) -> bool:
+        forbidden = mode == os.W_OK and any(Path(path).is_relative_to(folder) for folder in folders)
+        return not forbidden and real(path, mode)
+
+    monkeypatch.setattr(os, "access", access)
+    return folders.append
+
+
 @pytest.fixture(scope="session")
 def empty_mlflow(made_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
     """MLflow's tables with nothing in them, to be copied: it takes MLflow seconds to make them."""

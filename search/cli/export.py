@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from .options import DEFAULT_TRACKING_URI, ChampionOption, JsonOption, RunSourceOption, StudyArgument, TrackingOption
-from .output import check_output, console, print_json
+from .output import check_output, console, output_file, print_json
 from .stored import study_name
 
 
@@ -26,7 +26,7 @@ def export(
         from ..champions import export as write
 
         champion = load_champion(study_name(study), family, tracking_uri=tracking_uri, run_source=run_source)
-        path = output or Path(f"{champion.study}.{champion.family}.onnx")
+        path = output_file(output, f"{champion.study}.{champion.family}.onnx")
         difference = write(champion, path)
     channels, height, width = champion.input_shape
     if as_json:

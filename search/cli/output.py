@@ -1,6 +1,7 @@
 """What commands print and write: JSON on stdout, messages on stderr, pages into files."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,9 +48,14 @@ def check_output(path: Path) -> None:
     """Check before anything is computed that a file can be written there.
 
     Raises:
-        StorageError: it is a folder, or its folder is not there.
+        StorageError: it is a folder, or its folder is not there or may only be read.
     """
     if path.is_dir():
         raise StorageError(f"--output {path} is a folder; it must be a file")
     if not path.parent.is_dir():
         raise StorageError(f"--output {path} cannot be written: there is no folder {path.parent}")
+    if not os.access(path.parent, os.W_OK):
+        raise StorageError(
+            f"--output {path} cannot be written: the folder {path.parent.absolute()} may only be read; name a file in "
+            "another one"
+        )

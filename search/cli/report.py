@@ -8,7 +8,7 @@ import typer
 
 from ..errors import NothingStoredError
 from .options import DEFAULT_STORAGE, DEFAULT_TRACKING_URI, StorageOption, StudyArgument, TrackingOption
-from .output import console, output_file
+from .output import console, output_file, say
 from .stored import stored_study
 
 
@@ -26,10 +26,13 @@ def report(
     from ..pages import write
     from ..report import render_report
     from ..results import collect
-    from ..stores import log_report
+    from ..stores import is_read_only, log_report, shown
 
     results = collect(stored, storage=storage, tracking_uri=tracking_uri)
     write(page, render_report(results, reference=study))
-    with suppress(NothingStoredError):  # a study that another MLflow recorded
-        log_report(tracking_uri, name, page.read_bytes())
+    if is_read_only(tracking_uri):
+        say(f"{shown(tracking_uri)} may only be read here: the page is not added to the study's records")
+    else:
+        with suppress(NothingStoredError):  # a study that another MLflow recorded
+            log_report(tracking_uri, name, page.read_bytes())
     console().print(str(page), markup=False, soft_wrap=True)

@@ -21,11 +21,12 @@ def sync(
     A search writes MLflow by itself while it runs; this is for a search whose MLflow was away, and for an MLflow
     whose database or artifacts were lost. Retrained models and tests live in MLflow alone.
     """
-    from ..stores import check_tracking, read_storage, stored_names
+    from ..stores import check_tracking, check_writable, read_storage, stored_names
 
     quiet_optuna()
     known = stored_names(read_storage(storage))
     check_tracking(tracking_uri)
+    check_writable(tracking_uri)
     name = study and study_name(study)
     if name is not None and name not in known:
         raise StudyError(unknown("stored study", name, known))

@@ -17,13 +17,15 @@ def ui(
 ) -> None:
     """Start MLflow's UI and optuna-dashboard on this machine; Ctrl-C ends both."""
     from ..servers import serve
-    from ..stores import read_storage
+    from ..stores import read_storage, readable
 
     quiet_optuna()
     read_storage(storage)  # a dashboard of a missing storage would leave an empty file behind
     from ..stores import check_tracking, study_links
 
     check_tracking(tracking_uri)
+    if (readable(storage), readable(tracking_uri)) != (storage, tracking_uri):
+        say("what may only be read here is shown as a copy: what is changed on the pages is lost when they end")
     say("starting both takes about ten seconds; Ctrl-C ends them")
 
     def announce(name: str, address: str) -> None:
@@ -33,8 +35,8 @@ def ui(
                 console().print(f"  {table}: {link}", markup=False, soft_wrap=True)
 
     serve(
-        tracking_uri=tracking_uri,
-        storage_url=storage,
+        tracking_uri=readable(tracking_uri),
+        storage_url=readable(storage),
         mlflow_port=mlflow_port,
         dashboard_port=dashboard_port,
         announce=announce,

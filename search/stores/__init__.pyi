@@ -1,7 +1,10 @@
 from .addresses import check_tracking as check_tracking
+from .addresses import check_writable as check_writable
 from .addresses import first_line as first_line
 from .addresses import has_records as has_records
+from .addresses import is_read_only as is_read_only
 from .addresses import make_state_folder as make_state_folder
+from .addresses import readable as readable
 from .addresses import shown as shown
 from .addresses import sqlite_path as sqlite_path
 from .mlflow_names import tagged as tagged

@@ -1,11 +1,15 @@
 """Addresses of both stores: check one without writing to it, show it without its password, find what lies beside it."""
 
+import atexit
 import os
 import re
+import shutil
 import sqlite3
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
@@ -101,6 +105,58 @@ def sqlite_path(url: str) -> Path | None:
     return Path(parsed.database).absolute()
 
 
+def is_read_only(url: str) -> bool:
+    """Return whether an address is that of a SQLite file that may only be read: it, its folder or its file system."""
+    path = sqlite_path(url)
+    places = [] if path is None else [path.resolve(), path.resolve().parent]
+    return not all(os.access(place, os.W_OK) for place in places if place.exists())
+
+
+def check_writable(url: str) -> None:
+    """Check that nothing forbids to write to a SQLite file, or to create it.
+
+    Raises:
+        StorageError: it may only be read.
+    """
+    if is_read_only(url):
+        raise StorageError(
+            f"{shown(url)} may only be read here, and this command writes to it: status, best, importance, report, "
+            "predict, serve and export do not"
+        )
+
+
+def readable(url: str) -> str:
+    """Return the address to read from: of a copy that ends with this process, where a SQLite file may only be read.
+
+    A database with a write-ahead log cannot be opened in a folder that SQLite cannot write to, as it keeps an index
+    there; `immutable=1` opens it without what still stands in the log.
+
+    Raises:
+        StorageError: there is no room for the copy.
+    """
+    path = sqlite_path(url)
+    if path is None or not path.exists() or not is_read_only(url):
+        return url
+    return sqlalchemy.make_url(url).set(database=str(_copy(path))).render_as_string(hide_password=False)
+
+
+@cache
+def _copy(path: Path) -> Path:
+    """Copy a SQLite file with what was written to it and is not in it yet."""
+    folder, real = Path(tempfile.mkdtemp(prefix="optrack-")), path.resolve()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    try:
+        for suffix in ("", "-wal", "-journal"):
+            source = real.with_name(f"{real.name}{suffix}")
+            if source.exists():
+                shutil.copyfile(source, folder / source.name)
+    except OSError as error:
+        raise StorageError(
+            f"{path} may only be read here, and cannot be copied to {folder}: {error.strerror}"
+        ) from None
+    return folder / real.name
+
+
 def database_server(url: str) -> str | None:
     """Return the kind of a database server, such as "postgresql"; None for a SQLite file and for what is no database.
 
@@ -125,10 +181,18 @@ def make_state_folder(url: str) -> Path:
     """Make the folder for locks and unfinished weights: `.optrack/` beside a SQLite file or in the current folder.
 
     It lies beside the file itself, where the address leads to it through a link.
+
+    Raises:
+        StorageError: nothing can be written there.
     """
     path = sqlite_path(url)
     folder = (path.resolve().parent if path else Path.cwd()) / ".optrack"
-    folder.mkdir(exist_ok=True)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"the folder {folder} cannot be made: {error.strerror}") from None
+    if not os.access(folder, os.W_OK):
+        raise StorageError(f"the folder {folder} may only be read, and this command writes to it")
     return folder
 
 
@@ -201,7 +265,8 @@ def _problem(url: str, parsed: sqlalchemy.URL, library: str, known: set[str]) ->
     try:
         if has_records(url):
             # Not read-only: what a killed process left in the middle of a write must be rolled back first.
-            with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)) as connection:
+            file = sqlite_path(readable(url)) or path
+            with closing(sqlite3.connect(f"{file.as_uri()}?mode=rw", uri=True)) as connection:
                 columns = {row[0] for row in connection.execute(COLUMNS)}
     except sqlite3.Error as error:
         return f" cannot be opened: {error}"

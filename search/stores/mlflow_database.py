@@ -13,7 +13,7 @@ import sqlalchemy
 from mlflow.store.db import utils as mlflow_tables
 from sqlalchemy import Engine, event
 
-from .addresses import BUSY_SECONDS, COLUMNS, make_state_folder, sqlite_path
+from .addresses import BUSY_SECONDS, COLUMNS, make_state_folder, readable, sqlite_path
 
 LOG = logging.getLogger("optrack")
 
@@ -39,19 +39,22 @@ def have_tables(uri: str) -> None:
 
     MLflow makes them in sixty steps, and a process that ends in between leaves a file that MLflow refuses for ever. A
     file that an earlier version left like that is made anew if nothing is recorded in it. Other databases and servers
-    look after themselves.
+    look after themselves. Of a file that may only be read, all of this happens to its copy, see `readable`.
     """
-    path = sqlite_path(uri)
+    path, file_uri = sqlite_path(uri), readable(uri)
     if path is None:
         return
     if not event.contains(Engine, "before_cursor_execute", _patient):
         event.listen(Engine, "before_cursor_execute", _patient, retval=True)
-    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as file:
+    with closing(sqlite3.connect(sqlite_path(file_uri) or path, timeout=BUSY_SECONDS)) as file:
         if not _is_whole(file):
-            with filelock.FileLock(make_state_folder(uri) / "_tracking.lock"):
+            with filelock.FileLock(make_state_folder(file_uri) / "_tracking.lock"):
                 if not _is_whole(file):
                     _make(file, path)
-        _follow(file, path)
+        here = path.parent / ARTIFACTS
+        for old in _follow(file, here):
+            if file_uri == uri:
+                LOG.warning("%s came here from %s: the artifacts that it names are now those in %s", path, old, here)
         with suppress(sqlite3.OperationalError):  # it is being read, or may not be written
             file.execute(f"PRAGMA busy_timeout = {1000 * CHANGE_SECONDS:.0f}")
             file.execute("PRAGMA journal_mode = WAL")
@@ -83,11 +86,11 @@ def _make(file: sqlite3.Connection, path: Path) -> None:
     engine.dispose()
 
 
-def _follow(file: sqlite3.Connection, path: Path) -> None:
-    """Let addresses of artifacts lead beside the file where it was moved or copied together with them."""
-    here = path.parent / ARTIFACTS
+def _follow(file: sqlite3.Connection, here: Path) -> list[Path]:
+    """Let addresses of artifacts lead to those in `here`, where they came with the file; return the old folders."""
     known = {row[0] for row in file.execute(COLUMNS)}
-    for prefix, folder in dict(_left_behind(file, here)).items():
+    found = dict(_left_behind(file, here))
+    for prefix in found:
         new = f"{here.as_uri() if prefix.startswith('file:') else here}/"
         with file:  # one transaction
             for table, column in (address.split(".") for address in _ADDRESSES if address in known):
@@ -95,7 +98,7 @@ def _follow(file: sqlite3.Connection, path: Path) -> None:
                     f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",  # noqa: S608
                     (new, len(prefix) + 1, len(prefix), prefix),
                 )
-        LOG.warning("%s came here from %s: the artifacts that it names are now those in %s", path, folder.parent, here)
+    return [old.parent for old in found.values()]
 
 
 def _left_behind(file: sqlite3.Connection, here: Path) -> Iterator[tuple[str, Path]]:

@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from ..errors import NothingStoredError, TrackingError
 from . import mlflow_names as names
-from .addresses import check_tracking, first_line, has_records, shown
+from .addresses import check_tracking, first_line, has_records, readable, shown
 from .mlflow_database import have_tables
 from .mlflow_names import tagged
 from .mlflow_views import MODELS_VIEW, TRIALS_VIEW
@@ -51,7 +51,8 @@ def client(uri: str) -> MlflowClient:
     quiet_mlflow()
     with answers_of(uri):
         have_tables(uri)
-        return MlflowClient(tracking_uri=uri, registry_uri=uri)
+        address = readable(uri)
+        return MlflowClient(tracking_uri=address, registry_uri=address)
 
 
 def all_pages(search: Callable[..., Any], *arguments: Any, **options: Any) -> list[Any]:

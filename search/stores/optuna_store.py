@@ -25,6 +25,7 @@ from .addresses import (
     first_line,
     has_records,
     make_state_folder,
+    readable,
     shown,
     sqlite_path,
 )
@@ -66,7 +67,7 @@ def read_storage(url: str) -> RDBStorage:
     if not has_records(url) or not _has_tables(url):
         raise NothingStoredError(f"nothing is stored in {shown(url)} yet: `optrack run STUDY` starts a study")
     with _problems_of(url):
-        return RDBStorage(url, engine_kwargs=_engine_options(url), skip_table_creation=True)
+        return RDBStorage(readable(url), engine_kwargs=_engine_options(url), skip_table_creation=True)
 
 
 def _created(url: str, ownership: Ownership | None, attempts: int = 5) -> WaitingStorage:

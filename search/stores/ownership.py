@@ -14,7 +14,7 @@ import sqlalchemy
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import StorageError
-from .addresses import database_server, first_line, make_state_folder, shown
+from .addresses import check_writable, database_server, first_line, make_state_folder, shown
 
 OTHER = "another process"
 
@@ -118,8 +118,9 @@ def owned(url: str, study: str) -> Generator[Ownership]:
     it ends. For a SQLite file the lock lies beside the file itself, wherever links to it lie.
 
     Raises:
-        StorageError: another process owns it.
+        StorageError: another process owns it, or it may only be read here.
     """
+    check_writable(url)
     path = make_state_folder(url) / f"{study}.lock"
     owner = path.with_suffix(".owner")
     lock = filelock.FileLock(path)

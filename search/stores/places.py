@@ -6,7 +6,7 @@ from pathlib import Path
 from ...datasets import DataRequest, Prepared, Progress, prepare
 from ..errors import StorageError
 from ..study import Study
-from .addresses import check_storage, check_tracking, shown, sqlite_path
+from .addresses import check_storage, check_tracking, check_writable, shown, sqlite_path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +30,14 @@ def check_places(places: Places, *, mlflow_answers: bool = True) -> None:
     """Check that both stores can be opened or created; write nothing. A search need not wait for MLflow to answer.
 
     Raises:
-        StorageError: something is wrong with the storage, or both are one: their versions of tables have one name.
+        StorageError: something is wrong with the storage, one of them may only be read here, or both are one: their
+            versions of tables have one name.
         TrackingError: something is wrong with the tracking URI.
     """
     check_storage(places.storage)
     check_tracking(places.tracking_uri, answers=mlflow_answers)
+    for address in (places.storage, places.tracking_uri):
+        check_writable(address)
     same = places.storage == places.tracking_uri
     if places.tracking_uri.startswith("sqlite"):
         same = sqlite_path(places.storage) == sqlite_path(places.tracking_uri)

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,3 +22,12 @@ def test_a_page_goes_where_it_is_told_and_never_into_a_folder(tmp_path: Path) ->
     assert output_file(tmp_path / "page.html", "study-report.html") == tmp_path / "page.html"
     with pytest.raises(StorageError, match="is a folder; it must be a file"):
         output_file(tmp_path, "study-report.html")
+
+
+def test_a_page_is_not_computed_for_a_folder_that_may_only_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, only_read: Callable[[Path], None]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    only_read(Path())
+    with pytest.raises(StorageError, match=rf"cannot be written: the folder {tmp_path} may only be read; name a file"):
+        output_file(None, "study-report.html")

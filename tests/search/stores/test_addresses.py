@@ -5,7 +5,7 @@ import socket
 import sqlite3
 import ssl
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -24,9 +24,11 @@ from optrack.search import StorageError, TrackingError
 from optrack.search.stores.addresses import (
     check_storage,
     check_tracking,
+    check_writable,
     first_line,
     has_records,
     make_state_folder,
+    readable,
     shown,
     sqlite_path,
 )
@@ -186,6 +188,52 @@ def test_a_missing_or_empty_file_has_no_records_and_a_server_may_have_some(uri: 
     assert found == [False, False, True]
     assert has_records("postgresql://host/name")
     assert not (tmp_path / "missing.db").exists()
+
+
+def test_what_may_only_be_read_is_read_from_a_copy_with_all_that_stands_in_its_log(
+    tmp_path: Path, only_read: Callable[[Path], None]
+) -> None:
+    link = tmp_path / "link.db"
+    link.symlink_to(tmp_path / "mounted/optuna.db")
+    (tmp_path / "mounted").mkdir()
+    with closing(sqlite3.connect(tmp_path / "mounted/optuna.db")) as writer:
+        writer.execute("PRAGMA journal_mode = WAL")
+        writer.execute("CREATE TABLE studies (study_id)")
+        writer.commit()
+        addresses = [f"sqlite:///{path}" for path in (tmp_path / "mounted/optuna.db", link)]
+        assert [readable(url) for url in addresses] == addresses
+        only_read(tmp_path / "mounted")
+        before = contents(tmp_path / "mounted")
+        for url in addresses:
+            copy = sqlite_path(readable(url))
+            assert copy is not None
+            assert not copy.is_relative_to(tmp_path)
+            assert readable(url) == f"sqlite:///{copy}"
+            with closing(sqlite3.connect(copy)) as reader:
+                assert reader.execute("SELECT name FROM sqlite_master").fetchall() == [("studies",)]
+            check_storage(url)
+        assert contents(tmp_path / "mounted") == before
+
+
+def test_what_may_only_be_read_is_not_written(tmp_path: Path, only_read: Callable[[Path], None]) -> None:
+    only_read(tmp_path)
+    for url in (f"sqlite:///{tmp_path}/new.db", f"sqlite:///{tmp_path}/mlflow.db"):
+        with pytest.raises(StorageError, match=r"new.db may only be read here|mlflow.db may only be read here"):
+            check_writable(url)
+    check_writable("postgresql://host/name")
+
+
+def test_a_folder_for_locks_that_cannot_be_made_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, only_read: Callable[[Path], None]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".optrack").touch()
+    with pytest.raises(StorageError, match=r"the folder .*/\.optrack cannot be made: File exists"):
+        make_state_folder("postgresql://host/name")
+    (tmp_path / ".optrack").unlink()
+    only_read(tmp_path)
+    with pytest.raises(StorageError, match=r"the folder .*/\.optrack may only be read"):
+        make_state_folder("postgresql://host/name")
 
 
 def test_locks_and_weights_lie_beside_a_sqlite_file_or_else_in_the_current_folder(

@@ -5,7 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from pkgutil import resolve_name
@@ -262,6 +262,19 @@ def test_addresses_in_the_form_of_a_url_keep_it(project: Path) -> None:
     moved = project.rename(project.with_name("50% of it, mine"))
     assert (model_of(moved) / "new.txt").exists() is False
     assert f"'{moved.as_uri()}/mlruns/tiny'" in content(moved)
+
+
+def test_where_nothing_may_be_written_artifacts_are_found_all_the_same(
+    project: Path, only_read: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    moved = project.rename(project.with_name("moved"))
+    only_read(moved)
+    before = {path: path.read_bytes() for path in moved.rglob("*") if path.is_file()}
+    calls = client(f"sqlite:///{moved}/mlflow.db")
+    [version] = calls.search_model_versions()
+    assert calls.get_model_version_download_uri("tiny.net", str(version.version)).startswith(f"{moved}/mlruns/tiny/")
+    assert {path: path.read_bytes() for path in moved.rglob("*") if path.is_file()} == before
+    assert caplog.messages == []
 
 
 def test_artifacts_that_were_put_elsewhere_stay_there(project: Path, caplog: pytest.LogCaptureFixture) -> None:

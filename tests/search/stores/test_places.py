@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,3 +57,14 @@ def test_images_are_prepared_as_the_study_says(places: Places, digits: Prepared)
 def test_images_that_are_not_there_are_the_users_to_mend(places: Places) -> None:
     with pytest.raises(DataError, match="cifar10"):
         prepared_data(study_of(name="cifar10"), places, None)
+
+
+@pytest.mark.parametrize("name", ["storage", "tracking_uri"])
+def test_a_store_that_may_only_be_read_is_not_for_what_writes(
+    name: str, places: Places, tmp_path: Path, only_read: Callable[[Path], None]
+) -> None:
+    only_read(tmp_path / "mounted")
+    (tmp_path / "mounted").mkdir()
+    with pytest.raises(StorageError, match="may only be read here, and this command writes to it: status, best"):
+        check_places(replace(places, **{name: f"sqlite:///{tmp_path}/mounted/some.db"}))
+    assert list(tmp_path.rglob("*")) == [tmp_path / "mounted"]
