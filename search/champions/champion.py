@@ -150,7 +150,7 @@ def save_folder(folder: Path, *, state: Mapping[str, Tensor], recipe: Recipe, co
         (folder / SOURCE_FOLDER / recipe.source.file).write_bytes(code)
 
 
-def load_folder(folder: Path, *, run_source: str | None = None) -> Champion:
+def load_folder(folder: Path, *, run_source: str | None = None, network: str | None = None) -> Champion:
     """Load a champion from a folder with weights and recipe; pretrained weights are not needed.
 
     Args:
@@ -158,6 +158,7 @@ def load_folder(folder: Path, *, run_source: str | None = None) -> Champion:
         run_source: the name of the recorded file with the user-defined network, which is then run. Without it such a
             network is built only if the user's own file is in place and unchanged: code that came with weights is never
             run without being asked for.
+        network: where a user-defined network lies by now; None for where it was recorded.
 
     Raises:
         NothingStoredError: one of the two files does not exist.
@@ -169,7 +170,7 @@ def load_folder(folder: Path, *, run_source: str | None = None) -> Champion:
     try:
         # Building a network draws random numbers; the caller's state must not change.
         with torch.random.fork_rng(devices=[]):
-            made = _network(folder, recipe, run_source)
+            made = _network(folder, recipe, run_source, network or recipe.architecture)
             model = made((channels, height, width), len(recipe.classes), **recipe.model)
     except OwnSourceError:
         raise
@@ -180,8 +181,8 @@ def load_folder(folder: Path, *, run_source: str | None = None) -> Champion:
     return Champion(recipe=recipe, model=model.eval())
 
 
-def _network(folder: Path, recipe: Recipe, run_source: str | None) -> type[nn.Module]:
-    """Return the class of a champion's network."""
+def _network(folder: Path, recipe: Recipe, run_source: str | None, place: str) -> type[nn.Module]:
+    """Return the class of a champion's network; the place is where a user-defined one is looked for."""
     name, source = recipe.architecture, recipe.source
     if not is_own_architecture(name):
         return architecture(name)
@@ -191,7 +192,7 @@ def _network(folder: Path, recipe: Recipe, run_source: str | None) -> type[nn.Mo
     file, digest = source.file, source.sha256
     if run_source is None:
         try:
-            return architecture(name, source=digest)
+            return architecture(place, source=digest)
         except (OwnArchitectureError, SourceError) as error:
             raise OwnSourceError(
                 f"{what}, and {error}. The recorded code, {SOURCE_FOLDER}/{file} beside the weights, is run when it is "

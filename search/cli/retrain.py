@@ -8,7 +8,7 @@ from ..errors import StudyError
 from . import options
 from .output import say
 from .process import command, machine_of, print_next, print_outcome, resuming, stop_on_signals
-from .stored import chosen, stored_study
+from .stored import chosen, stored_study, study_file
 
 
 def retrain(
@@ -56,6 +56,7 @@ def retrain(
         outcome = retrain_study(
             stored,
             only=only,
+            file=study_file(study),
             seeds=seeds,
             confirm=confirm,
             places=places,

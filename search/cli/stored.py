@@ -8,7 +8,7 @@ from ..errors import NothingStoredError, StudyError, unknown
 
 if TYPE_CHECKING:
     from ..stores import StoredFamily
-    from ..study import Family
+    from ..study import Family, Study
 
 FamilyT = TypeVar("FamilyT", "Family", "StoredFamily")
 
@@ -52,9 +52,19 @@ def study_name(reference: str) -> str:
     Raises:
         StudyError: the file holds no study.
     """
+    file = study_file(reference)
+    return reference if file is None else file.name
+
+
+def study_file(reference: str) -> "Study | None":
+    """Return the study in a file; None where a study is given by its name.
+
+    Raises:
+        StudyError: the file holds no study.
+    """
     from ..study import load_study
 
-    return load_study(reference).name if _is_file(reference) else reference
+    return load_study(reference) if _is_file(reference) else None
 
 
 def _is_file(reference: str) -> bool:

@@ -8,7 +8,7 @@ from ..text import NOTHING, percent, percent_range, short
 from . import options
 from .output import console, print_json, say
 from .process import command, print_next
-from .stored import chosen, stored_study
+from .stored import chosen, stored_study, study_file
 from .tables import print_table
 
 if TYPE_CHECKING:
@@ -46,7 +46,14 @@ def test(
     places = Places(storage=storage, tracking_uri=tracking_uri, data_dir=data_dir, cache_dir=cache_dir)
     with decoding() as decoded:
         results, judged = judge_study(
-            stored, only=only, again=again, places=places, on_decoded=decoded, on_tested=_say_tested
+            stored,
+            only=only,
+            file=study_file(study),
+            again=again,
+            places=places,
+            on_decoded=decoded,
+            on_noticed=say,
+            on_tested=_say_tested,
         )
     if as_json:
         print_json({"study": name, **judged.as_json()})

@@ -6,64 +6,84 @@ from ...datasets import Prepared
 from ..errors import StudyError
 from ..stores import DATA_RECORD, SOURCE_RECORD, StoredFamily
 from ..study import Family, Study
-from ..training import network_code
+from ..training import OwnCode, network_code
 
 
-def check_comparable(study: Study, data: Prepared, stored: Sequence[StoredFamily]) -> None:
+def check_comparable(study: Study, data: Prepared, stored: Sequence[StoredFamily]) -> list[str]:
     """Check that new trials of the study can be compared with the stored ones.
 
-    Budget, sampler, pruner, seed and start configurations may change, and families may be added.
+    Budget, sampler, pruner, seed and start configurations may change, and families may be added. So may the place of
+    the images and of a user-defined network's file, while their digests stay.
+
+    Returns:
+        A line for users about each that is in another place.
 
     Raises:
         StudyError: a difference makes results incomparable; the message names it.
     """
     families = {family.name: family for family in study.families}
+    moved: list[tuple[str, str, str]] = []
     for old in stored:
         differences = _data_differences(study, data, old)
+        moved.append(("images", old.study.data.name, study.data.name))
         if old.name in families:
             differences += _family_differences(families[old.name], old)
+            moved.append(("network", old.family.architecture, families[old.name].architecture))
         if differences:
             raise StudyError(
                 f"study {study.name!r} has stored trials that cannot be compared with new ones: {differences[0]} "
                 "(rename the study, or give another --storage)"
             )
+    lines = [f"{what}: {now!r} is {was!r} in another place, unchanged" for what, was, now in moved if was != now]
+    return list(dict.fromkeys(lines))
 
 
 def _data_differences(study: Study, data: Prepared, old: StoredFamily) -> list[str]:
     before, now = old.study.data, study.data
+    stored_data = old.kept.get(DATA_RECORD, {})
+    is_same = (stored_data.get("digest"), stored_data.get("split_digest")) == (data.digest, data.split_digest)
     compared: dict[str, tuple[object, object]] = {
         "metric": (old.study.metric, study.metric),
-        "data set": (before.name, now.name),
+        **({} if is_same else {"data set": (before.name, now.name)}),
         **{
             name: (getattr(before, name), getattr(now, name))
             for name in ("image_size", "validation", "group_pattern", "split_seed")
         },
     }
-    stored_data = old.kept.get(DATA_RECORD, {})
     for name, digest in (("digest", data.digest), ("split digest", data.split_digest)):
         compared[f"{name} of the images"] = (stored_data.get(name.replace(" ", "_"), digest), digest)
     return [f"{name} was {was!r} and is {value!r}" for name, (was, value) in compared.items() if was != value]
 
 
 def _family_differences(family: Family, old: StoredFamily) -> list[str]:
-    before = old.family
+    before, code, recorded = old.family, network_code(family), old.kept.get(SOURCE_RECORD)
+    is_same_code = (
+        code is not None
+        and recorded is not None
+        and code.digest == recorded["sha256"]
+        and _class_of(before) == _class_of(family)
+    )
     pairs = {
-        "architecture": (before.architecture, family.architecture),
+        **({} if is_same_code else {"architecture": (before.architecture, family.architecture)}),
         "options": (before.options, family.options),
         **{
             f"space of {name}": (before.space.get(name), family.space.get(name))
             for name in dict.fromkeys([*before.space, *family.space])
         },
-        "source": _sources(family, old),
+        **({} if is_same_code else {"source": _sources(code, old)}),
     }
     return [
         f"{name} in family {family.name!r} was {was} and is {now}" for name, (was, now) in pairs.items() if was != now
     ]
 
 
-def _sources(family: Family, old: StoredFamily) -> tuple[str | None, str | None]:
+def _class_of(family: Family) -> str:
+    """Return the class of a user-defined network."""
+    return family.architecture.rpartition(":")[2]
+
+
+def _sources(code: OwnCode | None, old: StoredFamily) -> tuple[str | None, str | None]:
     """Return the code of a user-defined network, then and now; it may be fixed while all of its trials have failed."""
-    code = network_code(family)
     now = code and f"{code.file} with SHA-256 {code.digest[:12]}"
     recorded = old.kept.get(SOURCE_RECORD)
     if recorded is None or not old.is_begun:

@@ -46,7 +46,9 @@ def run_study(
         check_models(family, data.input_shape, len(data.classes))
         fetch_weights(family, data.input_shape, len(data.classes))
     with suppress(NothingStoredError):
-        check_comparable(study, data, stores.stored_families(stores.read_storage(places.storage), study.name))
+        stored = stores.stored_families(stores.read_storage(places.storage), study.name)
+        for line in check_comparable(study, data, stored):
+            observer.noticed(line)
     with owned(places.storage, study.name) as ownership, launcher_of(machine, devices) as launcher:
         storage = stores.open_storage(places.storage, ownership)  # workers import torch meanwhile
         if retry_failed:

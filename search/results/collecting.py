@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...sources import SourceError
 from ..champions import registered
 from ..errors import NothingStoredError
 from ..stores import (
@@ -120,7 +121,10 @@ def _model(runs: RunStore, run: ModelRun) -> RetrainedModel:
 
 
 def _parameters(runs: RunStore, family_run: str, family: Family, candidate: Trial) -> int | None:
-    """Count the parameters of the candidate's network for the search's images; None while no trial has finished."""
+    """Count the parameters of the candidate's network for the search's images.
+
+    None while no trial has finished, and where the code of a user-defined network is not in its place.
+    """
     if not runs.artifacts(family_run, names.BEST):
         return None
     from ...architectures.inspection import describe
@@ -129,7 +133,10 @@ def _parameters(runs: RunStore, family_run: str, family: Family, candidate: Tria
     best: dict[str, Any] = json.loads(runs.read(family_run, names.CONFIGURATION_FILE))
     channels, height, width = best["input"]
     _, model = split_settings({**family.options, **candidate.params})
-    found = describe(family.architecture, (channels, height, width), len(best["classes"]), **model)
+    try:
+        found = describe(family.architecture, (channels, height, width), len(best["classes"]), **model)
+    except SourceError:
+        return None
     return found.parameters.total
 
 

@@ -31,6 +31,7 @@ from ..stores import (
     picked,
     prepared_data,
     race_values,
+    relocated,
     shown,
 )
 from ..stores import mlflow_names as names
@@ -44,6 +45,7 @@ def retrain_study(
     stored: Sequence[StoredFamily],
     *,
     only: Sequence[str] | None = None,
+    file: Study | None = None,
     seeds: int,
     confirm: int,
     places: Places,
@@ -55,6 +57,9 @@ def retrain_study(
 
     What was trained before is not trained again. The first seed's model is the family's champion in MLflow's registry.
 
+    `file` is the study as its file is by now, if there is one: where its images and user-defined networks lie, should
+    they have moved.
+
     `only` names the families to retrain, each with a finished trial; None is all. `seeds` is the number of models of
     each. So many of the best configurations as `confirm` says are raced first, each under as many fresh seeds, on the
     validation images; 0 is no race. The other arguments are those of `run_study`.
@@ -65,7 +70,7 @@ def retrain_study(
     families = [family for family in stored if only is None or family.name in only]
     check_searched(families)
     check_places(places)
-    study = stores.whole_study(stored)
+    study = relocated(stores.whole_study(stored), file, places)
     runs = MlflowRuns(places.tracking_uri, study.name)
     recorded = runs.families()
     unrecorded = [family.name for family in families if family.name not in recorded]
@@ -76,7 +81,8 @@ def retrain_study(
         )
     devices = devices_of(machine, most=len(families) * seeds * max(confirm, 1))
     data = prepared_data(study, places, observer.decoded)
-    check_comparable(study, data, stored)
+    for line in check_comparable(study, data, stored):
+        observer.noticed(line)
     for family in (family for family in study.families if only is None or family.name in only):
         fetch_weights(family, data.input_shape, len(data.classes))
     with owned(places.storage, study.name), launcher_of(machine, devices) as launcher:

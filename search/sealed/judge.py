@@ -4,9 +4,22 @@ from collections.abc import Callable, Sequence
 
 from ...datasets import Progress
 from ..champions import set_best
+from ..coordinator import check_comparable
 from ..errors import NothingStoredError
 from ..results import StudyResults, TestResult, Verdict, collect, recorded_runs, retrained_models, verdict
-from ..stores import ModelRun, Places, RunStore, StoredFamily, check_places, check_searched, owned, whole_study
+from ..stores import (
+    ModelRun,
+    Places,
+    RunStore,
+    StoredFamily,
+    check_places,
+    check_searched,
+    owned,
+    prepared_data,
+    relocated,
+    whole_study,
+)
+from ..study import Study
 from .sealed_test import evaluate_models
 
 
@@ -14,9 +27,11 @@ def judge_study(
     stored: Sequence[StoredFamily],
     *,
     only: Sequence[str] | None = None,
+    file: Study | None = None,
     again: bool = False,
     places: Places,
     on_decoded: Progress | None = None,
+    on_noticed: Callable[[str], None] = lambda _: None,
     on_tested: Callable[[ModelRun, TestResult], None],
 ) -> tuple[StudyResults, Verdict]:
     """Test the models that were not tested yet, and compare all families that were.
@@ -24,9 +39,12 @@ def judge_study(
     Args:
         stored: all families of a study.
         only: names of those to test, each with a retrained model; None for all that have one.
+        file: the study as its file is by now, if there is one: where its images and user-defined networks lie, should
+            they have moved.
         again: also test those that were tested; it is counted and shown from then on.
         places: where things lie.
         on_decoded: called with (decoded, total) image counts.
+        on_noticed: called with what users should know.
         on_tested: called with each result.
 
     Raises:
@@ -35,7 +53,8 @@ def judge_study(
         DataError: there is no test part, or something is wrong with its files.
     """
     chosen = [family for family in stored if only is None or family.name in only]
-    names, study = [family.name for family in chosen], whole_study(stored)
+    names, known = [family.name for family in chosen], whole_study(stored)
+    study = relocated(known, file, places)
     check_searched(chosen)
     check_places(places)
     runs = recorded_runs(places.tracking_uri, study.name)
@@ -47,6 +66,9 @@ def judge_study(
             "makes it"
         )
     if again or not all(model.tested for family in models.values() for model in family):
+        if study != known:
+            for line in check_comparable(study, prepared_data(study, places, on_decoded), stored):
+                on_noticed(line)
         with owned(places.storage, study.name):
             evaluate_models(
                 study,

@@ -50,7 +50,10 @@ def evaluate_models(
     if not waiting:
         return
     # Before the test part is touched: all models are there, and fit the images.
-    champions = {model.run_id: _fetched(runs, study.name, model.run_id) for model in waiting}
+    networks = {family.name: family.architecture for family in study.families}
+    champions = {
+        model.run_id: _fetched(runs, study.name, model.run_id, network=networks[model.family]) for model in waiting
+    }
     data = open_test(data_request(study, places), on_decoded)
     for champion in champions.values():
         _check_fits(champion, data)
@@ -96,10 +99,10 @@ def latency_ms(champion: Champion, data: TestData) -> float:
     return 1000 * statistics.median(seconds[LATENCY_WARM_UP:])
 
 
-def _fetched(runs: RunStore, study: str, run_id: str) -> Champion:
+def _fetched(runs: RunStore, study: str, run_id: str, *, network: str) -> Champion:
     with runs.fetched(run_id, names.MODEL_FOLDER) as folder:
         try:
-            return load_folder(folder)
+            return load_folder(folder, network=network)
         except OwnSourceError:
             raise
         except (NothingStoredError, StudyError) as error:

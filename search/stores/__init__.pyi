@@ -38,6 +38,7 @@ from .places import Places as Places
 from .places import check_places as check_places
 from .places import data_request as data_request
 from .places import prepared_data as prepared_data
+from .places import relocated as relocated
 from .ranking import candidate_of as candidate_of
 from .ranking import candidates as candidates
 from .ranking import check_searched as check_searched

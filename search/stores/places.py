@@ -1,11 +1,13 @@
 """Where things lie: both stores, the data sets and the cache of decoded images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ...datasets import DataRequest, Prepared, Progress, prepare
+from ...architectures import is_own_architecture
+from ...datasets import DataRequest, Prepared, Progress, locate, prepare
+from ...sources import SourceError, read_source
 from ..errors import StorageError
-from ..study import Study
+from ..study import Family, Study
 from .addresses import check_storage, check_tracking, check_writable, shown, sqlite_path
 
 
@@ -43,6 +45,39 @@ def check_places(places: Places, *, mlflow_answers: bool = True) -> None:
         same = sqlite_path(places.storage) == sqlite_path(places.tracking_uri)
     if same:
         raise StorageError(f"--storage and --tracking-uri must be two databases, but both are {shown(places.storage)}")
+
+
+def relocated(study: Study, file: Study | None, places: Places) -> Study:
+    """Return a stored study with what is not in its place any more where the study's file looks for it.
+
+    That concerns images and user-defined networks; whether they are the same, their digests tell.
+
+    Args:
+        study: as it is stored.
+        file: as its file is by now; None where there is none.
+        places: where data sets lie.
+    """
+    if file is None:
+        return study
+    if file.data.name != study.data.name and locate(study.data.name, places.data_dir) is None:
+        study = replace(study, data=replace(study.data, name=file.data.name))
+    networks = {family.name: family.architecture for family in file.families}
+    families = [
+        replace(family, architecture=networks.get(family.name, family.architecture)) if _has_left(family) else family
+        for family in study.families
+    ]
+    return replace(study, families=families)
+
+
+def _has_left(family: Family) -> bool:
+    """Whether a user-defined network is not where it was."""
+    if not is_own_architecture(family.architecture):
+        return False
+    try:
+        read_source(family.architecture)
+    except SourceError:
+        return True
+    return False
 
 
 def prepared_data(study: Study, places: Places, progress: Progress | None) -> Prepared:

@@ -1,5 +1,7 @@
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import optuna
 import pytest
@@ -7,8 +9,9 @@ import pytest
 from optrack.datasets import Prepared
 from optrack.search import Budget, Categorical, Data, Family, Float, Pruner, Sampler, Study, StudyError
 from optrack.search.coordinator.comparable import check_comparable
-from optrack.search.stores.records import DATA_RECORD, STUDY_RECORD, data_record
+from optrack.search.stores.records import DATA_RECORD, SOURCE_RECORD, STUDY_RECORD, data_record
 from optrack.search.stores.trials import StoredFamily
+from optrack.search.training import network_code
 
 SPACE: dict[str, Any] = {"lr": Float(0.1, 1.0), "batch_size": Categorical(32, 64)}
 FIXED: dict[str, Any] = {"optimizer": "sgd"}
@@ -61,7 +64,6 @@ def test_what_leaves_trials_comparable_may_change(changes: dict[str, Any], digit
     ("changes", "difference"),
     [
         ({"metric": "val_loss"}, "metric was 'val_accuracy' and is 'val_loss'"),
-        ({"data": Data("fashion_mnist", **DATA)}, "data set was 'digits' and is 'fashion_mnist'"),
         ({"data": data_of(image_size=None)}, "image_size was 16 and is None"),
         ({"data": data_of(validation=0.3)}, "validation was 0.2 and is 0.3"),
         ({"data": data_of(split_seed=2)}, "split_seed was 1 and is 2"),
@@ -124,3 +126,49 @@ def test_a_family_that_left_the_study_still_has_to_have_the_same_images(digits: 
     new = study_of(families=[Family("another", architecture="lenet")])
     with pytest.raises(StudyError, match="digest of the images"):
         check_comparable(new, replace(digits, digest="other"), stored(study_of(), digits))
+
+
+def test_the_same_images_under_another_name_are_taken_with_a_line(digits: Prepared) -> None:
+    moved = study_of(data=Data("image_folder:digits", **DATA), families=[family_of(), Family("g", architecture="mlp")])
+    before = stored(study_of(families=moved.families), digits)
+    line = "images: 'image_folder:digits' is 'digits' in another place, unchanged"
+    assert check_comparable(moved, digits, before) == [line]
+    with pytest.raises(StudyError, match="data set was 'digits' and is 'image_folder:digits'"):
+        check_comparable(moved, replace(digits, split_digest="other"), before)
+
+
+def test_images_of_which_no_digest_is_known_keep_their_name(digits: Prepared) -> None:
+    [family] = stored(study_of(), digits)
+    old = replace(family, kept={**family.kept, DATA_RECORD: {"layout": "embedded"}})
+    assert check_comparable(study_of(), digits, [old]) == []
+    with pytest.raises(StudyError, match="data set was 'digits' and is 'mnist'"):
+        check_comparable(study_of(data=Data("mnist", **DATA)), digits, [old])
+
+
+@pytest.mark.parametrize(
+    ("now", "line"),
+    [
+        ("nets/mine.py:Net", "network: 'nets/mine.py:Net' is 'net.py:Net' in another place, unchanged"),
+        ("net.py:Other", None),
+        ("nets/other.py:Net", None),
+    ],
+)
+def test_the_same_code_in_another_file_is_taken_with_a_line(
+    now: str, line: str | None, digits: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nets").mkdir()
+    for name, text in (("net.py", "class Net: ..."), ("nets/mine.py", "class Net: ..."), ("nets/other.py", "")):
+        (tmp_path / name).write_text(text)
+    own = study_of(families=[family_of(architecture="net.py:Net")])
+    [family] = stored(own, digits)
+    code = network_code(own.families[0])
+    assert code is not None
+    begun = SimpleNamespace(state="finished")
+    old = replace(family, kept={**family.kept, SOURCE_RECORD: code.as_json()}, trials=cast("Any", (begun,)))
+    new = study_of(families=[family_of(architecture=now)])
+    if line is not None:
+        assert check_comparable(new, digits, [old]) == [line]
+        return
+    with pytest.raises(StudyError, match=r"architecture in family 'f' was net\.py:Net"):
+        check_comparable(new, digits, [old])

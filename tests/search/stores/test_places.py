@@ -6,7 +6,7 @@ import pytest
 
 from optrack.datasets import DataError, Prepared
 from optrack.search import Data, Family, StorageError, Study, TrackingError
-from optrack.search.stores.places import Places, check_places, prepared_data
+from optrack.search.stores.places import Places, check_places, prepared_data, relocated
 
 
 @pytest.fixture
@@ -68,3 +68,22 @@ def test_a_store_that_may_only_be_read_is_not_for_what_writes(
     with pytest.raises(StorageError, match="may only be read here, and this command writes to it: status, best"):
         check_places(replace(places, **{name: f"sqlite:///{tmp_path}/mounted/some.db"}))
     assert list(tmp_path.rglob("*")) == [tmp_path / "mounted"]
+
+
+def test_what_has_left_its_place_is_looked_for_where_the_file_says_and_nothing_else_is(
+    places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    families = [Family("own", architecture="net.py:Net"), Family("other", architecture="mlp")]
+    stored = replace(study_of(name="image_folder:photos"), families=families)
+    file = replace(
+        study_of(name="image_folder:pictures", image_size=8),
+        families=[Family("other", architecture="lenet"), Family("own", architecture="nets/net.py:Net")],
+    )
+    assert relocated(stored, None, places) == stored
+    found = relocated(stored, file, places)
+    assert found.data == replace(stored.data, name="image_folder:pictures")
+    assert [family.architecture for family in found.families] == ["nets/net.py:Net", "mlp"]
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "net.py").touch()
+    assert relocated(stored, file, places) == stored
