@@ -4,7 +4,6 @@ import json
 import logging
 import warnings
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
 import torch
 from torch import nn
 
+from ...sources import unfinished
 from ..errors import StudyError
 from .champion import Champion
 
@@ -49,9 +49,7 @@ def export(champion: Champion, path: Path) -> float:
             f"and {TOLERANCE:g} is allowed"
         )
     try:
-        with TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as scratch:
-            # In the same folder, so that it can be moved into place as a whole.
-            written = Path(scratch) / path.name
+        with unfinished(path) as written:
             written.write_bytes(content)
             written.replace(path)
     except OSError as error:

@@ -1,6 +1,5 @@
 """HTML pages, most with figures: rendered with what all of them share, and written in one step."""
 
-import os
 import secrets
 from datetime import datetime
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import jinja2
 
+from ...sources import unfinished
 from .. import text
 from ..errors import StorageError
 from .look import TEMPLATE
@@ -66,12 +66,9 @@ def write(path: Path, page: str) -> None:
     Raises:
         StorageError: it cannot be written.
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        try:
-            unfinished.write_text(page, encoding="utf-8")
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with unfinished(path) as file:
+            file.write_text(page, encoding="utf-8")
+            file.replace(path)
     except OSError as error:
         raise StorageError(f"--output {path} cannot be written: {error.strerror}") from None

@@ -75,10 +75,10 @@ def evaluate_models(
         for name, content in files.items():
             runs.log_file(model.run_id, name, content)
         runs.log(model.run_id, tags={names.LATENCY_TAG: LATENCY_DEVICE})
-        # The accuracy tells that a test is complete, hence last of all.
-        runs.log(model.run_id, metrics=figures)
         # Whoever is registered later brings the figures along from the run.
         update_figures(places.tracking_uri, study.name, model.family, model.run_id, figures)
+        # The accuracy tells that a test is complete, hence last of all.
+        runs.log(model.run_id, metrics=figures)
         on_tested(model, result)
 
 

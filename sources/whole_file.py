@@ -1,0 +1,38 @@
+"""Files that are written all at once or not at all, and leave nothing beside them."""
+
+import glob
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+LONGEST_NAME = 100
+"""Characters of the file's name that its unfinished one repeats; file systems take 255 bytes."""
+
+
+@contextmanager
+def unfinished(file: Path) -> Generator[Path]:
+    """Give a hidden name beside a file, to be written and then renamed to it; it is removed where that was not done.
+
+    So is what processes left there that were killed while they wrote.
+    """
+    start = f".{file.name[:LONGEST_NAME]}."
+    for left in file.parent.glob(f"{glob.escape(start)}*.unfinished"):
+        process = left.name.split(".")[-2]
+        if process.isdecimal() and not _runs(int(process)):
+            left.unlink(missing_ok=True)
+    path = file.with_name(f"{start}{os.getpid()}.unfinished")
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
