@@ -1,12 +1,13 @@
 """Checkpoints: what a training resumes from after its process died, with the same bits as if nothing had happened."""
 
 import io
+import statistics
 import time
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -15,8 +16,9 @@ from .job import Job
 WRITING_SHARE = 0.005
 """Share of the training time that writing checkpoints may take."""
 
-USUAL_SECONDS = 0.005
-"""Assumed cost of the first checkpoint: what one of a network with 100,000 parameters takes."""
+USUAL_SECONDS = 0.003
+USUAL_BYTES_PER_SECOND = 600e6
+"""What the first checkpoint is assumed to take: so long for any, and longer the larger it is."""
 
 SUM_BYTES = 4
 
@@ -62,14 +64,30 @@ class Checkpoint:
             trained_seconds: how long the epoch took that is over.
         """
         self._trained += trained_seconds
-        if self._file is None or self._trained * WRITING_SHARE < min(self._costs, default=USUAL_SECONDS):
+        if self._file is None:
+            return
+        if not self._costs:
+            self._costs.append(USUAL_SECONDS + _bytes(state()) / USUAL_BYTES_PER_SECOND)
+        if self._trained * WRITING_SHARE < statistics.median(self._costs):
             return
         started = time.perf_counter()
         with suppress(Exception):  # a full disk, or a network with an odd state: it is trained without a checkpoint
             replace_file(self._file, {"digest": self._digest, "state": state()})
-        # The least that one took: what is measured while the machine is busy says little about the next one.
         self._costs.append(time.perf_counter() - started)
         self._trained = 0.0
+
+
+def _bytes(state: object) -> int:
+    """Return the size of all tensors in dictionaries and lists."""
+    match state:
+        case torch.Tensor():
+            return state.nbytes
+        case dict():
+            return sum(map(_bytes, cast("dict[object, object]", state).values()))
+        case list() | tuple():
+            return sum(map(_bytes, cast("list[object]", state)))
+        case _:
+            return 0
 
 
 def replace_file(path: Path, content: Mapping[str, Any]) -> None:

@@ -269,21 +269,25 @@ def test_a_training_that_is_over_after_its_last_epoch_writes_none(job_of: MakeJo
     assert [path.name for path in tmp_path.iterdir()] == ["weights.safetensors"]
 
 
+@pytest.mark.parametrize(("size", "epochs"), [(0, [2, 19, 51, 83]), (28, [16, 40, 72])])
 def test_checkpoints_are_as_far_apart_as_it_takes_to_cost_a_small_share_of_the_time(
-    job_of: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    job_of: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, epochs: list[int]
 ) -> None:
     monkeypatch.setattr(checkpoint, "WRITING_SHARE", 1 / 256)
     monkeypatch.setattr(checkpoint, "USUAL_SECONDS", 1 / 256)
-    now = [0.0]
+    monkeypatch.setattr(checkpoint, "USUAL_BYTES_PER_SECOND", 1024)
+    now, written = [0.0], list[int]()
     monkeypatch.setattr(checkpoint, "time", SimpleNamespace(perf_counter=lambda: now[0]))
-    kept, written = Checkpoint(placed(job_of(), tmp_path)), list[int]()
 
-    def state_of(epoch: int) -> dict[str, Any]:
-        written.append(epoch)
+    def replace_file(_: Path, content: Any) -> None:
+        written.append(content["state"]["epoch"])
         now[0] += 1 / 16
-        return {}
 
+    monkeypatch.setattr(checkpoint, "replace_file", replace_file)
+    kept = Checkpoint(placed(job_of(), tmp_path))
     for epoch in range(1, 101):
-        kept.write(partial(state_of, epoch), trained_seconds=0.5)
-    # The first after one second of training, as is usual; then one for each 16 seconds, as each takes 1/16 of a second.
-    assert written == [2, 34, 66, 98]
+        state = {"epoch": epoch, "model": [{"weight": torch.zeros(size, dtype=torch.uint8)}]}
+        kept.write(partial(dict, state), trained_seconds=0.5)
+    # The first one is taken to last 1/256 s, and the longer the larger it is; as each takes 1/16 s, there is one for each
+    # 16 s of training in the end.
+    assert written == epochs
