@@ -71,6 +71,8 @@ def main() -> None:
     os.environ.setdefault("DO_NOT_TRACK", "true")
     # Bars of its own between ours, one for each file.
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    # The address of each run of a server, among our answers.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     atexit.register(_leave)
     result: Any = None
     try:

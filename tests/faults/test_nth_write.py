@@ -290,7 +290,7 @@ def test_a_command_may_die_at_every_write(name: str, part: int, place: Place, tm
 def recovered(place: Place, story: Story, expected: Any) -> str | None:
     """Call the command again; None if all is as if nothing had happened, otherwise what is not."""
     answer = place.call(*story.arguments)
-    if answer.returncode != 0 and not (story.record is written and "new.py exists" in answer.stderr):
+    if answer.returncode != 0 and not (story.record is written and "'new.py' is there already" in answer.stderr):
         return f"exit {answer.returncode}: {answer.stderr.strip()[-500:]}"
     try:
         found = story.record(place.folder)
