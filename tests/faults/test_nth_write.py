@@ -18,7 +18,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from mlflow import MlflowClient
@@ -210,7 +210,10 @@ def registered(folder: Path) -> list[Any]:
     versions = client.search_model_versions()
     assert all(Path(str(version.source)).is_dir() for version in versions)
     return [
-        *sorted((model.name, str(model.aliases), model.tags) for model in client.search_registered_models()),
+        *sorted(
+            (model.name, cast("dict[str, str]", model.aliases), model.tags)
+            for model in client.search_registered_models()
+        ),
         *sorted(
             (each.name, int(each.version), {name: value for name, value in each.tags.items() if "latency" not in name})
             for each in versions
