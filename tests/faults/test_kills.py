@@ -1,6 +1,7 @@
 """`kill -9` at random moments of a search: the next run resumes where it was, and nothing differs in the end."""
 
 import contextlib
+import json
 import os
 import random
 import shutil
@@ -22,6 +23,13 @@ pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWar
 
 SCRIPT = Path(sys.executable).with_name("optrack")
 
+TORTURE = os.environ.get("OPTRACK_TORTURE")
+"""A folder for what all deaths came to; see `make torture`."""
+
+KILLS, EPOCHS = (50, 20) if TORTURE else (4, 5)
+MOMENTS = [round(0.75 * number, 2) for number in range(20)] if TORTURE else [1.0, 4.0]
+"""Seconds after the start."""
+
 NET = """
 import math
 
@@ -30,14 +38,14 @@ from torch import nn
 
 from optrack.search.training import checkpoint, loop
 
-checkpoint.WRITING_SHARE = math.inf  # after each epoch, however short it is
+checkpoint.WRITING_SHARE = {share}
 
 if not hasattr(loop, "uncounted"):
     loop.uncounted = loop.run_epoch
 
     def run_epoch(job, epoch, *arguments):
         with open("epochs.log", "a") as log:
-            log.write(f"{job.trial} {epoch}\\n")
+            log.write(f"{{job.trial}} {{epoch}}\\n")
         return loop.uncounted(job, epoch, *arguments)
 
     loop.run_epoch = run_epoch
@@ -61,7 +69,7 @@ from optrack.search import Budget, Categorical, Data, Family, Float, Pruner, Stu
 STUDY = Study(
     "killed",
     data=Data("digits", image_size=16),
-    budget=Budget(trials={trials}, epochs={epochs}),
+    budget=Budget(trials=2, epochs={epochs}),
     pruner=Pruner("none"),
     families=[
         Family(
@@ -82,11 +90,12 @@ class Search:
     folder: Path
 
     @classmethod
-    def made(cls, folder: Path, empty_mlflow: Path, *, trials: int, epochs: int) -> "Search":
+    def made(cls, folder: Path, empty_mlflow: Path) -> "Search":
         folder.mkdir()
         shutil.copy(empty_mlflow, folder / "mlflow.db")
-        (folder / "net.py").write_text(NET)
-        (folder / "killed.py").write_text(STUDY.format(trials=trials, epochs=epochs))
+        # As it comes in the torture; in the short test after each epoch, however short that is.
+        (folder / "net.py").write_text(NET.format(share="checkpoint.WRITING_SHARE" if TORTURE else "math.inf"))
+        (folder / "killed.py").write_text(STUDY.format(epochs=EPOCHS))
         return cls(folder)
 
     @contextlib.contextmanager
@@ -139,16 +148,49 @@ class Search:
 
 @pytest.mark.slow
 def test_each_kill_costs_the_epoch_under_way_and_no_bit(tmp_path: Path, empty_mlflow: Path) -> None:
-    through = Search.made(tmp_path / "through", empty_mlflow, trials=2, epochs=5)
+    through = Search.made(tmp_path / "through", empty_mlflow)
     through.completed()
-    assert len(through.epochs) == 10
-    killed = Search.made(tmp_path / "killed", empty_mlflow, trials=2, epochs=5)
+    assert len(through.epochs) == 2 * EPOCHS
+    killed = Search.made(tmp_path / "killed", empty_mlflow)
     moments = random.Random(0)  # noqa: S311 - no secret
-    kills = sum(killed.killed(after_seconds=moments.uniform(0, 4)) for _ in range(4))
+    kills = sum(killed.killed(after_seconds=moments.uniform(0, 4)) for _ in range(KILLS))
     killed.completed()
-    assert killed.table == through.table
-    assert 10 <= len(killed.epochs) <= 10 + kills
+    more = len(killed.epochs) - len(through.epochs)
+    equal = killed.table == through.table
+    if TORTURE:
+        tally = {"deaths": kills, "epochs": 2 * EPOCHS, "more_epochs": more, "deviations": [] if equal else ["table"]}
+        (Path(TORTURE) / "kills.json").write_text(json.dumps({"command": "run, kill -9", **tally}))
+    assert equal
+    assert 0 <= more <= kills
     assert not list((killed.folder / ".optrack").rglob("checkpoint*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_ctrl_c_in_the_first_seconds_of_a_first_run_leaves_a_usable_folder(
+    moment: float, tmp_path: Path, empty_mlflow: Path
+) -> None:
+    search = Search.made(tmp_path / "first", empty_mlflow)
+    (search.folder / "mlflow.db").unlink()
+    with search.started("--epochs", "1") as process:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(moment)
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        code, seconds = process.wait(), time.monotonic() - began
+    first = (search.folder / "output.log").read_text()
+    with search.started("--epochs", "1") as process:
+        again = process.wait()
+    said = (search.folder / "output.log").read_text()
+    if TORTURE:
+        deviations = (
+            [] if (code, again) == (130, 0) else [f"after {moment} s: {code}, {again}: {first[-300:]}{said[-300:]}"]
+        )
+        tally = {"command": "run, Ctrl-C", "deaths": 1, "seconds": seconds, "deviations": deviations}
+        (Path(TORTURE) / f"ctrl-c-{moment}.json").write_text(json.dumps(tally))
+    assert (code, again) == (130, 0), first + said
+    assert "Traceback" not in first + said
+    assert len(search.table) == 2
 
 
 HANGING = """
@@ -174,12 +216,12 @@ class Net(nn.Module):
 def test_a_worker_that_sleeps_for_ever_is_named_and_ends_neither_the_search_nor_its_time(
     tmp_path: Path, empty_mlflow: Path
 ) -> None:
-    search = Search.made(tmp_path / "hanging", empty_mlflow, trials=1, epochs=2)
+    search = Search.made(tmp_path / "hanging", empty_mlflow)
     (search.folder / "net.py").write_text(HANGING)
-    with search.started("--timeout", "3") as process:
+    with search.started("--trials", "1", "--timeout", "3") as process:
         assert process.wait() == 0
     assert "the time is up" in (search.folder / "output.log").read_text()
-    with search.started("--hang-timeout", "3") as process:
+    with search.started("--trials", "1", "--hang-timeout", "3") as process:
         assert process.wait() == 1
     lines = (search.folder / "output.log").read_text().splitlines()
     named = [line for line in lines if line.startswith("net 0: its worker process gave no sign for 3")]
