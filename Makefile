@@ -1,4 +1,4 @@
-.PHONY: install demo test test-slow lint docs clean
+.PHONY: install demo test test-slow torture lint docs clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -51,6 +51,12 @@ test: $(VENV)/dev
 
 test-slow: $(VENV)/dev
 	$(PYTEST) -m slow
+
+# A command dies at each of its writes, for all commands, and at random moments: an hour and a half, and a record of it.
+torture: $(VENV)/dev
+	rm -rf $(VENV)/torture && mkdir $(VENV)/torture
+	-OPTRACK_TORTURE=$(abspath $(VENV)/torture) $(PYTEST) tests/faults
+	$(BIN)/python -m benchmarks.deaths $(VENV)/torture
 
 lint: $(VENV)/dev
 	$(LINT)

@@ -1,0 +1,34 @@
+"""Figures in the README are those of the newest record that they name."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = " ".join((ROOT / "README.md").read_text().split())
+
+
+def newest(name: str) -> dict[str, Any]:
+    """The last record of a benchmark; the names end with the date."""
+    return json.loads(max((ROOT / "benchmarks/results").glob(f"{name}-*.json")).read_text())
+
+
+def test_the_table_of_the_traffic_signs_is_what_the_pipeline_found() -> None:
+    record = newest("pipeline-gtsrb")
+    *families, _ = record["results"]
+    for family in families:
+        validation, mean, lowest, highest = (
+            f"{100 * family[name]:.1f}" for name in ("validation", "mean", "lowest", "highest")
+        )
+        reported = [f"{100 * family[name]:.1f}" for name in ("reported_validation", "reported_test")]
+        cells = (f"{validation} %", f"{reported[0]} %", f"{mean} % ({lowest} to {highest})", f"{reported[1]} %")
+        row = next(row for row in README.split("| |") if row.strip("| ").startswith(f"{family['family']} |"))
+        assert " | ".join(cells) in row
+    minutes = [round(record["settings"]["seconds"][name] / 60) for name in ("run", "retrain", "test", "report")]
+    assert (
+        f"(`run gtsrb --trials 12` {minutes[0]}, `retrain --seeds 3` {minutes[1]}, `test` and `report` "
+        f"{round(sum(list(record['settings']['seconds'].values())[2:]) / 60)};" in README
+    )
