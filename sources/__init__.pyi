@@ -1,8 +1,10 @@
+from .errors import DISK_FULL as DISK_FULL
 from .errors import MOST_CHARACTERS as MOST_CHARACTERS
 from .errors import OptrackError as OptrackError
 from .errors import SourceChangedError as SourceChangedError
 from .errors import SourceError as SourceError
 from .errors import did_you_mean as did_you_mean
+from .errors import is_disk_full as is_disk_full
 from .errors import unknown as unknown
 from .isolation import undisturbed as undisturbed
 from .own import Own as Own

@@ -1,5 +1,6 @@
 """The root of all errors, the errors of this room, and what is said about a name that is not known."""
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -9,6 +10,12 @@ MOST_CHARACTERS = 4000
 """Of a message; what libraries say about a large file may have megabytes."""
 
 _LISTED_AT_MOST = 40
+
+DISK_FULL = "no space is left on the disk"
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL_TEXTS = ("No space left on device", "disk is full", "Disk quota exceeded")
+"""What safetensors and SQLite say, whose errors have no number."""
 
 
 class OptrackError(Exception):
@@ -31,6 +38,15 @@ class SourceError(OptrackError, ValueError):
 
 class SourceChangedError(SourceError):
     """The code is not what it was."""
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Return whether an error, or one that it was raised for, comes from a disk without space."""
+    while error is not None:
+        if (isinstance(error, OSError) and error.errno in _FULL) or any(text in str(error) for text in _FULL_TEXTS):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:

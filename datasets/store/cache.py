@@ -11,6 +11,7 @@ A folder appears under its name all at once, or not at all. One that was changed
 """
 
 import hashlib
+import io
 import json
 import os
 import secrets
@@ -278,8 +279,10 @@ def _temporary(path: Path) -> Path:
 
 
 def _write_indices(file: Path, indices: NDArray[np.int64]) -> None:
+    content = io.BytesIO()
+    np.save(content, indices)
     with file.open("wb") as stream:
-        np.save(stream, indices)
+        stream.write(content.getbuffer())  # NumPy would not say what went wrong
         _settle(stream)
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Generic
 
+from ...sources import DISK_FULL
+from ..errors import StorageFailedError
 from ..launchers import Launcher, Outcome, Pool, WorkerDied, WorkT
 from ..study import EpochResult
 from ..training import Job
@@ -62,7 +64,13 @@ class Recording(ABC, Generic[WorkT]):
         self.observer.epoch_ended(work)
 
     def record_failure(self, work: WorkT, reason: str, details: str) -> None:
-        """Record why a job failed."""
+        """Record why a job failed.
+
+        Raises:
+            StorageFailedError: for want of space on a disk, of which the next job would fail too.
+        """
+        if reason.startswith(DISK_FULL):
+            raise StorageFailedError(reason)
         self.failed += 1
         work.reason = reason
         self.keep_failure(work, details)

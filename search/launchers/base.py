@@ -4,7 +4,7 @@ import traceback
 from dataclasses import dataclass
 from typing import Protocol
 
-from ...sources import fit
+from ...sources import DISK_FULL, fit, is_disk_full
 from ..study import EpochResult
 from ..training import Job, JobKey
 
@@ -66,6 +66,8 @@ def failure(key: JobKey, error: Exception) -> JobFailed:
     reason = " ".join(f"{type(error).__name__}: {error}".split())
     if isinstance(error, MemoryError) or any(text in str(error) for text in MEMORY_ERRORS):
         reason = f"{OUT_OF_MEMORY}: {reason}"
+    elif is_disk_full(error):
+        reason = f"{DISK_FULL}: {reason}"
     details = "".join(traceback.format_exception(error))
     return JobFailed(key=key, reason=fit(reason, MOST_OF_REASON), details=fit(details, MOST_OF_DETAILS))
 

@@ -78,12 +78,14 @@ def _make(file: sqlite3.Connection, path: Path) -> None:
     if path.stat().st_size:
         LOG.warning("%s was left half made, with nothing recorded in it: MLflow's tables are made anew", path)
     engine = sqlalchemy.create_engine("sqlite://", poolclass=sqlalchemy.StaticPool)
-    mlflow_tables._initialize_tables(engine)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-    with closing(engine.raw_connection()) as memory:
-        cast("sqlite3.Connection", memory.driver_connection).backup(
-            file, progress=lambda _status, _left, _total: None
-        )  # a call of Python's, so that Ctrl-C ends a wait
-    engine.dispose()
+    try:
+        mlflow_tables._initialize_tables(engine)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        with closing(engine.raw_connection()) as memory:
+            cast("sqlite3.Connection", memory.driver_connection).backup(
+                file, progress=lambda _status, _left, _total: None
+            )  # a call of Python's, so that Ctrl-C ends a wait
+    finally:
+        engine.dispose()
 
 
 def _follow(file: sqlite3.Connection, here: Path) -> list[Path]:

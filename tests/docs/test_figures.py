@@ -1,11 +1,8 @@
 """Figures in the README are those of the newest record that they name."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 ROOT = Path(__file__).parents[2]
 README = " ".join((ROOT / "README.md").read_text().split())

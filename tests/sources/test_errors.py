@@ -1,3 +1,4 @@
+import errno
 import pickle
 
 import pytest
@@ -6,7 +7,7 @@ from optrack.architectures import PretrainedWeightsError
 from optrack.datasets import DataError, NoTestPartError
 from optrack.search import OptrackError, OwnSourceError, StudyError
 from optrack.search import errors as tree
-from optrack.sources import SourceChangedError, did_you_mean, unknown
+from optrack.sources import SourceChangedError, did_you_mean, is_disk_full, unknown
 
 
 @pytest.mark.parametrize(
@@ -41,3 +42,12 @@ def test_of_very_many_names_the_nearest_five_are_given() -> None:
     message = unknown("architecture", "net7x", [f"net{number}" for number in range(41)])
     assert message.startswith("unknown architecture 'net7x'; nearest names: net7, ")
     assert message.count(",") == 4
+
+
+def test_a_full_disk_is_known_by_whatever_error_it_was_raised_as() -> None:
+    full, other = OSError(errno.ENOSPC, "No space left on device"), OSError(errno.EACCES, "Permission denied")
+    caused, meanwhile = OptrackError("it cannot be written"), OptrackError("it cannot be written")
+    caused.__cause__, meanwhile.__context__ = full, full
+    by_text = RuntimeError("I/O error: No space left on device (os error 28)")
+    assert all(map(is_disk_full, (full, caused, meanwhile, by_text)))
+    assert not any(map(is_disk_full, (None, other, OptrackError("it cannot be written"))))

@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -239,6 +240,7 @@ def test_a_worker_that_the_system_killed_for_want_of_memory_is_told_from_others(
             "out of memory: OutOfMemoryError: CUDA",
         ),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "out of memory: RuntimeError: DefaultCPU"),
+        (OSError(errno.ENOSPC, "No space left on device"), "no space is left on the disk: OSError: [Errno 28]"),
         (RuntimeError("CUBLAS_STATUS_ALLOC_FAILED when calling"), "out of memory: RuntimeError: CUBLAS"),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), "RuntimeError: mat1"),
     ],

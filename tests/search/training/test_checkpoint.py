@@ -287,7 +287,7 @@ def test_checkpoints_are_as_far_apart_as_it_takes_to_cost_a_small_share_of_the_t
     kept = Checkpoint(placed(job_of(), tmp_path))
     for epoch in range(1, 101):
         state = {"epoch": epoch, "model": [{"weight": torch.zeros(size, dtype=torch.uint8)}]}
-        kept.write(partial(dict, state), trained_seconds=0.5)
-    # The first one is taken to last 1/256 s, and the longer the larger it is; as each takes 1/16 s, there is one for each
+        kept.write(partial(dict[str, Any], state), trained_seconds=0.5)
+    # The first one is taken to last 1/256 s, and the longer the larger it is; as each takes 1/16 s, there is one in
     # 16 s of training in the end.
     assert written == epochs
