@@ -107,4 +107,4 @@ def print_outcome(outcome: "Outcome", again: str) -> int:
         return INTERRUPTED
     if outcome.timed_out:
         say(f"the time is up: `{again}` resumes it")
-    return FAILED if outcome.failed or outcome.stopped else 0
+    return FAILED if outcome.failed or outcome.stopped or outcome.refused else 0

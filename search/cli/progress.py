@@ -41,6 +41,13 @@ class Display(Observer):
         self._console.print(text, markup=False, soft_wrap=True)
 
     @override
+    def family_refused(self, family: str, difference: str) -> None:
+        self.line(
+            f"family {family!r} is not searched, as its stored trials cannot be compared with new ones: {difference} "
+            "(rename the family, or give another --storage)"
+        )
+
+    @override
     def died(self, work: Work, reason: str) -> None:
         self.line(f"{work.name}: {reason}; it is queued again and resumes at its last checkpoint")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import StorageFailedError, StudyError
-from ..text import shortened
+from ..text import listing, shortened
 from . import options
 from .best import print_best
 from .output import say
@@ -84,13 +84,13 @@ def run(
         changed = replace(
             found,
             budget=replace(found.budget, **{name: value for name, value in limits.items() if value is not None}),
-            families=chosen(found.families, family, f"{found.name} family"),
             seed=found.seed if seed is None else seed,
             sampler=Sampler(sampler_name, options=sampler_options),
             pruner=Pruner(pruner_name, options=pruner_options),
         )
     except ValidationError as error:
         raise StudyError(first_problem(error)) from None
+    only = [each.name for each in chosen(found.families, family, f"{found.name} family")]
     machine = machine_of(launcher=launcher, device=device, workers=workers, threads=threads, hang_timeout=hang_timeout)
 
     from ..coordinator import run_study
@@ -105,6 +105,7 @@ def run(
     with display.live, _with_way_on(again):
         outcome = run_study(
             changed,
+            only=only,
             places=places,
             machine=machine,
             observer=display,
@@ -157,6 +158,8 @@ def _key_value(kind: str, text: str) -> "tuple[str, Choice]":
 def _closing_words(reference: str, outcome: "Outcome", places: "Places", again: str, ended: "Sequence[Trial]") -> int:
     """Say what happened, and the next three commands that make sense; return the exit code."""
     code = print_outcome(outcome, again)
+    if outcome.refused:
+        say(f"not searched, as said above: {listing(list(outcome.refused))}")
     reasons = Counter(shortened(trial.failure, LONGEST_REASON) for trial in ended if trial.failure is not None)
     if reasons:
         listed = ", ".join(f"{reason} ({count})" if len(reasons) > 1 else reason for reason, count in reasons.items())

@@ -3,7 +3,7 @@
 from ..text import short
 from .options import DEFAULT_STORAGE, JsonOption, StorageOption, StudyArgument
 from .output import print_json
-from .stored import stored_study
+from .stored import say_apart, stored_study
 from .tables import print_table
 
 
@@ -31,3 +31,4 @@ def status(study: StudyArgument, storage: StorageOption = DEFAULT_STORAGE, as_js
     print_table(
         ["family", *(f"{state}#" for state in states), "epochs#", f"best {metric}#", "in trial#"], rows, title=name
     )
+    say_apart(families)

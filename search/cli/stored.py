@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import NothingStoredError, StudyError, unknown
+from ..text import plural
+from .output import say
 
 if TYPE_CHECKING:
     from ..stores import StoredFamily
@@ -84,6 +86,14 @@ def chosen(families: "Sequence[FamilyT]", names: list[str] | None, what: str = "
         if name not in known:
             raise StudyError(unknown(what, name, known))
     return [known[name] for name in dict.fromkeys(names or known)]
+
+
+def say_apart(families: "Sequence[StoredFamily]") -> None:
+    """Say below a table which trials are not in it."""
+    for family in families:
+        if family.apart:
+            epochs = plural(family.study.budget.epochs, "epoch")
+            say(f"{family.name}: {family.apart_text} kept apart, as the study has {epochs} now")
 
 
 def quiet_optuna() -> None:

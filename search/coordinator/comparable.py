@@ -1,6 +1,6 @@
-"""Whether a study can be continued: stored and new trials must be measured in the same way."""
+"""Whether families can be continued: stored and new trials must be measured in the same way."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ...datasets import Prepared
 from ..errors import StudyError
@@ -21,21 +21,60 @@ def check_comparable(study: Study, data: Prepared, stored: Sequence[StoredFamily
     Raises:
         StudyError: a difference makes results incomparable; the message names it.
     """
+    for difference in differences(study, data, stored).values():
+        raise _incomparable(study, difference)
+    return relocations(study, stored)
+
+
+def refused(study: Study, data: Prepared, stored: Sequence[StoredFamily]) -> Mapping[str, str]:
+    """Return why families cannot be continued, by name; the others can.
+
+    Args:
+        study: with the families that are to be searched.
+        data: its images.
+        stored: all families of the study that are stored, to be searched or not.
+
+    Raises:
+        StudyError: none can be continued, or the images are other ones for all that is stored.
+    """
+    found = differences(study, data, stored)
+    for difference in found.values():
+        on_other_images = all(_data_differences(study, data, old) for old in stored)
+        if on_other_images or all(family.name in found for family in study.families):
+            raise _incomparable(study, difference)
+    return {family.name: found[family.name] for family in study.families if family.name in found}
+
+
+def differences(study: Study, data: Prepared, stored: Sequence[StoredFamily]) -> dict[str, str]:
+    """Return what makes new trials of families incomparable with their stored ones, by family."""
     families = {family.name: family for family in study.families}
+    found: dict[str, str] = {}
+    for old in stored:
+        of_family = _data_differences(study, data, old)
+        if old.name in families:
+            of_family += _family_differences(families[old.name], old)
+        if of_family:
+            found[old.name] = of_family[0]
+    return found
+
+
+def relocations(study: Study, stored: Sequence[StoredFamily]) -> list[str]:
+    """Return a line for users about each of the images and networks of comparable families that is in another place."""
+    networks = {family.name: family.architecture for family in study.families}
     moved: list[tuple[str, str, str]] = []
     for old in stored:
-        differences = _data_differences(study, data, old)
         moved.append(("images", old.study.data.name, study.data.name))
-        if old.name in families:
-            differences += _family_differences(families[old.name], old)
-            moved.append(("network", old.family.architecture, families[old.name].architecture))
-        if differences:
-            raise StudyError(
-                f"study {study.name!r} has stored trials that cannot be compared with new ones: {differences[0]} "
-                "(rename the study, or give another --storage)"
-            )
+        if old.name in networks:
+            moved.append(("network", old.family.architecture, networks[old.name]))
     lines = [f"{what}: {now!r} is {was!r} in another place, unchanged" for what, was, now in moved if was != now]
     return list(dict.fromkeys(lines))
+
+
+def _incomparable(study: Study, difference: str) -> StudyError:
+    return StudyError(
+        f"study {study.name!r} has stored trials that cannot be compared with new ones: {difference} "
+        "(rename the study, or give another --storage)"
+    )
 
 
 def _data_differences(study: Study, data: Prepared, old: StoredFamily) -> list[str]:

@@ -1,6 +1,6 @@
 """The loop that owns a study: ask for a configuration, dispatch it, record each epoch, prune, tell."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +18,8 @@ from ..stores import (
     ENVIRONMENT_RECORD,
     FAILURE_RECORD,
     FILES_RECORD,
+    MEMBERS_RECORD,
+    PLANNED_ATTRIBUTE,
     REPLICATE_ATTRIBUTE,
     SOURCE_RECORD,
     STATE_RECORD,
@@ -39,19 +41,31 @@ from .family_search import FamilySearch, RunningTrial
 from .recording import Recording
 from .strategies import pruner, seed_of
 
-REPEATED = {"seed": "seed", "threads": "threads", "planned_epochs": "epochs", "patience": "patience"}
+REPEATED = {"seed": "seed", "threads": "threads", PLANNED_ATTRIBUTE: "epochs", "patience": "patience"}
 """What an interrupted trial keeps of its job, whatever the study says by now: user attribute to field."""
 
 
 @dataclass(kw_only=True)
 class Coordinator(Recording[RunningTrial]):
-    """Owns a checked study while it runs, and alone writes Optuna's storage; `mirror` writes MLflow's runs."""
+    """Owns a checked study while it runs, and alone writes Optuna's storage; `mirror` writes MLflow's runs.
+
+    Args:
+        study: with the families that are searched.
+        members: the names of all that it has.
+        also_mirrored: the names of stored families that are not searched, whose runs are made equal all the same.
+        storage: Optuna's.
+        data: the images.
+        best: where the best weights are kept.
+        mirror: not started yet.
+    """
 
     study: Study
     storage: WaitingStorage
     data: Prepared
     best: BestTrial
     mirror: LiveMirror
+    members: Sequence[str]
+    also_mirrored: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -71,7 +85,7 @@ class Coordinator(Recording[RunningTrial]):
             OptrackError: a store does not answer; running trials are queued again as far as it can be told.
         """
         self._searches = [self._open_family(family) for family in self.study.families]
-        self.mirror.start([search.family.name for search in self._searches])
+        self.mirror.start([*(search.family.name for search in self._searches), *self.also_mirrored])
         self.observer.study_opened({search.family.name: search for search in self._searches})
         for search in self._searches:
             self._say_if_stopped(search)
@@ -103,15 +117,16 @@ class Coordinator(Recording[RunningTrial]):
                 ENVIRONMENT_RECORD: environment() | ({names.SOURCE_DIGEST_TAG: code.digest} if code else {}),
                 **({SOURCE_RECORD: code.as_json()} if code else {}),
                 STATE_RECORD: "running",
+                MEMBERS_RECORD: list(self.members),
             }
         )
-        opened.pruner = self._pruner
         for trial in opened.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             # This process owns the study, so the one that ran this trial is dead.
             requeue(self.storage, opened, trial.number)
         stored = StoredFamily.read(opened, records.read())
+        stored.optuna_study.pruner = self._pruner
         if stored.best is not None:  # a process may have died before it removed the one before
-            self.best.drop_others(family.name, stored.best.number)
+            self.best.drop_others(family.name, stored.best.number, *stored.best_apart)
         return FamilySearch.of(stored, self.study, family, records)
 
     def _next_trial(self, device: str) -> RunningTrial | None:
@@ -146,7 +161,8 @@ class Coordinator(Recording[RunningTrial]):
             trial.set_user_attr(name, getattr(job, field))
         trial.set_user_attr("device", job.device)
         self.mirror.changed(job.family, job.trial)
-        reported = max(search.trials()[trial.number].intermediate_values, default=0)
+        [stored] = [each for each in search.trials(TrialState.RUNNING) if each.number == trial.number]
+        reported = max(stored.intermediate_values, default=0)
         return RunningTrial(
             job=job,
             name=f"{job.family} {job.trial}" + ("" if repeats is None else f", a replicate of {repeats}"),
@@ -193,7 +209,7 @@ class Coordinator(Recording[RunningTrial]):
         # The state comes last: a process that is killed before this repeats the trial, and nothing is missing.
         running.tell(state)
         if is_best:
-            self.best.drop_others(job.family, job.trial)
+            self.best.drop_others(job.family, job.trial, *running.search.best_apart)
             self.mirror.changed(job.family)
         self.mirror.changed(job.family, job.trial)
         self.forget(job.family, only=str(job.trial))

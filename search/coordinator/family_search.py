@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,8 +22,10 @@ TELLING = 3
 class FamilySearch:
     """What is stored of a family, what may still be spent, and which trial is best.
 
-    `ended` counts trials by their state, `granted_epochs` what all trials together have trained or may train.
-    `first_failures` says why the first trials that ended failed, `TELLING` of them; None for those that did not.
+    `optuna_study` has the trials that are compared, and so has all else here: `ended` counts them by their state,
+    `granted_epochs` what they together have trained or may train. `apart` counts the others, `best_apart` has the best
+    of these for each number of epochs. `first_failures` says why the first trials that ended failed, `TELLING` of them;
+    None for those that did not.
     """
 
     study: Study
@@ -31,6 +33,8 @@ class FamilySearch:
     optuna_study: optuna.Study
     records: Records
     ended: Counter[End]
+    apart: int = 0
+    best_apart: Sequence[int] = ()
     running: int = 0
     granted_epochs: int
     best_value: float | None
@@ -45,6 +49,8 @@ class FamilySearch:
             optuna_study=stored.optuna_study,
             records=records,
             ended=Counter({end: stored.counts[end] for end in ENDS}),
+            apart=len(stored.apart),
+            best_apart=stored.best_apart,
             granted_epochs=stored.epochs,
             best_value=stored.best.value if stored.best else None,
             first_failures=[trial.failure for trial in stored.in_order[:TELLING]],
@@ -83,13 +89,13 @@ class FamilySearch:
     def ask(self) -> tuple[optuna.Trial, Mapping[str, Any]]:
         """Return Optuna's next trial and its values: a waiting one (start or interrupted), else a new one."""
         waiting = self.trials(TrialState.WAITING)
-        number = waiting[0].number if waiting else len(self.trials())
+        number = waiting[0].number if waiting else len(self.trials()) + self.apart
         self.optuna_study.sampler = sampler(self.study.sampler, self.family, self.study.seed, number)
         trial = self.optuna_study.ask()
         return trial, suggest(trial, self.family.space, self.family.options)
 
     def trials(self, *states: TrialState) -> list[FrozenTrial]:
-        """Return the trials in some states, or all, as they are stored now."""
+        """Return the trials in some states, or all, as they are stored now; those that are kept apart are not seen."""
         return self.optuna_study.get_trials(deepcopy=False, states=states or None)
 
     def begin(self, running: "RunningTrial") -> None:

@@ -17,6 +17,9 @@ class Observer:
     def noticed(self, line: str) -> None:
         """Note what users should know, from any thread."""
 
+    def family_refused(self, family: str, difference: str) -> None:
+        """Note that a family is not searched, as this makes new trials incomparable with its stored ones."""
+
     def study_opened(self, searches: Mapping[str, FamilySearch]) -> None:
         """Note that all families of a search are open, and nothing has been trained yet."""
 

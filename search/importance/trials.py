@@ -9,9 +9,10 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ..pages import escaped_text
+from ..stores import PLANNED_ATTRIBUTE, compared_study
 from ..study import Metric
 
 
@@ -55,9 +56,14 @@ def study_of(direction: StudyDirection, trials: Sequence[FrozenTrial]) -> optuna
 def escaped_study(study: optuna.Study) -> optuna.Study:
     """Return a copy for drawing, without attributes, which are big.
 
-    Names and choices are escaped: they are other people's text, and plotly draws `<b>` and `<a href>`.
+    Names and choices are escaped: they are other people's text, and plotly draws `<b>` and `<a href>`. Trials keep
+    their numbers, also where others are kept apart.
     """
-    return study_of(study.direction, [_escaped_trial(trial) for trial in study.get_trials(deepcopy=False)])
+    trials = {trial.number: trial for trial in study.get_trials(deepcopy=False)}
+    apart = create_trial(state=TrialState.WAITING, user_attrs={PLANNED_ATTRIBUTE: -1})
+    numbers = range(max(trials, default=-1) + 1)
+    copied = [_escaped_trial(trials[number]) if number in trials else apart for number in numbers]
+    return compared_study(study_of(study.direction, copied), epochs=0)
 
 
 def _escaped_trial(trial: FrozenTrial) -> FrozenTrial:

@@ -57,13 +57,15 @@ class Work:
 class Outcome:
     """How a search or a retraining ended: asked to stop, out of time, with so many failed jobs.
 
-    It has `stopped` where a family was not searched to its end, as all of its first trials failed.
+    It has `stopped` where a family was not searched to its end, as all of its first trials failed; `refused` says why
+    families were not searched at all, by name.
     """
 
     interrupted: bool = False
     timed_out: bool = False
     failed: int = 0
     stopped: bool = False
+    refused: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 WorkT = TypeVar("WorkT", bound=Work)

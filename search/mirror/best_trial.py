@@ -15,6 +15,8 @@ from ..stores import mlflow_names as names
 class BestTrial:
     """A folder for each trial that was a family's best one; those before it are removed once the new one counts.
 
+    Only the best ones of other numbers of epochs stay: the study may go back to these.
+
     Args:
         folder: of the study.
     """
@@ -42,8 +44,9 @@ class BestTrial:
         """Return what is kept of a trial, by the names of files; nothing where it was not the best one."""
         return {path.name: path for path in sorted((self.folder / family / str(trial)).glob("*"))}
 
-    def drop_others(self, family: str, trial: int) -> None:
-        """Remove what is kept of all trials but one."""
+    def drop_others(self, family: str, *trials: int) -> None:
+        """Remove what is kept of all trials but these."""
+        kept = [str(trial) for trial in trials]
         for path in (self.folder / family).glob("*"):
-            if path.name != str(trial):
+            if path.name not in kept:
                 shutil.rmtree(path, ignore_errors=True)

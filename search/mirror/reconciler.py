@@ -27,8 +27,11 @@ from .wanted import WantedRun, digest_of, same
 
 BEST_EPOCH = f"{names.BEST}/epoch"
 
-OURS = {names.SEARCH_ID_TAG, names.MIRRORED_TAG}
-"""Tags that say nothing about a trial; runs of earlier versions lack them."""
+OURS = {names.SEARCH_ID_TAG, names.MIRRORED_TAG, names.APART_TAG}
+"""Tags that say nothing about how a trial went; runs of earlier versions lack them."""
+
+PASSING = (names.REASON_TAG, names.APART_TAG)
+"""Tags that a trial may lose: one that failed is tried again, one that was kept apart is compared again."""
 
 Remember = Callable[[str, int, str], None]
 """Called with a family, the number of its trial, and the ID of its run."""
@@ -98,11 +101,12 @@ class Reconciler:
     def study(self, stored: StoredFamily) -> None:
         """Mend a family, all its trials, and what is recorded of trials that there are not."""
         self.family(stored)
-        for trial in stored.trials:
+        trials = stored.all_trials
+        for trial in trials:
             self.trial(stored, trial)
         for (family, number), runs in self._trials.items():
             if family == stored.name:
-                if number >= len(stored.trials):
+                if number >= len(trials):
                     self._remove(runs, _of(stored, runs))
                 self.mended.foreign += len(runs) - len(_of(stored, runs))
 
@@ -176,9 +180,9 @@ class Reconciler:
             self.tracker.log_epochs(run_id, missing)
         if wanted.failure is not None and names.FAILURE_FILE not in self.tracker.artifacts(run_id):
             self.tracker.log_file(run_id, names.FAILURE_FILE, wanted.failure)
-        # A trial that failed and is tried again has no reason any more; tags are not taken back one by one.
-        no_reason = {names.REASON_TAG: ""} if names.REASON_TAG in found.tags else {}
-        tags = {**found.tags, **no_reason, **wanted.tags}
+        # Tags are not taken back one by one.
+        passed = {name: "" for name in PASSING if name in found.tags}
+        tags = {**found.tags, **passed, **wanted.tags}
         is_changed = self._settle(run_id, found, wanted.state, tags, wanted.best, wanted.ended)
         if wanted.state == "running":  # there is more to come
             epochs = {**found.epochs, **wanted.epochs}
@@ -210,6 +214,8 @@ class Reconciler:
     def _log_best(self, stored: StoredFamily, run_id: str, found: RunContent) -> dict[str, str]:
         """Replace the family's best trial by the present one; return the tag that names it."""
         best = stored.best
+        if best is None and stored.apart and names.BEST_TRIAL_TAG in found.tags:
+            return {names.BEST_TRIAL_TAG: ""}  # no trial of the present number of epochs is finished
         files = {} if best is None else self.best.files(stored.name, best.number)
         if best is None or not files:  # an earlier version kept them in MLflow alone
             return {}

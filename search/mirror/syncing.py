@@ -24,13 +24,14 @@ def sync_study(study: str, *, storage_url: str, tracking_uri: str) -> Mended:
     """
     with owned(storage_url, study):
         storage = open_storage(storage_url)
-        for family in stored_families(storage, study):
+        for family in stored_families(storage, study, removed=True):
             Records.of(storage, family.optuna_study.study_name).identify()
-        families = stored_families(storage, study)
+        families = stored_families(storage, study, removed=True)
         if not families:  # a kill left it without a trial
             return Mended()
+        present = [family for family in families if not family.is_removed] or families
         reconciler = Reconciler(
-            tracker=MlflowTracker(tracking_uri, whole_study(families), families[0].kept.get(DATA_RECORD, NONE)),
+            tracker=MlflowTracker(tracking_uri, whole_study(present), present[0].kept.get(DATA_RECORD, NONE)),
             best=BestTrial.beside(storage_url, study),
             remember=remembering(storage, study),
             thorough=True,

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from ..stores import ID_RECORD, RunContent, RunState, StoredFamily, Trial, best_metrics, end_tags
+from ..stores import ID_RECORD, RunContent, RunState, StoredFamily, Trial, best_metrics, end_tags, is_compared
 from ..stores import mlflow_names as names
+from ..text import plural
 
 Metrics = Mapping[str, float]
 
@@ -92,6 +93,7 @@ def _state(trial: Trial, *, alive: bool) -> RunState | None:
 
 def _tags(stored: StoredFamily, trial: Trial) -> dict[str, str]:
     told = {
+        names.APART_TAG: _apart(stored, trial),
         names.SEED_TAG: trial.seed,
         names.DEVICE_TAG: trial.device,
         names.THREADS_TAG: trial.threads,
@@ -104,6 +106,16 @@ def _tags(stored: StoredFamily, trial: Trial) -> dict[str, str]:
         names.TRIAL_TAG: str(trial.number),
         **{name: str(value) for name, value in told.items() if value is not None},
     }
+
+
+def _apart(stored: StoredFamily, trial: Trial) -> str | None:
+    """Say why a trial is kept out of the comparison; None where it is compared."""
+    if stored.is_removed:
+        return "the study has no such family any more"
+    planned, epochs = trial.planned_epochs, stored.study.budget.epochs
+    if planned is None or is_compared(planned, epochs):
+        return None
+    return f"{plural(planned, 'epoch')}, and the study has {epochs}"
 
 
 def _equal(stored: Metrics, recorded: Metrics) -> bool:

@@ -37,6 +37,7 @@ def facts(results: StudyResults) -> list[Fact]:
         *([("Test", f"{plural(len(tests[0].labels), 'image')}, sealed until the test")] if tests else []),
         ("Metric", f"{METRIC_NAMES[study.metric]} in a trial's best epoch; the {best} wins"),
         ("Budget", _budget(study.budget)),
+        *_apart(results),
         ("Sampler", _strategy(study.sampler)),
         ("Pruner", _strategy(study.pruner)),
         ("Families", _families(results)),
@@ -106,6 +107,13 @@ def _budget(budget: Budget) -> str:
         *([f"{duration(budget.timeout_seconds)} for one run"] if budget.timeout_seconds else []),
     ]
     return ", ".join(limits)
+
+
+def _apart(results: StudyResults) -> list[Fact]:
+    """Say which trials the page leaves out; nothing where it has all."""
+    texts = [f"{family.name}: {family.stored.apart_text}" for family in results.families if family.stored.apart]
+    why = "not on this page, as a schedule of another length makes another curve"
+    return [("Kept apart", f"{'; '.join(texts)}; {why}")] if texts else []
 
 
 def _strategy(chosen: Sampler | Pruner) -> str:

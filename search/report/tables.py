@@ -15,7 +15,7 @@ def race_table(result: FamilyResult) -> Table | None:
     if not result.raced:
         return None
     metric = result.stored.study.metric
-    found = {trial.number: trial.value for trial in result.stored.trials}
+    found = {trial.number: trial.value for trial in result.stored.all_trials}
     rows = tuple(
         (
             f"{trial}, chosen" if result.candidate and trial == result.candidate.number else str(trial),
@@ -107,6 +107,7 @@ def cost_table(families: Sequence[FamilyResult]) -> Table | None:
         explanation=(
             "Epochs are those that were trained, also of trials that were stopped early. Times are of training alone, "
             "added up over workers that ran side by side; waiting, decoding and starting are not in them."
+            f"{_cost_apart(families)}"
         ),
         columns=("family", "finished#", "pruned#", "failed#", "epochs#", "search#", "retraining#", "both#"),
         rows=(
@@ -114,6 +115,13 @@ def cost_table(families: Sequence[FamilyResult]) -> Table | None:
             *([_cost_texts("together", together)] if len(families) > 1 else []),
         ),
     )
+
+
+def _cost_apart(families: Sequence[FamilyResult]) -> str:
+    """Say what the trials took that are kept apart; empty where there are none."""
+    apart = [trial for family in families for trial in family.stored.apart]
+    took = duration(sum(trial.seconds for trial in apart))
+    return f" {plural(len(apart), 'trial')} of other numbers of epochs took {took}, beside all this." if apart else ""
 
 
 def _costs(stored: StoredFamily, retraining: float) -> list[float]:

@@ -81,7 +81,7 @@ def retrain_study(
         )
     devices = devices_of(machine, most=len(families) * seeds * max(confirm, 1))
     data = prepared_data(study, places, observer.decoded)
-    for line in check_comparable(study, data, stored):
+    for line in check_comparable(study, data, families):
         observer.noticed(line)
     for family in (family for family in study.families if only is None or family.name in only):
         fetch_weights(family, data.input_shape, len(data.classes))

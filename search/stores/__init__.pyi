@@ -22,11 +22,12 @@ from .model_runs import FamilyRun as FamilyRun
 from .model_runs import ModelRun as ModelRun
 from .model_runs import Stage as Stage
 from .model_runs import race_values as race_values
+from .optuna_store import note_members as note_members
 from .optuna_store import open_family as open_family
 from .optuna_store import open_storage as open_storage
 from .optuna_store import read_storage as read_storage
 from .optuna_store import requeue as requeue
-from .optuna_store import retry_failed as retry_failed
+from .optuna_store import start_over as start_over
 from .optuna_store import stored_families as stored_families
 from .optuna_store import stored_family as stored_family
 from .optuna_store import stored_names as stored_names
@@ -42,6 +43,7 @@ from .places import relocated as relocated
 from .ranking import candidate_of as candidate_of
 from .ranking import candidates as candidates
 from .ranking import check_searched as check_searched
+from .ranking import missing_epochs as missing_epochs
 from .ranking import picked as picked
 from .ranking import replicated as replicated
 from .records import DATA_RECORD as DATA_RECORD
@@ -49,6 +51,7 @@ from .records import ENVIRONMENT_RECORD as ENVIRONMENT_RECORD
 from .records import FAILURE_RECORD as FAILURE_RECORD
 from .records import FILES_RECORD as FILES_RECORD
 from .records import ID_RECORD as ID_RECORD
+from .records import MEMBERS_RECORD as MEMBERS_RECORD
 from .records import RUN_RECORD as RUN_RECORD
 from .records import SOURCE_RECORD as SOURCE_RECORD
 from .records import STATE_RECORD as STATE_RECORD
@@ -68,11 +71,15 @@ from .tracking import end_tags as end_tags
 from .trials import DEATHS_ATTRIBUTE as DEATHS_ATTRIBUTE
 from .trials import ENDS as ENDS
 from .trials import OPTUNA_STATES as OPTUNA_STATES
+from .trials import PLANNED_ATTRIBUTE as PLANNED_ATTRIBUTE
 from .trials import REPLICATE_ATTRIBUTE as REPLICATE_ATTRIBUTE
 from .trials import STATE_WORDS as STATE_WORDS
 from .trials import End as End
 from .trials import StoredFamily as StoredFamily
 from .trials import Trial as Trial
+from .trials import compared_study as compared_study
 from .trials import epoch_of as epoch_of
+from .trials import is_compared as is_compared
+from .trials import lengths_text as lengths_text
 from .trials import metrics_of as metrics_of
 from .waiting_storage import WaitingStorage as WaitingStorage

@@ -15,8 +15,9 @@ PYTHON_TAG = "optrack.python"
 SOURCE_DIGEST_TAG = "optrack.source_digest"
 DATA_DIGEST_TAG = "optrack.data_digest"
 
-# Of a trial's run: the earlier trial with the same configuration.
+# Of a trial's run: the earlier trial with the same configuration, and why it is not compared with others.
 REPLICATE_TAG = "optrack.replicate_of"
+APART_TAG = "optrack.apart"
 
 # Of runs of trials and families: the search, as studies of one name in two storages may share an MLflow, and a digest
 # of all that Optuna's storage knew when the run was last written.

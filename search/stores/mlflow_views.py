@@ -48,6 +48,7 @@ def _views(study: Study) -> dict[str, str]:
         f"metrics.`{names.BEST}/epoch`",
         *(f"params.`{name}`" for name in list(hyperparameters)[:COLUMN_LIMIT]),
         f"tags.`{names.STATE_TAG}`",
+        f"tags.`{names.APART_TAG}`",
     ]
     common: dict[str, object] = {
         "orderByKey": best,
@@ -87,9 +88,10 @@ def _study_note(study: Study, data: Mapping[str, Any]) -> str:
         f"Search on **{data.get('name', study.data.name)}**{images}, by best `{study.metric}` on the "
         f"validation images.\n\n{families}\n\n"
         "One run per family, its trials nested in it. The tag `optrack.state` tells finished, pruned, failed and "
-        "interrupted trials apart, which wait to go on; a family's best weights and configuration are artifacts of its "
-        "run. Models that were retrained on all images have the tag `optrack.stage` = `retrain`, and what the test "
-        "said of them; the study's report is an artifact of the run `report`.\n"
+        "interrupted trials apart, which wait to go on; `optrack.apart` says why a trial is not compared with the "
+        "others; a family's best weights and configuration are artifacts of its run. Models that were retrained on all "
+        "images have the tag `optrack.stage` = `retrain`, and what the test said of them; the study's report is an "
+        "artifact of the run `report`.\n"
     )
 
 

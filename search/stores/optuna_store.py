@@ -1,5 +1,6 @@
 """Optuna's storage: open it, read what it holds. There is one Optuna study per family, named `STUDY/FAMILY`."""
 
+import json
 import sqlite3
 import time
 import warnings
@@ -30,8 +31,8 @@ from .addresses import (
     sqlite_path,
 )
 from .ownership import Ownership
-from .records import STUDY, STUDY_RECORD, Kept, Records, forget, make_table
-from .trials import DEATHS_ATTRIBUTE, StoredFamily, Trial, trial_of
+from .records import MEMBERS_RECORD, STUDY, STUDY_RECORD, Kept, Records, forget, make_table
+from .trials import DEATHS_ATTRIBUTE, PLANNED_ATTRIBUTE, StoredFamily, Trial, compared_study, trial_of
 from .waiting_storage import WaitingStorage, cause_of
 
 # How long SQLite waits for a lock during a search, deaf to Ctrl-C; `WaitingStorage` waits for what takes longer.
@@ -117,7 +118,10 @@ def _write_ahead(connection: sqlite3.Connection, _: object) -> None:
 
 
 def open_family(storage: RDBStorage, study: Study, family: Family) -> optuna.Study:
-    """Return the Optuna study of a family, created unless it exists, with the start configurations enqueued."""
+    """Return the Optuna study of a family, created unless it exists, with the start configurations enqueued.
+
+    A configuration is enqueued again where only trials of another number of epochs have it.
+    """
     opened = optuna.create_study(
         study_name=f"{study.name}/{family.name}",
         storage=storage,
@@ -127,8 +131,9 @@ def open_family(storage: RDBStorage, study: Study, family: Family) -> optuna.Stu
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         opened.set_metric_names([study.metric])  # the axes of optuna-dashboard
+    compared = compared_study(opened, study.budget.epochs)
     for values in family.start:
-        opened.enqueue_trial(dict(values), skip_if_exists=True)
+        compared.enqueue_trial(dict(values), skip_if_exists=True)
     return opened
 
 
@@ -139,10 +144,12 @@ def requeue(storage: BaseStorage, study: optuna.Study, number: int) -> None:
     storage.set_trial_state_values(trial_id, TrialState.WAITING)
 
 
-def retry_failed(storage: RDBStorage, study: Study) -> None:
-    """Requeue the failed trials of a study's families under their numbers, as if they had not been trained.
+def start_over(storage: RDBStorage, study: Study, *, failed: bool) -> None:
+    """Requeue trials of a study's families under their numbers, as if they had not been trained.
 
-    Optuna changes no trial that has ended, so this changes its tables, before anything is read out of them.
+    These are interrupted ones that were to train another number of epochs, as their schedule does not go on, and the
+    failed ones if asked. Optuna changes no trial that has ended, and takes back no epoch, so this changes its tables,
+    before anything is read out of them.
     """
     names = ("studies", "trials", "trial_intermediate_values", "trial_user_attributes")
     found = sqlalchemy.MetaData()
@@ -151,17 +158,21 @@ def retry_failed(storage: RDBStorage, study: Study) -> None:
     families = [f"{study.name}/{family.name}" for family in study.families]
     query = sqlalchemy.select(trials.c.trial_id, trials.c.study_id, trials.c.number)
     query = query.join(studies, studies.c.study_id == trials.c.study_id)
-    query = query.where(studies.c.study_name.in_(families), trials.c.state == TrialState.FAIL.name)
+    is_planned = (attributes.c.trial_id == trials.c.trial_id) & (attributes.c.key == PLANNED_ATTRIBUTE)
+    query = query.outerjoin(attributes, is_planned).where(studies.c.study_name.in_(families))
+    interrupted = trials.c.state.in_([TrialState.WAITING.name, TrialState.RUNNING.name])
+    chosen = interrupted & (attributes.c.value_json != json.dumps(study.budget.epochs))
+    query = query.where(chosen | (trials.c.state == TrialState.FAIL.name) if failed else chosen)
     with storage.engine.begin() as connection:
         found_trials = connection.execute(query).all()
-        failed = [trial_id for trial_id, _, _ in found_trials]
+        again = [trial_id for trial_id, _, _ in found_trials]
         for _, study_id, number in found_trials:
             forget(connection, study_id, number)
-        outcome = attributes.c.key.in_(["epochs", "best_epoch", "reason", DEATHS_ATTRIBUTE])
-        connection.execute(values.delete().where(values.c.trial_id.in_(failed)))
-        connection.execute(attributes.delete().where(attributes.c.trial_id.in_(failed), outcome))
+        outcome = attributes.c.key.in_(["epochs", "best_epoch", "reason", DEATHS_ATTRIBUTE, PLANNED_ATTRIBUTE])
+        connection.execute(values.delete().where(values.c.trial_id.in_(again)))
+        connection.execute(attributes.delete().where(attributes.c.trial_id.in_(again), outcome))
         waiting = {"state": TrialState.WAITING.name, "datetime_complete": None}
-        connection.execute(trials.update().where(trials.c.trial_id.in_(failed)).values(waiting))
+        connection.execute(trials.update().where(trials.c.trial_id.in_(again)).values(waiting))
 
 
 def stored_names(storage: RDBStorage) -> list[str]:
@@ -170,11 +181,24 @@ def stored_names(storage: RDBStorage) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def stored_families(storage: RDBStorage, study_name: str) -> list[StoredFamily]:
-    """Return all families of a study in the order in which they were created; none for a study that is not stored."""
+def stored_families(storage: RDBStorage, study_name: str, *, removed: bool = False) -> list[StoredFamily]:
+    """Return all families of a study in the order in which they were created; none for a study that is not stored.
+
+    Those that the study has not any more are left out, unless `removed` asks for them too.
+    """
     names = [name for name in optuna.get_all_study_names(storage) if name.startswith(f"{study_name}/")]
     loaded = [_loaded(storage, name) for name in names]
-    return [StoredFamily.read(study, kept) for study, kept in loaded if not _is_half_made(study, kept)]
+    families = [StoredFamily.read(study, kept) for study, kept in loaded if not _is_half_made(study, kept)]
+    return [family for family in families if removed or not family.is_removed]
+
+
+def note_members(storage: RDBStorage, families: Sequence[StoredFamily], members: Sequence[str]) -> None:
+    """Note with each of a study's stored families which families the study has now."""
+    for family in families:
+        if family.kept.get(MEMBERS_RECORD) != list(members):
+            records = Records.of(storage, family.optuna_study.study_name)
+            records.identify()  # earlier versions did not
+            records.write({MEMBERS_RECORD: list(members)})
 
 
 def stored_family(storage: RDBStorage, name: str) -> StoredFamily:

@@ -6,17 +6,27 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from ..errors import NothingStoredError
+from ..text import plural
 from .trials import StoredFamily, Trial
 
 
 def check_searched(families: Sequence[StoredFamily]) -> None:
     """Raise a `NothingStoredError` unless each family has a finished trial."""
-    unfinished = [family.name for family in families if family.best is None]
-    if unfinished:
-        raise NothingStoredError(
-            f"family {unfinished[0]!r} has no finished trial yet: `optrack run {families[0].study.name}` continues "
-            "its search"
-        )
+    for family in families:
+        if family.best is None:
+            raise NothingStoredError(
+                f"family {family.name!r} has no finished trial {missing_epochs(family)}yet: `optrack run "
+                f"{family.study.name}` continues its search"
+            )
+
+
+def missing_epochs(family: StoredFamily) -> str:
+    """Return the number of epochs that no trial has finished, where trials of another one are kept apart; else nothing.
+
+    It ends with a blank.
+    """
+    epochs = plural(family.study.budget.epochs, "epoch")
+    return f"of {epochs} (kept apart: {family.apart_text}) " if family.apart else ""
 
 
 def candidates(stored: StoredFamily, count: int) -> tuple[Trial, ...]:
@@ -35,6 +45,8 @@ def picked(stored: StoredFamily, raced: Mapping[int, Sequence[float]]) -> Trial 
     without the search's best configuration is outdated and does not count.
     """
     best = stored.best
+    compared = {trial.number for trial in stored.ranked}
+    raced = {trial: values for trial, values in raced.items() if trial in compared}
     seeds = min((len(values) for values in raced.values()), default=0)
     if best is None or best.number not in raced or not seeds:
         return best
@@ -44,8 +56,11 @@ def picked(stored: StoredFamily, raced: Mapping[int, Sequence[float]]) -> Trial 
 
 
 def candidate_of(stored: StoredFamily, number: int) -> Trial | None:
-    """Return the finished trial of this number, even where a replicate has a better value; None where there is none."""
-    return next((trial for trial in stored.ranked if trial.number == number), None)
+    """Return the finished trial of this number, even where a replicate has a better value; None where there is none.
+
+    It may be one that is kept apart by now.
+    """
+    return next((trial for trial in stored.all_trials if trial.number == number and trial.value is not None), None)
 
 
 def replicated(params: Mapping[str, Any], finished: Iterable[Trial | FrozenTrial]) -> int | None:

@@ -24,7 +24,8 @@ STUDY = -1
 EPOCH_PREFIX = "epoch "
 
 # Of a family: which search it is, the study as it was last run with it, the images, the digest of a user-defined
-# network's code, all user-defined code, what it was run with, and how that run ended.
+# network's code, all user-defined code, what it was run with, how that run ended, and the names of all families that
+# the study had when any of them was last run.
 ID_RECORD = "optrack.id"
 STUDY_RECORD = "optrack.study"
 DATA_RECORD = "optrack.data"
@@ -32,6 +33,7 @@ SOURCE_RECORD = "optrack.source"
 FILES_RECORD = "optrack.files"
 ENVIRONMENT_RECORD = "optrack.environment"
 STATE_RECORD = "optrack.state"
+MEMBERS_RECORD = "optrack.families"
 
 # Of a trial: its run in MLflow, and the traceback.
 RUN_RECORD = "mlflow_run"

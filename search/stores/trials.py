@@ -1,19 +1,22 @@
 """What is stored of trials and of families, typed; the words for a trial's state; status and best configurations."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from ..errors import StorageError
 from ..study import EpochResult, Family, Study
-from .records import FAILURE_RECORD, RUN_RECORD, STUDY, STUDY_RECORD, Kept, epochs_of
+from ..text import listing, plural
+from .records import FAILURE_RECORD, MEMBERS_RECORD, RUN_RECORD, STUDY, STUDY_RECORD, Kept, epochs_of
 
 End: TypeAlias = Literal["finished", "pruned", "failed"]
 ENDS: tuple[End, ...] = get_args(End)
@@ -37,9 +40,11 @@ COPIED_ATTRIBUTES = ("seed", "device", "threads", "best_epoch", "planned_epochs"
 REPLICATE_ATTRIBUTE = "replicate_of"
 """A trial's user attribute: the number of an earlier one with the same configuration, under another seed."""
 
-
 DEATHS_ATTRIBUTE = "deaths"
 """A trial's user attribute: how often its worker died."""
+
+PLANNED_ATTRIBUTE = "planned_epochs"
+"""A trial's user attribute: how many epochs it was to train at most, and its schedule was made for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +141,49 @@ def trial_of(stored: FrozenTrial, kept: Mapping[str, Any] = MappingProxyType({})
     )
 
 
+class _ComparedStorage:
+    """Optuna's storage without the trials that are kept apart.
+
+    Samplers and pruners look at some trials through their study and at some through its storage.
+    """
+
+    def __init__(self, storage: Any, epochs: int) -> None:
+        self._storage = storage
+        self._epochs = epochs
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    def get_all_trials(
+        self,
+        study_id: int,
+        deepcopy: bool = True,  # noqa: FBT001, FBT002 - Optuna's form
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        """Return the trials that are compared."""
+        trials: list[FrozenTrial] = self._storage.get_all_trials(study_id, deepcopy=deepcopy, states=states)
+        return [trial for trial in trials if is_compared(trial.user_attrs.get(PLANNED_ATTRIBUTE), self._epochs)]
+
+    def get_best_trial(self, study_id: int) -> FrozenTrial:
+        """Return the best of them, as Optuna does of all."""
+        return BaseStorage.get_best_trial(cast("BaseStorage", self), study_id)
+
+
+def is_compared(planned: int | None, epochs: int) -> bool:
+    """Whether a trial that was to train so many epochs counts in a study of so many.
+
+    A schedule of another length makes another curve. Trials that have not begun, and those of which earlier versions
+    did not note it, are compared.
+    """
+    return planned in (None, epochs)
+
+
+def compared_study(study: optuna.Study, epochs: int) -> optuna.Study:
+    """Return an Optuna study as samplers, pruners and importances are to see it: with the trials that are compared."""
+    storage: Any = _ComparedStorage(study._storage, epochs)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    return optuna.load_study(study_name=study.study_name, storage=storage)
+
+
 def metrics_of(kept: EpochResult | None) -> dict[str, float]:
     """Return the metrics of the epoch that counts, and its number as `epoch`; none where no epoch does."""
     return {} if kept is None else {**kept.metrics(), "epoch": kept.epoch}
@@ -149,9 +197,15 @@ def epoch_of(stored: Mapping[str, Any]) -> EpochResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFamily:
-    """A family as it is stored: with the study as it was last run with this family, and all of its trials by number.
+    """A family as it is stored.
 
-    `kept` holds what is kept of the family as a whole beside Optuna's tables, by name.
+    Args:
+        name: of the family.
+        optuna_study: with the trials that are compared.
+        study: as it was last run with this family.
+        trials: those that are compared, by number: all that were to train as many epochs as the study has now.
+        kept: what is kept of the family as a whole beside Optuna's tables, by name.
+        apart: all other trials, by number.
     """
 
     name: str
@@ -159,6 +213,7 @@ class StoredFamily:
     study: Study
     trials: tuple[Trial, ...]
     kept: Mapping[str, Any]
+    apart: tuple[Trial, ...] = ()
 
     @classmethod
     def read(cls, optuna_study: optuna.Study, kept: Kept = MappingProxyType({})) -> "StoredFamily":
@@ -171,14 +226,16 @@ class StoredFamily:
         of_family = {**optuna_study.user_attrs, **kept.get(STUDY, {})}
         if STUDY_RECORD not in of_family:
             raise StorageError(f"Optuna's study {optuna_study.study_name!r} was not made by optrack")
+        study = Study.from_json(of_family[STUDY_RECORD])
+        epochs = study.budget.epochs
+        trials = [trial_of(trial, kept.get(trial.number, {})) for trial in optuna_study.get_trials(deepcopy=False)]
         return cls(
             name=optuna_study.study_name.split("/", 1)[1],
-            optuna_study=optuna_study,
-            study=Study.from_json(of_family[STUDY_RECORD]),
-            trials=tuple(
-                trial_of(trial, kept.get(trial.number, {})) for trial in optuna_study.get_trials(deepcopy=False)
-            ),
+            optuna_study=compared_study(optuna_study, epochs),
+            study=study,
+            trials=tuple(trial for trial in trials if is_compared(trial.planned_epochs, epochs)),
             kept=of_family,
+            apart=tuple(trial for trial in trials if not is_compared(trial.planned_epochs, epochs)),
         )
 
     @property
@@ -187,9 +244,25 @@ class StoredFamily:
         return next(family for family in self.study.families if family.name == self.name)
 
     @property
+    def is_removed(self) -> bool:
+        """Whether the study had no such family any more when it was last run."""
+        return self.name not in self.kept.get(MEMBERS_RECORD, [self.name])
+
+    @property
+    def all_trials(self) -> tuple[Trial, ...]:
+        """All of its trials by number, compared or not."""
+        return tuple(sorted((*self.trials, *self.apart), key=lambda trial: trial.number))
+
+    @property
+    def apart_text(self) -> str:
+        """How many trials are kept apart, such as "8 trials of 2 epochs"; empty where none is."""
+        return lengths_text([trial.planned_epochs or 0 for trial in self.apart])
+
+    @property
     def is_begun(self) -> bool:
         """Whether there is anything to compare new trials with: one that ended, or was to go on."""
-        return any(trial.state != "failed" and (trial.state != "waiting" or trial.reported) for trial in self.trials)
+        trials = (*self.trials, *self.apart)
+        return any(trial.state != "failed" and (trial.state != "waiting" or trial.reported) for trial in trials)
 
     @property
     def counts(self) -> dict[State, int]:
@@ -217,24 +290,45 @@ class StoredFamily:
         return next(iter(self.ranked), None)
 
     @property
+    def best_apart(self) -> list[int]:
+        """The numbers of the best trials that are kept apart, one for each number of epochs."""
+        ranked = self.study.objective.ranked(self.apart, lambda trial: trial.value)
+        best = {trial.planned_epochs: trial.number for trial in reversed(ranked)}
+        return sorted(best.values())
+
+    @property
     def epochs(self) -> int:
-        """The epochs of all trials."""
+        """The epochs of all trials that are compared."""
         return sum(trial.reported for trial in self.trials)
 
     @property
     def seconds(self) -> float:
-        """The wall-clock time of all trials that have ended, added up over the workers."""
+        """The wall-clock time of all trials that are compared, added up over the workers."""
         return sum(trial.seconds for trial in self.trials)
 
 
+def lengths_text(planned: Sequence[int]) -> str:
+    """Return how many trials were to train how many epochs.
+
+    >>> lengths_text([2, 2, 5]), lengths_text([1]), lengths_text([])
+    ('2 trials of 2 epochs and 1 trial of 5 epochs', '1 trial of 1 epoch', '')
+    """
+    counts = sorted(Counter(planned).items())
+    return listing([f"{plural(count, 'trial')} of {plural(epochs, 'epoch')}" for epochs, count in counts])
+
+
 def status(study: str, families: Sequence[StoredFamily]) -> dict[str, Any]:
-    """Return what `optrack status --json` prints; the total is that of all states, waiting trials included."""
+    """Return what `optrack status --json` prints; the total is that of all states, waiting trials included.
+
+    Trials that are kept apart count in `apart` alone.
+    """
     return {
         "study": study,
         "families": [
             {
                 "family": family.name,
                 "trials": {"total": len(family.trials), **family.counts},
+                "apart": len(family.apart),
                 "epochs": family.epochs,
                 "best": None if family.best is None else _summary(family.best),
             }

@@ -8,7 +8,7 @@ import pytest
 
 from optrack.datasets import Prepared
 from optrack.search import Budget, Categorical, Data, Family, Float, Pruner, Sampler, Study, StudyError
-from optrack.search.coordinator.comparable import check_comparable
+from optrack.search.coordinator.comparable import check_comparable, refused
 from optrack.search.stores.records import DATA_RECORD, SOURCE_RECORD, STUDY_RECORD, data_record
 from optrack.search.stores.trials import StoredFamily
 from optrack.search.training import network_code
@@ -122,10 +122,40 @@ def test_the_same_images_in_another_layout_are_taken(digits: Prepared) -> None:
     check_comparable(study_of(), replace(digits, layout="class folders"), stored(study_of(), digits))
 
 
-def test_a_family_that_left_the_study_still_has_to_have_the_same_images(digits: Prepared) -> None:
-    new = study_of(families=[Family("another", architecture="lenet")])
+def stored_on(data: Prepared, *names: str) -> list[StoredFamily]:
+    return stored(study_of(families=[replace(family_of(), name=name) for name in names]), data)
+
+
+def test_a_family_that_cannot_be_continued_is_refused_alone(digits: Prepared) -> None:
+    wider = replace(family_of(space={**SPACE, "lr": Float(0.1, 2.0)}), name="a")
+    found = refused(study_of(families=[wider, replace(family_of(), name="b")]), digits, stored_on(digits, "a", "b"))
+    assert found.keys() == {"a"}
+    assert found["a"].startswith("space of lr in family 'a' was")
+
+
+def test_a_family_that_is_stored_with_other_images_is_refused_alone(digits: Prepared) -> None:
+    now = replace(digits, digest="other")
+    both = study_of(families=[replace(family_of(), name=name) for name in ("a", "b", "new")])
+    found = refused(both, now, [*stored_on(digits, "a"), *stored_on(now, "b")])
+    assert found.keys() == {"a"}
+    assert found["a"].startswith("digest of the images was")
+
+
+def test_other_images_for_all_that_is_stored_refuse_new_families_as_well(digits: Prepared) -> None:
+    new = study_of(families=[replace(family_of(), name="new")])
     with pytest.raises(StudyError, match="digest of the images"):
-        check_comparable(new, replace(digits, digest="other"), stored(study_of(), digits))
+        refused(new, replace(digits, digest="other"), stored_on(digits, "a", "b"))
+
+
+def test_where_no_family_can_be_continued_the_study_is_refused(digits: Prepared) -> None:
+    wider = replace(family_of(space={**SPACE, "lr": Float(0.1, 2.0)}), name="a")
+    with pytest.raises(StudyError, match="space of lr in family 'a'"):
+        refused(study_of(families=[wider]), digits, stored_on(digits, "a", "b"))
+
+
+def test_nothing_is_refused_where_nothing_differs(digits: Prepared) -> None:
+    assert refused(study_of(), digits, stored(study_of(), digits)) == {}
+    assert refused(study_of(), digits, []) == {}
 
 
 def test_the_same_images_under_another_name_are_taken_with_a_line(digits: Prepared) -> None:

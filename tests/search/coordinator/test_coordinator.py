@@ -21,7 +21,7 @@ from optrack.search.launchers import EpochEnded, Event, InlineLauncher, JobEnded
 from optrack.search.launchers.pool import Outcome, Work
 from optrack.search.mirror import BestTrial, LiveMirror, Reconciler
 from optrack.search.stores.memory_store import MemoryStore
-from optrack.search.stores.optuna_store import open_storage, read_storage, retry_failed, stored_families
+from optrack.search.stores.optuna_store import open_storage, read_storage, start_over, stored_families
 from optrack.search.stores.records import DATA_RECORD, data_record, remembering
 from optrack.search.stores.tracking import RunState
 from optrack.search.stores.trials import StoredFamily
@@ -192,6 +192,7 @@ class Stage:
             observer=self.watcher,
             best=best,
             mirror=LiveMirror(storage=storage, study=study.name, opened=reconciler, notice=self.notices.append),
+            members=[family.name for family in study.families],
         )
 
     def run_until(self, study: Study, epochs: int, launcher: Launcher | Curve | None = None) -> Outcome:
@@ -714,7 +715,7 @@ def test_a_family_whose_first_three_trials_fail_for_the_same_reason_stops(stage:
     stage.watcher.heard.clear()
     assert stage.run(study, rising) == Outcome(stopped=True)
     assert "a stopped: ValueError: no" in stage.watcher.heard
-    retry_failed(open_storage(stage.url), study)
+    start_over(open_storage(stage.url), study, failed=True)
     assert stage.run(study, rising) == Outcome()
     assert [len(family.trials) for family in stage.families()] == [6, 6]
 
@@ -732,9 +733,9 @@ def test_failed_trials_are_tried_again_under_their_numbers_when_asked(stage: Sta
     stage.run(study, lambda job, epoch: None if job.trial % 2 and epoch == 3 else rising(job, epoch))
     before = {trial.number: trial.params for trial in stage.trials()}
     assert stage.states() == ["COMPLETE", "FAIL", "COMPLETE", "FAIL"]
-    retry_failed(open_storage(stage.url), study)
+    start_over(open_storage(stage.url), study, failed=True)
     assert stage.states() == ["COMPLETE", "WAITING", "COMPLETE", "WAITING"]
-    retry_failed(open_storage(stage.url), study)  # twice is once
+    start_over(open_storage(stage.url), study, failed=True)  # twice is once
     launcher = ScriptedLauncher(rising)
     assert stage.run(study, launcher) == Outcome()
     assert [job.trial for job in launcher.submitted] == [1, 3]
@@ -922,3 +923,125 @@ def test_optunas_own_tools_can_open_what_is_stored(stage: Stage) -> None:
     assert study.best_trial.number == 2
     assert study.metric_names == ["val_accuracy"]
     assert study.direction == optuna.study.StudyDirection.MAXIMIZE
+
+
+def by_length(job: Job, epoch: int) -> float:
+    """Values that are the higher, the fewer epochs a trial is to train."""
+    return 1 / job.epochs + job.trial / 100 + epoch / 1000
+
+
+def test_trials_of_another_number_of_epochs_are_neither_counted_nor_the_best(stage: Stage) -> None:
+    start = [{"lr": 0.002, "depth": 1}]
+    study = study_of(families=[family_of(start=start)], budget=Budget(trials=2, epochs=2))
+    stage.run(study, by_length)
+    longer = replace(study, budget=Budget(trials=3, epochs=4))
+    stage.run(longer, by_length)
+    [family] = stage.families()
+    assert [trial.number for trial in family.apart] == [0, 1]
+    assert [trial.number for trial in family.trials] == [2, 3, 4]
+    assert family.trials[0].params == start[0]  # it is to be compared as well
+    assert family.trials[0].replicate_of is None
+    assert family.best is not None
+    assert family.best.number == 4
+    assert (family.epochs, family.counts["finished"]) == (12, 3)
+    assert stage.tracker.runs["f"].tags["optrack.best_trial"] == "4"
+    assert stage.tracker.best_values("f")["val_accuracy"] == pytest.approx(0.294)
+    apart = {name: run.tags.get("optrack.apart") for name, run in stage.tracker.runs.items()}
+    assert apart == {
+        "f": None,
+        **dict.fromkeys(("f 0", "f 1"), "2 epochs, and the study has 4"),
+        **dict.fromkeys(("f 2", "f 3", "f 4")),
+    }
+    assert stage.notices == []  # nothing was missing in MLflow
+
+
+def test_what_was_the_best_is_so_again_where_the_epochs_change_back(stage: Stage) -> None:
+    study = study_of(budget=Budget(trials=2, epochs=2))
+    for epochs in (2, 4, 2):
+        stage.run(replace(study, budget=Budget(trials=2, epochs=epochs)), by_length)
+    [family] = stage.families()
+    assert family.best is not None
+    assert (family.best.number, family.best_apart) == (1, [3])
+    assert {path.name for path in (stage.folder / "best" / "f").iterdir()} == {"1", "3"}
+    run = stage.tracker.runs["f"]
+    assert run.tags["optrack.best_trial"] == "1"
+    assert run.files["best/weights.safetensors"] == b"f 1"
+    assert stage.tracker.runs["f 1"].tags["optrack.apart"] == ""
+    assert stage.tracker.runs["f 3"].tags["optrack.apart"] == "4 epochs, and the study has 2"
+
+
+def test_while_no_trial_of_the_new_number_of_epochs_is_finished_there_is_no_best_one(stage: Stage) -> None:
+    study = study_of(budget=Budget(trials=1, epochs=2))
+    stage.run(study, by_length)
+    stage.run(replace(study, budget=Budget(trials=1, epochs=4)), lambda job, epoch: None)  # noqa: ARG005
+    [family] = stage.families()
+    assert family.best is None
+    assert stage.tracker.runs["f"].tags["optrack.best_trial"] == ""
+    assert (stage.folder / "best" / "f" / "0").exists()
+
+
+@pytest.mark.parametrize("name", ["asha", "hyperband", "median", "wilcoxon"])
+def test_a_pruner_does_not_see_trials_of_another_number_of_epochs(stage: Stage, name: str) -> None:
+    options = {"n_startup_trials": 1} if name == "median" else {}
+    study = study_of(budget=Budget(trials=8, epochs=4), pruner=Pruner("none"))
+    stage.run(study, lambda job, epoch: 0.9)  # noqa: ARG005 - all that follows is worse
+    longer = replace(study, budget=Budget(trials=1, epochs=8), pruner=Pruner(name, options=options))
+    stage.run(longer, lambda job, epoch: 0.1 + epoch / 100)  # noqa: ARG005
+    [family] = stage.families()
+    assert [trial.state for trial in family.trials] == ["finished"]
+
+
+@pytest.mark.parametrize("name", ["grid", "tpe", "random"])
+def test_a_sampler_begins_anew_with_another_number_of_epochs(stage: Stage, name: str) -> None:
+    family = family_of(space={"lr": Categorical(0.1, 0.01), "depth": Categorical(1, 2)})
+    study = study_of(families=[family], sampler=Sampler(name), budget=Budget(trials=4, epochs=1))
+    stage.run(study, rising)
+    stage.run(replace(study, budget=Budget(trials=9, epochs=2)), rising)
+    [found] = stage.families()
+    assert len(found.apart) == 4
+    assert len(found.trials) == (4 if name == "grid" else 9)
+    if name == "grid":
+        assert len({tuple(trial.params.values()) for trial in found.trials}) == 4
+
+
+def test_an_interrupted_trial_starts_over_with_another_number_of_epochs(stage: Stage) -> None:
+    study = study_of(budget=Budget(trials=2, epochs=4))
+    stage.run_until(study, 6, by_length)
+    assert stage.states() == ["COMPLETE", "WAITING"]
+    before = stage.families()[0].trials[1]
+    assert before.reported == 2
+    longer = replace(study, budget=Budget(trials=2, epochs=5))
+    start_over(open_storage(stage.url), longer, failed=False)
+    launcher = ScriptedLauncher(by_length)
+    stage.run(longer, launcher)
+    assert [(job.trial, job.epochs) for job in launcher.submitted] == [(1, 5), (2, 5)]
+    again = stage.families()[0].trials[0]
+    assert (again.number, again.params, again.seed) == (1, before.params, before.seed)
+    assert [epoch.val_accuracy for epoch in again.epochs] == [by_length(launcher.submitted[0], n) for n in range(1, 6)]
+    assert again.mlflow_run is not None
+    assert [epoch["val_accuracy"] for epoch in stage.tracker.values(again.mlflow_run)] == [
+        epoch.val_accuracy for epoch in again.epochs
+    ]
+
+
+def test_an_interrupted_trial_of_the_same_number_of_epochs_goes_on(stage: Stage) -> None:
+    study = study_of(budget=Budget(trials=2, epochs=4))
+    stage.run_until(study, 6, by_length)
+    start_over(open_storage(stage.url), study, failed=False)
+    assert stage.families()[0].trials[1].reported == 2
+
+
+def test_failures_of_another_number_of_epochs_do_not_stop_a_family(stage: Stage) -> None:
+    study = study_of(budget=Budget(trials=3, epochs=1))
+    assert stage.run(study, lambda job, epoch: None) == Outcome(failed=3, stopped=True)  # noqa: ARG005
+    assert stage.run(replace(study, budget=Budget(trials=3, epochs=2)), rising) == Outcome()
+
+
+def test_failed_trials_are_tried_again_with_the_present_number_of_epochs(stage: Stage) -> None:
+    study = study_of(budget=Budget(trials=2, epochs=1))
+    stage.run(study, lambda job, epoch: None if job.trial else rising(job, epoch))
+    longer = replace(study, budget=Budget(trials=1, epochs=2))
+    start_over(open_storage(stage.url), longer, failed=True)
+    stage.run(longer, rising)
+    [trial] = stage.families()[0].trials
+    assert (trial.number, trial.state, trial.reported) == (1, "finished", 2)

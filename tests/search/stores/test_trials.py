@@ -72,6 +72,7 @@ def test_status_counts_trials_by_state_which_add_up_to_the_total(url: str) -> No
     assert busy["family"] == "busy"
     assert busy["trials"] == {"total": 6, "finished": 2, "pruned": 1, "failed": 1, "running": 1, "waiting": 1}
     assert busy["epochs"] == 12
+    assert busy["apart"] == 0
     assert idle["trials"] == {"total": 0, "finished": 0, "pruned": 0, "failed": 0, "running": 0, "waiting": 0}
     assert idle["epochs"] == 0
     assert idle["best"] is None
