@@ -7,7 +7,7 @@ import typer
 
 from .options import DEFAULT_STORAGE, JsonOption, StorageOption, StudyArgument
 from .output import output_file, print_json, say
-from .stored import stored_study
+from .stored import say_apart, stored_study
 from .tables import print_table
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def importance(
     title = f"{name}: importance of hyperparameters ({evaluator})"
     columns = ["family", "finished#", "parameter", f"share in {metric}#", f"{CONFIDENCE:.0%} interval", "note"]
     print_table(columns, [row for family, item in found.items() for row in _rows(family, item)], title=title)
+    say_apart(families)
     say(f"Figures: {page.absolute()}")
 
 

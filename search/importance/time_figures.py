@@ -6,7 +6,7 @@ from ..pages import ORANGE, STATE_COLORS
 from ..stores import STATE_WORDS
 from ..text import duration, setting_texts
 from .subject import HEIGHT, NONE_FINISHED, Drawn, Subject, plain
-from .trials import best_trial, study_of
+from .trials import best_trial, study_of, without_gaps
 
 _LINES, _BARS = 200, 200
 
@@ -60,13 +60,14 @@ def curves(subject: Subject) -> Drawn:
 
 def timeline(subject: Subject) -> Drawn:
     """Draw when each trial ran and how it ended."""
-    trials = {trial.number: trial for trial in subject.study.get_trials(deepcopy=False)}
+    study = without_gaps(subject.study)
+    trials = {trial.number: trial for trial in study.get_trials(deepcopy=False)}
     if not trials:
         return "There is no trial yet.", ()
     from optuna.visualization import plot_timeline
 
     shown = min(len(trials), _BARS)
-    plot = plain(plot_timeline(subject.study, n_recent_trials=shown), min(150 + 10 * shown, 560))
+    plot = plain(plot_timeline(study, n_recent_trials=shown), min(150 + 10 * shown, 560))
     for trace in plot["data"]:
         state = STATE_WORDS[TrialState[trace["name"]]]
         trace["name"] = state

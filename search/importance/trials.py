@@ -57,13 +57,18 @@ def escaped_study(study: optuna.Study) -> optuna.Study:
     """Return a copy for drawing, without attributes, which are big.
 
     Names and choices are escaped: they are other people's text, and plotly draws `<b>` and `<a href>`. Trials keep
-    their numbers, also where others are kept apart.
+    their numbers, which Optuna takes for places: in those of trials that are kept apart stand ones that wait.
     """
     trials = {trial.number: trial for trial in study.get_trials(deepcopy=False)}
     apart = create_trial(state=TrialState.WAITING, user_attrs={PLANNED_ATTRIBUTE: -1})
     numbers = range(max(trials, default=-1) + 1)
     copied = [_escaped_trial(trials[number]) if number in trials else apart for number in numbers]
-    return compared_study(study_of(study.direction, copied), epochs=0)
+    return study_of(study.direction, copied)
+
+
+def without_gaps(escaped: optuna.Study) -> optuna.Study:
+    """Return an escaped study without what stands in the places of trials that are kept apart."""
+    return compared_study(escaped, epochs=0)
 
 
 def _escaped_trial(trial: FrozenTrial) -> FrozenTrial:

@@ -10,7 +10,7 @@ from ..pages import render
 from ..pictures import family_drawings, study_drawings
 from ..results import FamilyResult, FamilyScore, StudyResults
 from ..stores import shown
-from ..text import METRIC_NAMES, metric_text
+from ..text import METRIC_NAMES, metric_text, plural
 from . import tables
 from .commands import commands
 from .facts import days, facts, provenance
@@ -79,6 +79,8 @@ def _choice(result: FamilyResult, trial: int) -> str:
     means = {number: fmean(values) for number, values in result.raced.items() if values}
     if result.stored.study.objective.best_of(means, means.get) == trial:
         return "the winner of the race"
+    if any(trial == other.number for other in result.stored.apart):
+        return f"chosen before the study had {plural(result.stored.study.budget.epochs, 'epoch')}"
     if result.stored.best is None or result.stored.best.number == trial:
         return "the best of the search"
     return f"chosen before the search found trial {result.stored.best.number}"

@@ -186,3 +186,15 @@ def test_ones_own_images_run_through(optrack: Run, small: str) -> None:
     assert best == 1.0
     configuration = next(Path("mlruns").rglob("configuration.json")).read_text()
     assert '"red things"' in configuration
+
+
+def test_a_family_whose_trials_fail_for_the_same_reason_stops_after_three(optrack: Run, small: str) -> None:
+    text = Path(small).read_text().replace('"width": Categorical(8, 16)', f'"width": Categorical({10**16})')
+    Path(small).write_text(text)
+    command = ("run", small, *INLINE, "--trials", 4, "--epochs", 1)
+    stopped = "deep: stopped, as its first trials all failed for the same reason: out of memory: RuntimeError: "
+    for _ in range(2):  # nothing is trained the second time
+        answer = optrack(*command)
+        assert answer.returncode == 1
+        assert any(line.startswith(stopped) for line in answer.stderr.splitlines())
+        assert [len(trials(f"small/{family}")) for family in ("linear", "deep")] == [4, 3]

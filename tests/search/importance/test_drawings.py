@@ -13,6 +13,7 @@ from optrack.search.importance.drawings import figures
 from optrack.search.importance.importance import Importances
 from optrack.search.importance.trials import best_trial
 from optrack.search.pages.drawing import Drawing
+from optrack.search.stores.trials import compared_study
 
 COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
 RUNNING, WAITING = TrialState.RUNNING, TrialState.WAITING
@@ -294,3 +295,15 @@ def test_a_figure_that_optuna_cannot_draw_leaves_the_others(monkeypatch: pytest.
         "Parameter importance": "There are not two parameters yet that can be compared.",
         "One parameter at a time": "Optuna could not draw this: ValueError: no such thing",
     }
+
+
+def test_trials_keep_their_numbers_where_others_are_kept_apart() -> None:
+    study = optuna.create_study(direction="maximize")
+    for trial in a_study([COMPLETE] * 6).trials:
+        trial.user_attrs = {"planned_epochs": 4 if trial.number in (2, 5) else 2}
+        study.add_trial(trial)
+    drawings = drawn(compared_study(study, epochs=4))
+    [history] = drawings["Optimization history"].plots
+    assert history["data"][0]["x"] == [2, 5]
+    [timeline] = drawings["Timeline"].plots
+    assert [trace["y"] for trace in timeline["data"]] == [[2, 5]]

@@ -201,3 +201,20 @@ def test_a_browser_draws_what_is_unfolded_without_a_complaint(
     assert 0 < folded < figures
     drawn = browse(path.as_uri(), lambda seen: seen.count(DRAWN) == figures - folded)
     assert "<title>signs: report</title>" in drawn
+
+
+def test_trials_of_another_number_of_epochs_are_named_and_left_out(results_of: Any, stored_of: Any) -> None:
+    results = results_of("retrained", names=("alpha",))
+    [family] = results.families
+    params = {"lr": 1e-3, "depth": 5, "optimizer": "adam"}
+    stored = stored_of(
+        results.study, "alpha", [(params, 0.75, {"planned_epochs": 1}), (params, 0.5, {"planned_epochs": 2})]
+    )
+    old, new = stored.all_trials
+    for candidate, choice in ((old, "chosen before the study had 2 epochs"), (new, "the best of the search")):
+        shown = replace(results, families=(replace(family, stored=stored, candidate=candidate),))
+        text = text_of(render_report(shown, reference="signs.py"))
+        assert "alpha: 1 trial of 1 epoch; not on this page, as a schedule of another length" in text
+        assert "1 of 4 trials ended" in text
+        assert "1 trial of other numbers of epochs took 1 min, beside all this" in text
+        assert f"The configuration of trial {candidate.number}, {choice}" in text
