@@ -189,8 +189,9 @@ def test_ones_own_images_run_through(optrack: Run, small: str) -> None:
 
 
 def test_a_family_whose_trials_fail_for_the_same_reason_stops_after_three(optrack: Run, small: str) -> None:
-    text = Path(small).read_text().replace('"width": Categorical(8, 16)', f'"width": Categorical({10**16})')
-    Path(small).write_text(text)
+    space = 'space={"width": Categorical(8, 16), "depth": Categorical(1, 2)}'
+    too_wide = f'options={{"depth": 1}}, space={{"width": Categorical({10**16})}}'
+    Path(small).write_text(Path(small).read_text().replace(space, too_wide))
     command = ("run", small, *INLINE, "--trials", 4, "--epochs", 1)
     stopped = "deep: stopped, as its first trials all failed for the same reason: out of memory: RuntimeError: "
     for _ in range(2):  # nothing is trained the second time
