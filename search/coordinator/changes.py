@@ -37,27 +37,34 @@ def _membership(members: Sequence[Family], stored: Sequence[StoredFamily]) -> li
     listed = {name for family in stored for name in family.kept.get(MEMBERS_RECORD, ())}
     added = [family for family in members if family.name not in known]
     lines: list[str] = []
+    renamed: list[Family] = []
     for old in stored:
         trials = plural(len(old.all_trials), "trial")
         if old.name in names and old.is_removed:
             lines.append(f"family {old.name!r} is in the study again, with its {trials}")
         if old.name not in names and not old.is_removed:
             gone = f"family {old.name!r} is no longer in the study: its {trials} stay in the stores, not in the table"
-            lines.append(gone + _renamed(old, added))
-    new = [family.name for family in added if listed and family.name not in listed]
+            twins = _twins(old.family, added)
+            lines.append(gone + _renamed(old, twins))
+            renamed += twins
+    new = [family.name for family in added if listed and family.name not in listed and family not in renamed]
     return [*lines, *([f"new in the study: {listing(new)}"] if new else [])]
 
 
-def _renamed(old: StoredFamily, added: Iterable[Family]) -> str:
-    """Say which new family is probably a removed one under another name, and what to do; empty where none is."""
-    was = old.family
+def _twins(was: Family, added: Iterable[Family]) -> list[Family]:
+    """Return the new families that may be a removed one under another name."""
     same = (was.architecture, was.options, was.space)
-    twins = [family.name for family in added if (family.architecture, family.options, family.space) == same]
+    return [family for family in added if (family.architecture, family.options, family.space) == same]
+
+
+def _renamed(old: StoredFamily, twins: Sequence[Family]) -> str:
+    """Say what a removed family is probably called now, and what to do; empty where nothing is like it."""
     if not twins:
         return ""
+    name = twins[0].name
     return (
-        f"; it was probably renamed, as {twins[0]!r} has the same architecture and space: {twins[0]!r} begins anew, "
-        f"and goes on with these trials where it is named {old.name!r} again"
+        f"; it was probably renamed, as {name!r} has the same architecture and space: {name!r} begins anew, and goes "
+        f"on with these trials where it is named {old.name!r} again"
     )
 
 
