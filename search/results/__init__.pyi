@@ -4,6 +4,7 @@ from .collecting import retrained_models as retrained_models
 from .judgement import FamilyScore as FamilyScore
 from .judgement import Verdict as Verdict
 from .judgement import verdict as verdict
+from .predictions import decoded as decoded
 from .predictions import encoded as encoded
 from .scores import confusion as confusion
 from .scores import expected_calibration_error as expected_calibration_error

@@ -21,6 +21,7 @@ from ..stores import (
 )
 from ..study import Study
 from .sealed_test import evaluate_models
+from .unrecorded import Unrecorded
 
 
 def judge_study(
@@ -65,7 +66,9 @@ def judge_study(
             f"family {missing[0]!r} of study {study.name!r} has no retrained model: `optrack retrain {study.name}` "
             "makes it"
         )
-    if again or not all(model.tested for family in models.values() for model in family):
+    unrecorded = Unrecorded.beside(places.storage, study.name)
+    found = [model for family in models.values() for model in family]
+    if again or any(not model.tested or unrecorded.of(model.run_id) for model in found):
         if study != known:
             for line in check_comparable(study, prepared_data(study, places, on_decoded), stored):
                 on_noticed(line)

@@ -15,10 +15,11 @@ from ...datasets.prepared.sealed import TestData, open_test
 from ..champions import Champion, load_folder, update_figures
 from ..errors import NothingStoredError, OwnSourceError, StudyError, TrackingError
 from ..pictures import misclassified, png
-from ..results import TestResult, encoded, expected_calibration_error
+from ..results import TestResult, decoded, encoded, expected_calibration_error
 from ..stores import ModelRun, Places, RunStore, data_request
 from ..stores import mlflow_names as names
 from ..study import Study
+from .unrecorded import Tested, Unrecorded
 
 LATENCY_DEVICE = "one CPU thread"
 LATENCY_RUNS = 50
@@ -39,6 +40,8 @@ def evaluate_models(
 ) -> None:
     """Test the models of each family, the champion first, and add their answers for each image to their runs.
 
+    A result that an interrupted call has seen and not recorded is recorded; the test part is not opened for it again.
+
     The other arguments are those of `judge_study`.
 
     Raises:
@@ -46,7 +49,16 @@ def evaluate_models(
         StudyError: it does not fit the models.
         TrackingError: MLflow does not answer, or a model is gone.
     """
-    waiting = [model for family in models.values() for model in family if again or not model.tested]
+    unrecorded = Unrecorded.beside(places.storage, study.name)
+    waiting: list[ModelRun] = []
+    for model in (model for family in models.values() for model in family):
+        tested = unrecorded.of(model.run_id)
+        if tested is not None:
+            _record(model, tested, study=study.name, runs=runs, places=places)
+            unrecorded.drop(model.run_id)
+            on_tested(model, decoded(tested.files, openings=tested.openings))
+        if again or not (tested or model.tested):
+            waiting.append(model)
     if not waiting:
         return
     # Before the test part is touched: all models are there, and fit the images.
@@ -72,14 +84,22 @@ def evaluate_models(
             f"{names.TEST}/latency_ms": latency_ms(champion, data),
             f"{names.TEST}/accuracy": result.accuracy,
         }
-        for name, content in files.items():
-            runs.log_file(model.run_id, name, content)
-        runs.log(model.run_id, tags={names.LATENCY_TAG: LATENCY_DEVICE})
-        # Whoever is registered later brings the figures along from the run.
-        update_figures(places.tracking_uri, study.name, model.family, model.run_id, figures)
-        # The accuracy tells that a test is complete, hence last of all.
-        runs.log(model.run_id, metrics=figures)
+        tested = Tested(openings=openings, figures=figures, files=files)
+        unrecorded.keep(model.run_id, tested)
+        _record(model, tested, study=study.name, runs=runs, places=places)
+        unrecorded.drop(model.run_id)
         on_tested(model, result)
+
+
+def _record(model: ModelRun, tested: Tested, *, study: str, runs: RunStore, places: Places) -> None:
+    """Add the result of a test to the run of a model, and to the registry."""
+    for name, content in tested.files.items():
+        runs.log_file(model.run_id, name, content)
+    runs.log(model.run_id, tags={names.LATENCY_TAG: LATENCY_DEVICE})
+    # Whoever is registered later brings the figures along from the run.
+    update_figures(places.tracking_uri, study, model.family, model.run_id, tested.figures)
+    # The accuracy tells that a test is complete, hence last of all.
+    runs.log(model.run_id, metrics=tested.figures)
 
 
 def latency_ms(champion: Champion, data: TestData) -> float:

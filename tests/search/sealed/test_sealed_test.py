@@ -195,8 +195,10 @@ def test_an_opening_is_counted_before_the_images_are_looked_at(desk: Desk, monke
     assert counted == [[1, 0, 0, 0], [1, 1, 0, 0]]
 
 
-@pytest.mark.parametrize("place", ["_tested", "latency_ms", "update_figures"])
-def test_who_is_interrupted_has_seen_the_images(place: str, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("place", ["_tested", "latency_ms", "_record", "update_figures"])
+def test_who_is_interrupted_has_seen_the_images_and_does_not_look_again_at_what_is_computed(
+    place: str, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def die(*_: Any, **__: Any) -> None:
         raise Death
 
@@ -206,10 +208,36 @@ def test_who_is_interrupted_has_seen_the_images(place: str, desk: Desk, monkeypa
             desk.test("linear")
     assert desk.openings() == [1, 0, 0, 0]
     desk.test("linear")
-    expected = 1 if place == "update_figures" else 2
+    expected = 1 if place in {"_record", "update_figures"} else 2
     assert desk.openings() == [expected, 1, 0, 0]
     first = desk.results().families[0]
     assert [test.openings for test in first.tests] == [expected, 1]
+    assert [(number, result.openings) for _, number, result in desk.told] == [(1, expected), (2, 1)]
+    assert np.array_equal(desk.told[0][2].predictions, first.tests[0].predictions)
+    assert not list((desk.places.cache_dir.parent / ".optrack" / "tests").glob("*/*"))
+
+
+def test_all_that_is_computed_is_recorded_without_the_test_part(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(*_: Any, **__: Any) -> None:
+        raise Death
+
+    with monkeypatch.context() as dying:
+        watched(dying, "_record", die)
+        for again in (False, True):
+            with pytest.raises(Death):
+                desk.test("linear", again=again)
+    monkeypatch.setattr(module, "open_test", never)
+    runs = [run for run in desk.runs.find("retrain") if run.openings]
+    evaluate_models(
+        stored_families(read_storage(desk.places.storage), "tiny")[0].study,
+        {"linear": runs},
+        runs=desk.runs,
+        places=desk.places,
+        on_decoded=None,
+        on_tested=lambda model, result: desk.told.append((model.family, model.number, result)),
+    )
+    assert [(number, result.openings) for _, number, result in desk.told] == [(1, runs[0].openings)]
+    assert (desk.runs.find("retrain")[0].tested, desk.openings()) == (True, [runs[0].openings, 0, 0, 0])
 
 
 def test_without_a_test_part_nothing_is_counted(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
