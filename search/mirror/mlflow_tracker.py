@@ -70,9 +70,11 @@ class MlflowTracker(MlflowRuns, Tracker):
 
     @override
     def describe_run(self, run_id: str, params: Params) -> None:
+        if "classes" in self._data:
+            self._describe_images(run_id)
         self.log(run_id, params=params)
-        if "classes" not in self._data:
-            return
+
+    def _describe_images(self, run_id: str) -> None:
         dataset = Dataset(
             name=self._data["name"][:500],
             digest=self._data["digest"][:36],

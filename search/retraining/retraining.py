@@ -1,6 +1,6 @@
 """After the search: race configurations over fresh seeds if asked, then train each family's best one on all images."""
 
-import tempfile
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,6 +39,9 @@ from ..stores import optuna_store as stores
 from ..study import Study
 from ..training import Jobs
 from .model_training import ModelTrainer, ModelTraining, RunningTraining
+
+DIGEST_LENGTH = 64
+"""Characters of the digest that names a training's folder."""
 
 
 def retrain_study(
@@ -95,7 +98,7 @@ def retrain_study(
             tracking_uri=places.tracking_uri,
             launcher=launcher,
             data=data,
-            weights=make_state_folder(places.storage) / "weights" / f"{study.name}.retrain",
+            weights=unfinished_trainings(make_state_folder(places.storage), study.name),
             observer=observer,
         )
         on_start(retraining.stop)
@@ -170,21 +173,28 @@ class Retraining(ModelTrainer):
             planned.append(ModelTraining(stage=stage, family=stored.family, trial=trial, number=number, job=job))
         return planned
 
-    def _keep(self, running: RunningTraining) -> None:
-        """Record the model in its run, in MLflow's form."""
+    def _keep(self, running: RunningTraining) -> Callable[[], None]:
+        """Make the model in MLflow's form, and its pictures; return what records them in the run."""
         job, value, epoch = running.job, running.plan.trial.value, len(running.epochs)
         if job.weights is None:
-            return
+            return lambda: None
         code = self._jobs.codes[job.family]
         recipe = Recipe.of(self.study, self.data, job, code=code, value=value, epoch=epoch)
-        with tempfile.TemporaryDirectory() as folder:
-            source, model = Path(folder) / "champion", Path(folder) / names.MODEL_FOLDER
-            save_folder(source, state=load_file(job.weights), recipe=recipe, code=code and code.content)
-            save_model(model, source, recipe)
+        # Beside the weights until MLflow has it, however long it is away.
+        source, model = job.weights.with_name("champion"), job.weights.with_name(names.MODEL_FOLDER)
+        for folder in (source, model):
+            shutil.rmtree(folder, ignore_errors=True)  # of a process that died
+        save_folder(source, state=load_file(job.weights), recipe=recipe, code=code and code.content)
+        save_model(model, source, recipe)
+        # Here and not where they are written: what is trained in this process shares its random numbers.
+        pictures = champion_pictures(job, load_folder(source)) if running.plan.number == 1 else {}
+
+        def write() -> None:
             self.tracker.log_folder(running.run_id, model, names.MODEL_FOLDER)
-            pictures = champion_pictures(job, load_folder(source)) if running.plan.number == 1 else {}
-        for name, content in pictures.items():
-            self.tracker.log_file(running.run_id, name, content)
+            for name, content in pictures.items():
+                self.tracker.log_file(running.run_id, name, content)
+
+        return write
 
     def _register(self, firsts: Sequence[ModelTraining]) -> None:
         """Register the first seed's model as its family's champion: a choice among seeds by their test would leak."""
@@ -204,3 +214,17 @@ class Retraining(ModelTrainer):
         best = self.study.objective.best_of(values, values.get)
         if best is not None:
             set_best(self.tracking_uri, self.study.name, best)
+
+
+def unfinished_trainings(state: Path, study: str) -> Path:
+    """Return the folder of a study's unfinished trainings, with those that an earlier version left elsewhere.
+
+    It kept them where the trials of a study named `STUDY.retrain` lie, whose folders are numbers and no digests.
+    """
+    folder = state / "retraining" / study
+    for earlier in (state / "weights" / f"{study}.retrain").glob("*/*"):
+        now = folder / earlier.parent.name / earlier.name
+        if len(earlier.name) == DIGEST_LENGTH and not now.exists():
+            now.parent.mkdir(parents=True, exist_ok=True)
+            earlier.rename(now)
+    return folder

@@ -28,11 +28,12 @@ MIRRORED_TAG = "optrack.mirrored"
 BEST_TRIAL_TAG = "optrack.best_trial"
 CANDIDATE_TAG = "optrack.candidate"
 
-# Of a model's run: which seed, what it depends on, the metric of the trial whose configuration it has, how often the
-# test part was opened for it, and what its latency was measured on.
+# Of a model's run: which seed, what it depends on, the metric of the trial whose configuration it has, how often its
+# worker has died, how often the test part was opened for it, and what its latency was measured on.
 NUMBER_TAG = "optrack.number"
 TRAINING_TAG = "optrack.training"
 VALUE_TAG = "optrack.value"
+DEATHS_TAG = "optrack.deaths"
 OPENINGS_TAG = "optrack.test_openings"
 LATENCY_TAG = "optrack.latency_device"
 

@@ -50,6 +50,7 @@ class ModelRun:
         training: digest of all that the result depends on.
         state: finished, failed, interrupted or running.
         threads: of torch; None where it never began.
+        deaths: how often its worker has died.
         openings: how often the test part was opened for it.
         latency_device: what its latency was measured on; None before the test.
         metrics: last values.
@@ -65,6 +66,7 @@ class ModelRun:
     training: str
     state: str
     threads: int | None
+    deaths: int
     openings: int
     latency_device: str | None
     metrics: Mapping[str, float]
@@ -83,6 +85,7 @@ class ModelRun:
             training=tags[names.TRAINING_TAG],
             state=tags[names.STATE_TAG],
             threads=int(tags[names.THREADS_TAG]) if names.THREADS_TAG in tags else None,
+            deaths=int(tags.get(names.DEATHS_TAG, 0)),
             openings=int(tags.get(names.OPENINGS_TAG, 0)),
             latency_device=tags.get(names.LATENCY_TAG),
             metrics=metrics,

@@ -126,7 +126,7 @@ class Tracker(RunStore, Protocol):
         ...
 
     def describe_run(self, run_id: str, params: Params) -> None:
-        """Add what never changes of a run: its configuration, and the images."""
+        """Add what never changes of a run: the images, and then its configuration; where this stands, so do they."""
         ...
 
     def set_status(self, run_id: str, state: RunState, *, ended: datetime | None = None) -> None:
@@ -145,6 +145,8 @@ class Tracker(RunStore, Protocol):
             run_id = self.create_run(name, tags)
             self.describe_run(run_id, params)
             return run_id
+        if not self.content(known_run).params:  # the process ended, or MLflow went away, right after it was made
+            self.describe_run(known_run, params)
         self.set_status(known_run, "running")
         self.log(known_run, tags=tags)
         return known_run

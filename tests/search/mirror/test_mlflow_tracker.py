@@ -236,7 +236,7 @@ def test_a_run_takes_three_calls_to_open_one_an_epoch_and_two_to_close(
     for name in CALLS:
         monkeypatch.setattr(MlflowClient, name, counted(name))
     run_id = opened(tracker)
-    assert called == ["create_run", "log_batch", "log_inputs"]
+    assert called == ["create_run", "log_inputs", "log_batch"]
     tracker.log_epochs(run_id, {1: EPOCH})
     assert called[3:] == ["log_batch"]
     tracker.close_run(run_id, "finished", metrics={**EPOCH, "epoch": 1})

@@ -118,6 +118,7 @@ def a_family(
                 training="",
                 state="finished",
                 threads=1,
+                deaths=0,
                 openings=0,
                 latency_device=None,
                 metrics={},

@@ -165,6 +165,7 @@ def results_of(study_of: Any, stored_of: Any, tested: Any) -> Any:
                     training="",
                     state="finished",
                     threads=1,
+                    deaths=0,
                     openings=0,
                     latency_device=None,
                     metrics={},

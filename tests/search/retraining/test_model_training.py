@@ -1,4 +1,6 @@
 import math
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -133,10 +135,15 @@ class Workshop:
             observer=self.watcher,
         )
 
-    def keep(self, running: RunningTraining) -> None:
+    def keep(self, running: RunningTraining) -> Callable[[], None]:
         assert running.job.weights is not None
-        assert self.record.runs[running.run_id].tags["optrack.state"] == "running"
-        self.kept.append((running.plan.number, running.job.weights.read_text()))
+        weights = running.job.weights
+
+        def write() -> None:
+            assert self.record.runs[running.run_id].tags["optrack.state"] == "running"
+            self.kept.append((running.plan.number, weights.read_text()))
+
+        return write
 
 
 @pytest.fixture
@@ -310,6 +317,15 @@ def test_a_run_that_a_dead_process_left_goes_on(workshop: Workshop) -> None:
     assert (workshop.record.states(), run.epochs) == (["finished"], [1, 2, 3])
 
 
+def test_a_run_that_was_left_without_its_configuration_gets_it(workshop: Workshop) -> None:
+    workshop.train(three()[:1], stop_after=1)
+    [run] = workshop.record.runs.values()
+    described = dict(run.params)
+    run.params.clear()
+    workshop.train(three()[:1])
+    assert run.params == described
+
+
 def test_an_interrupted_training_keeps_the_threads_that_its_epochs_were_trained_with(workshop: Workshop) -> None:
     workshop.train(three()[:1], workers=Workers(threads=1), stop_after=1)
     workers = Workers(threads=2)
@@ -337,27 +353,72 @@ def test_a_training_that_raises_is_recorded_and_the_others_go_on(
     assert sorted(number for number, _ in workshop.kept) == [1, 3]
 
 
-def test_a_training_whose_worker_dies_is_queued_again_at_most_twice(workshop: Workshop) -> None:
-    class Dying(Workers):
-        def next_event(self, timeout_seconds: float) -> Event | None:
-            event = super().next_event(timeout_seconds)
-            if deaths and event is not None and (event.key[2], deaths[0]) == (101, True):
-                deaths.pop(0)
-                launcher = self._busy.pop()
-                launcher.close()
-                self._idle.append(launcher)
-                return WorkerDied(key=event.key, reason="ended with SIGKILL", is_failure=True)
-            return event
+class Dying(Workers):
+    """Workers of which the one that trains the first seed dies after an epoch, so often as there are `deaths`."""
 
-    deaths = [True, True]
-    assert workshop.train(three()[:2], workers=Dying()).outcome == Outcome()
+    def __init__(self, deaths: list[bool]) -> None:
+        super().__init__()
+        self.deaths = deaths
+
+    def next_event(self, timeout_seconds: float) -> Event | None:
+        event = super().next_event(timeout_seconds)
+        if self.deaths and event is not None and event.key[2] == 101:
+            self.deaths.pop(0)
+            launcher = self._busy.pop()
+            launcher.close()
+            self._idle.append(launcher)
+            return WorkerDied(key=event.key, reason="ended with SIGKILL", is_failure=True)
+        return event
+
+
+def test_a_training_whose_worker_dies_is_queued_again_at_most_twice(workshop: Workshop) -> None:
+    assert workshop.train(three()[:2], workers=Dying([True, True])).outcome == Outcome()
     assert workshop.record.states() == ["finished", "finished"]
     assert [run.epochs for run in workshop.record.runs.values()] == [[1, 2, 3]] * 2
-    deaths = [True, True, True]
     other = planned_of(1, epochs=2)
-    assert workshop.train([other], workers=Dying()).outcome == Outcome(failed=1)
+    assert workshop.train([other], workers=Dying([True, True, True])).outcome == Outcome(failed=1)
     *_, failed = workshop.record.runs.values()
     assert (failed.tags["optrack.state"], failed.tags["optrack.reason"]) == ("failed", "ended with SIGKILL")
+
+
+def test_the_deaths_of_its_workers_outlive_a_retraining_that_is_interrupted(workshop: Workshop) -> None:
+    assert workshop.train(three()[:1], workers=Dying([True, True]), stop_after=1).outcome == Outcome(interrupted=True)
+    assert workshop.train(three()[:1], workers=Dying([True])).outcome == Outcome(failed=1)
+    [run] = workshop.record.runs.values()
+    assert (run.tags["optrack.state"], run.tags["optrack.reason"]) == ("failed", "ended with SIGKILL")
+    # Who retrains again after that begins anew.
+    assert workshop.train(three()[:1], workers=Dying([True])).outcome == Outcome()
+
+
+class Gate(Record):
+    """MLflow that does not answer until it is opened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened = threading.Event()
+
+    def log_epochs(self, run_id: str, epochs: Mapping[int, Mapping[str, float]]) -> None:
+        assert self.opened.wait(20)
+        super().log_epochs(run_id, epochs)
+
+
+def test_trainings_go_on_while_the_record_does_not_answer(tmp_path: Path) -> None:
+    record = Gate()
+    workshop = Workshop(folder=tmp_path / "weights", record=record)
+    workers = Workers(2)
+    thread = threading.Thread(target=workshop.train, args=(three(),), kwargs={"workers": workers})
+    thread.start()
+    heard = workshop.watcher.heard
+    while sum(line.startswith("epoch") for line in heard) < 9:
+        time.sleep(0.01)
+        assert thread.is_alive()
+    assert len(workers.submitted) == 3
+    assert not any(line.startswith("finished") for line in heard)
+    record.opened.set()
+    thread.join(20)
+    assert [run.epochs for run in record.runs.values()] == [[1, 2, 3]] * 3
+    assert record.states() == ["finished"] * 3
+    assert sum(line.startswith("finished") for line in heard) == 3
 
 
 def test_a_training_that_failed_is_tried_again_in_a_run_of_its_own(workshop: Workshop, curves: list[Curve]) -> None:

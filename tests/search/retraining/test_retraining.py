@@ -2,7 +2,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -151,7 +151,10 @@ def training(monkeypatch: pytest.MonkeyPatch, scripted: Callable[[Job], Iterator
         yield
 
 
-def nothing(*_: Any, **__: Any) -> None: ...
+def left_behind(trainer: ModelTrainer) -> None:
+    """In the place of `close`: nothing is put away, as in a process that is killed."""
+    with suppress(Death):
+        trainer._writing.finish()  # pyright: ignore[reportPrivateUsage]
 
 
 def test_models_are_trained_on_all_images_for_the_best_epochs_number_of_epochs_and_under_fresh_seeds(
@@ -269,7 +272,7 @@ def test_a_retraining_whose_process_dies_goes_on_in_its_run(
 
     watcher = Watcher()
     with monkeypatch.context() as dying:
-        dying.setattr(ModelTrainer, "close", nothing)
+        dying.setattr(ModelTrainer, "close", left_behind)
         if place == "in an epoch":
             watcher.after_epoch = lambda work: die() if len(work.epochs) > 1 else None
         elif place == "before its state":
@@ -495,7 +498,7 @@ def test_the_next_search_leaves_the_models_of_a_dead_retraining_alone(
         raise Death
 
     with monkeypatch.context() as dying:
-        dying.setattr(ModelTrainer, "close", nothing)
+        dying.setattr(ModelTrainer, "close", left_behind)
         with pytest.raises(Death):
             retrain(searched, families_of(searched, "linear"), watcher=Watcher(after_epoch=die))
     [left] = runs_of(searched)
@@ -527,3 +530,17 @@ def test_every_job_goes_through_the_launcher(searched: Places, monkeypatch: pyte
     retrain(searched, families_of(searched, "linear"), confirm=1, watcher=watcher, threads=3)
     assert submitted == watcher.jobs
     assert [job.validates for job in submitted] == [True, False]
+
+
+def test_unfinished_trainings_lie_where_no_study_has_its_own_and_those_of_earlier_versions_move_there(
+    tmp_path: Path,
+) -> None:
+    earlier, digest = tmp_path / "weights" / "tiny.retrain" / "linear", "0a" * 32
+    for name in (digest, "7"):  # the second one is a trial of a study named `tiny.retrain`
+        (earlier / name).mkdir(parents=True)
+        (earlier / name / "checkpoint").write_text(name)
+    for _ in range(2):
+        folder = module.unfinished_trainings(tmp_path, "tiny")
+        assert folder == tmp_path / "retraining" / "tiny"
+        assert [path.read_text() for path in folder.rglob("checkpoint")] == [digest]
+        assert [path.read_text() for path in earlier.rglob("checkpoint")] == ["7"]

@@ -15,6 +15,7 @@ def raced(family: str, trial: int, number: int, value: float | None, state: str 
         training="",
         state=state,
         threads=1,
+        deaths=0,
         value=None,
         openings=0,
         latency_device=None,
