@@ -1,5 +1,6 @@
 from .champions import Champion as Champion
 from .champions import load_champion as load_champion
+from .errors import MlflowAwayError as MlflowAwayError
 from .errors import NothingStoredError as NothingStoredError
 from .errors import OptrackError as OptrackError
 from .errors import OwnSourceError as OwnSourceError
@@ -8,6 +9,8 @@ from .errors import StorageError as StorageError
 from .errors import StorageFailedError as StorageFailedError
 from .errors import StudyError as StudyError
 from .errors import TrackingError as TrackingError
+from .errors import TrackingFailedError as TrackingFailedError
+from .errors import UnknownHostError as UnknownHostError
 from .study import Budget as Budget
 from .study import Categorical as Categorical
 from .study import Data as Data

@@ -6,6 +6,9 @@ OptrackError                          in sources, the room that all others may i
 ├── StorageError                      Optuna's storage cannot be opened, is foreign, or is owned by another process
 │   └── StorageFailedError            it failed, or stayed away, in the middle of a search
 ├── TrackingError                     MLflow cannot be reached or refuses
+│   ├── MlflowAwayError               it does not answer now, and may answer later
+│   │   └── UnknownHostError          nobody knows its host
+│   └── TrackingFailedError           it stayed away for longer than it was to be waited for
 ├── NothingStoredError                what was asked for has not been computed yet
 ├── ServerError                       a server did not start
 ├── DataError (ValueError)            in datasets: a data set, its name or its files
@@ -23,6 +26,7 @@ OptrackError                          in sources, the room that all others may i
 from ..sources.errors import OptrackError, did_you_mean, unknown
 
 __all__ = [
+    "MlflowAwayError",
     "NothingStoredError",
     "OptrackError",
     "OwnSourceError",
@@ -31,6 +35,8 @@ __all__ = [
     "StorageFailedError",
     "StudyError",
     "TrackingError",
+    "TrackingFailedError",
+    "UnknownHostError",
     "did_you_mean",
     "unknown",
 ]
@@ -54,6 +60,18 @@ class StorageFailedError(StorageError):
 
 class TrackingError(OptrackError):
     """MLflow cannot be reached or refuses."""
+
+
+class MlflowAwayError(TrackingError):
+    """MLflow does not answer now, and may answer later."""
+
+
+class UnknownHostError(MlflowAwayError):
+    """Nobody knows MLflow's host."""
+
+
+class TrackingFailedError(TrackingError):
+    """MLflow stayed away for longer than it was to be waited for."""
 
 
 class NothingStoredError(OptrackError):

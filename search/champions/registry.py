@@ -8,13 +8,12 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, cast
 
 from mlflow import MlflowClient
-from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 
 from ..defaults import TRACKING_URI
 from ..errors import NothingStoredError, TrackingError, did_you_mean, unknown
-from ..stores import all_pages, answers_of, check_tracking, client, first_line, has_records, shown, tagged
+from ..stores import all_pages, answers_of, check_tracking, client, fetch, has_records, shown, tagged
 from ..stores import mlflow_names as names
 from .mlflow_model import USAGE
 from .recipe import CONFIGURATION_FILE, Recipe, read_recipe
@@ -189,14 +188,9 @@ def _fetched(
     with TemporaryDirectory(prefix="optrack-") as scratch:
         for name in (*names, *perhaps):
             target = Path(scratch) / Path(name).parent
-            try:
-                download_artifacts(artifact_uri=f"{uri}/{name}", dst_path=str(target), tracking_uri=tracking_uri)
-            except (MlflowException, OSError) as error:
-                if name in perhaps:
-                    continue
-                raise NothingStoredError(
-                    f"{what} is gone: {name} cannot be had from {uri} ({first_line(error, tracking_uri)})"
-                ) from None
+            target.mkdir(parents=True, exist_ok=True)
+            if fetch(tracking_uri, uri, name, target) is None and name not in perhaps:
+                raise NothingStoredError(f"{what} is gone: there is no {name} in {uri}")
         yield Path(scratch)
 
 

@@ -12,7 +12,7 @@ import typer
 from typer.exceptions import TyperException
 
 from ...sources import MOST_CHARACTERS, fit
-from ..errors import OptrackError, StorageFailedError
+from ..errors import OptrackError, StorageFailedError, TrackingFailedError
 from .architecture import architecture_app
 from .best import best
 from .dataset import dataset_app
@@ -73,12 +73,15 @@ def main() -> None:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     # The address of each run of a server, among our answers.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    # MLflow's client would try for eight minutes without a word; whoever calls it here tries again, with one.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
     atexit.register(_leave)
     result: Any = None
     try:
         result = app(standalone_mode=False)
         sys.stdout.flush()  # what is still to be written can fail here, and not while Python exits
-    except StorageFailedError as error:
+    except (StorageFailedError, TrackingFailedError) as error:
         _fail(str(error), FAILED)
     except OptrackError as error:
         _fail(str(error))

@@ -5,23 +5,36 @@ from typing import Annotated
 
 import typer
 
-from .options import DEFAULT_TRACKING_URI, ChampionOption, JsonOption, RunSourceOption, StudyArgument, TrackingOption
+from .options import (
+    DEFAULT_TRACKING_URI,
+    DEFAULT_WAIT_SECONDS,
+    ChampionOption,
+    JsonOption,
+    RunSourceOption,
+    StudyArgument,
+    TrackingOption,
+    WaitOption,
+)
 from .output import check_output, console, output_file, print_json
+from .process import mlflow_waited_for, resuming
 from .stored import study_name
 
 
 def export(
+    context: typer.Context,
     study: StudyArgument,
     family: ChampionOption = None,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: STUDY.FAMILY.onnx.")] = None,
     run_source: RunSourceOption = None,
     tracking_uri: TrackingOption = DEFAULT_TRACKING_URI,
+    wait: WaitOption = DEFAULT_WAIT_SECONDS,
     as_json: JsonOption = False,  # noqa: FBT002 - typer's form
 ) -> None:
     """Write a champion as an ONNX file, from pixels to logits, checked against torch."""
     if output is not None:
         check_output(output)
-    with console(stderr=True).status("exporting"):  # torch takes seconds to import
+    again = resuming(context, {"tracking_uri": tracking_uri}, study)
+    with console(stderr=True).status("exporting"), mlflow_waited_for(wait, again):  # torch takes seconds to import
         from ..champions import CHECKED_BATCHES, load_champion
         from ..champions import export as write
 

@@ -12,6 +12,12 @@ DEFAULT_TRACKING_URI = defaults.TRACKING_URI
 DEFAULT_DATA_DIR = defaults.DATA_DIR
 DEFAULT_CACHE_DIR = defaults.CACHE_DIR
 
+DEFAULT_WAIT_SECONDS = 60.0
+"""Until a server that was restarted answers again; somebody looks on."""
+
+PATIENT_WAIT_SECONDS = 900.0
+"""As long as a search waits for its storage: nobody sits beside a retraining."""
+
 StudyArgument = Annotated[
     str, typer.Argument(metavar="STUDY", help="A shipped study (`optrack studies`), or the path of a study file.")
 ]
@@ -36,6 +42,9 @@ HangTimeoutOption = Annotated[
         metavar="SECONDS",
         help="Kill a worker that gives no sign for so long; default: ten times its longest epoch, at least a minute.",
     ),
+]
+WaitOption = Annotated[
+    float, typer.Option(min=0, metavar="SECONDS", help="How long MLflow may stay away at a time before this gives up.")
 ]
 RunSourceOption = Annotated[
     str | None,

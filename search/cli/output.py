@@ -3,8 +3,9 @@
 import json
 import os
 import sys
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from ..errors import StorageError
 
@@ -16,10 +17,17 @@ PIPE_WIDTH = 160
 
 
 def console(*, stderr: bool = False) -> "Console":
-    """Return a console for people; what goes into a pipe is wide and plain."""
+    """Return a console for people; what goes into a pipe is wide and plain.
+
+    All that writes to a stream shares its console, so that a line stands above a bar or a spinner, not in it.
+    """
+    return _console(sys.stderr if stderr else sys.stdout)
+
+
+@lru_cache(maxsize=2)
+def _console(stream: TextIO) -> "Console":
     from .terminal import Terminal
 
-    stream = sys.stderr if stderr else sys.stdout
     return Terminal(file=stream, width=None if stream.isatty() else PIPE_WIDTH, highlight=False)
 
 

@@ -10,9 +10,18 @@ import typer
 
 from ...sources import csv_text, printable
 from ..errors import StudyError
-from .options import DEFAULT_TRACKING_URI, ChampionOption, JsonOption, RunSourceOption, StudyArgument, TrackingOption
+from .options import (
+    DEFAULT_TRACKING_URI,
+    DEFAULT_WAIT_SECONDS,
+    ChampionOption,
+    JsonOption,
+    RunSourceOption,
+    StudyArgument,
+    TrackingOption,
+    WaitOption,
+)
 from .output import console, print_json, say
-from .process import FAILED
+from .process import FAILED, mlflow_waited_for, resuming
 from .stored import study_name
 from .tables import print_table
 
@@ -23,6 +32,7 @@ COLUMNS = ("file", "label", "confidence", "second", "second_confidence", "third"
 
 
 def predict(
+    context: typer.Context,
     study: StudyArgument,
     paths: Annotated[
         list[str], typer.Argument(metavar="PATH...", help="Image files, folders of images, or - for a list on stdin.")
@@ -31,6 +41,7 @@ def predict(
     as_csv: Annotated[bool, typer.Option("--csv", help="Answer in CSV.")] = False,  # noqa: FBT002 - typer's form
     run_source: RunSourceOption = None,
     tracking_uri: TrackingOption = DEFAULT_TRACKING_URI,
+    wait: WaitOption = DEFAULT_WAIT_SECONDS,
     as_json: JsonOption = False,  # noqa: FBT002 - typer's form
 ) -> int:
     """Classify images with a champion: the label, its confidence, and the next two.
@@ -40,7 +51,8 @@ def predict(
     if as_csv and as_json:
         raise StudyError("--csv and --json cannot both be given")
     named = [Path(line) for path in paths for line in (_listed() if path == "-" else [path])]
-    with console(stderr=True).status("loading"):  # torch takes seconds to import
+    again = resuming(context, {"tracking_uri": tracking_uri}, study)
+    with console(stderr=True).status("loading"), mlflow_waited_for(wait, again):  # torch takes seconds to import
         from ..champions import UnreadableImage, image_files, load_champion, predict
         from .progress import bars
 

@@ -7,17 +7,28 @@ from typing import Annotated
 import typer
 
 from ..errors import NothingStoredError
-from .options import DEFAULT_STORAGE, DEFAULT_TRACKING_URI, StorageOption, StudyArgument, TrackingOption
+from .options import (
+    DEFAULT_STORAGE,
+    DEFAULT_TRACKING_URI,
+    DEFAULT_WAIT_SECONDS,
+    StorageOption,
+    StudyArgument,
+    TrackingOption,
+    WaitOption,
+)
 from .output import console, output_file, say
+from .process import mlflow_waited_for, resuming
 from .stored import stored_study
 
 
 def report(
+    context: typer.Context,
     study: StudyArgument,
     *,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: STUDY-report.html.")] = None,
     storage: StorageOption = DEFAULT_STORAGE,
     tracking_uri: TrackingOption = DEFAULT_TRACKING_URI,
+    wait: WaitOption = DEFAULT_WAIT_SECONDS,
 ) -> None:
     """Write one page about a study, which needs no network; at any moment, saying what is not there yet."""
     name, stored = stored_study(study, storage)
@@ -28,11 +39,12 @@ def report(
     from ..results import collect
     from ..stores import is_read_only, log_report, shown
 
-    results = collect(stored, storage=storage, tracking_uri=tracking_uri)
-    write(page, render_report(results, reference=study))
-    if is_read_only(tracking_uri):
-        say(f"{shown(tracking_uri)} may only be read here: the page is not added to the study's records")
-    else:
-        with suppress(NothingStoredError):  # a study that another MLflow recorded
-            log_report(tracking_uri, name, page.read_bytes())
+    with mlflow_waited_for(wait, resuming(context, {"storage": storage, "tracking_uri": tracking_uri}, study)):
+        results = collect(stored, storage=storage, tracking_uri=tracking_uri)
+        write(page, render_report(results, reference=study))
+        if is_read_only(tracking_uri):
+            say(f"{shown(tracking_uri)} may only be read here: the page is not added to the study's records")
+        else:
+            with suppress(NothingStoredError):  # a study that another MLflow recorded
+                log_report(tracking_uri, name, page.read_bytes())
     console().print(str(page), markup=False, soft_wrap=True)

@@ -1,5 +1,6 @@
 """`optrack retrain`: train the best configurations again, on all images."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -7,7 +8,15 @@ import typer
 from ..errors import StudyError
 from . import options
 from .output import say
-from .process import command, machine_of, print_next, print_outcome, resuming, stop_on_signals
+from .process import (
+    command,
+    machine_of,
+    mlflow_waited_for,
+    print_next,
+    print_outcome,
+    resuming,
+    stop_on_signals,
+)
 from .stored import chosen, stored_study, study_file
 
 
@@ -34,6 +43,7 @@ def retrain(
     cache_dir: options.CacheDirOption = options.DEFAULT_CACHE_DIR,
     storage: options.StorageOption = options.DEFAULT_STORAGE,
     tracking_uri: options.TrackingOption = options.DEFAULT_TRACKING_URI,
+    wait: options.WaitOption = options.PATIENT_WAIT_SECONDS,
 ) -> int:
     """Train the best configuration of each family again, on all images, and register the champions.
 
@@ -52,7 +62,16 @@ def retrain(
 
     places = Places(storage=storage, tracking_uri=tracking_uri, data_dir=data_dir, cache_dir=cache_dir)
     display = TrainingProgress()
-    with display.live:
+    again = resuming(context, places, study)
+    with display.live, mlflow_waited_for(wait, again, resumes=True) as waiting:
+
+        def until_signal(stop: Callable[[], None]) -> None:
+            def both() -> None:
+                stop()
+                waiting.stop()
+
+            stop_on_signals(both)
+
         outcome = retrain_study(
             stored,
             only=only,
@@ -62,9 +81,9 @@ def retrain(
             places=places,
             machine=machine,
             observer=display,
-            on_start=stop_on_signals,
+            on_start=until_signal,
         )
-    code = print_outcome(outcome, resuming(context, places, study))
+    code = print_outcome(outcome, again)
     if outcome.failed:
         say(f"failed trainings: {outcome.failed}; their runs in MLflow hold failure.txt")
     if not code:

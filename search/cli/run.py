@@ -4,19 +4,27 @@ import json
 import math
 import sys
 from collections import Counter
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import StorageFailedError, StudyError
+from ..errors import StudyError
 from ..text import listing, shortened
 from . import options
 from .best import print_best
 from .output import say
-from .process import INTERRUPTED, command, machine_of, print_next, print_outcome, resuming, stop_on_signals
+from .process import (
+    INTERRUPTED,
+    command,
+    machine_of,
+    print_next,
+    print_outcome,
+    resuming,
+    stop_on_signals,
+    with_way_on,
+)
 from .stored import chosen, quiet_optuna, stored_study
 
 if TYPE_CHECKING:
@@ -102,7 +110,7 @@ def run(
     quiet_optuna()
     display = LiveProgress() if sys.stderr.isatty() else LineProgress()
     again = resuming(context, places, study)
-    with display.live, _with_way_on(again):
+    with display.live, with_way_on(again):
         outcome = run_study(
             changed,
             only=only,
@@ -117,18 +125,6 @@ def run(
     if answer["families"]:
         print_best(answer)
     return _closing_words(study, outcome, places, again, [trial for each in stored for trial in each.ended])
-
-
-@contextmanager
-def _with_way_on(again: str) -> Generator[None]:
-    """Say which command goes on where Ctrl-C or a storage that fails ends all at once."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        say(f"interrupted: `{again}` resumes it")
-        raise
-    except StorageFailedError as error:
-        raise StorageFailedError(f"{error}; `{again}` goes on where it stopped") from None
 
 
 def _strategy(

@@ -7,8 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import NothingStoredError, OwnSourceError
-from .options import DEFAULT_STORAGE, DEFAULT_TRACKING_URI, FamilyOption, StorageOption, StudyArgument, TrackingOption
+from .options import (
+    DEFAULT_STORAGE,
+    DEFAULT_TRACKING_URI,
+    DEFAULT_WAIT_SECONDS,
+    FamilyOption,
+    StorageOption,
+    StudyArgument,
+    TrackingOption,
+    WaitOption,
+)
 from .output import console, say
+from .process import mlflow_waited_for, resuming
 from .stored import quiet_optuna, study_name
 
 if TYPE_CHECKING:
@@ -20,6 +30,7 @@ DEFAULT_PORT = 8600
 
 
 def serve(
+    context: typer.Context,
     study: StudyArgument,
     *,
     family: FamilyOption = None,
@@ -35,6 +46,7 @@ def serve(
     ] = None,
     storage: StorageOption = DEFAULT_STORAGE,
     tracking_uri: TrackingOption = DEFAULT_TRACKING_URI,
+    wait: WaitOption = DEFAULT_WAIT_SECONDS,
 ) -> None:
     """Serve a page where each family's champion classifies the images that are dropped on it.
 
@@ -45,7 +57,8 @@ def serve(
 
     name = study_name(study)
     with listener(port, option="--port") as opened:
-        with console(stderr=True).status("loading"):  # torch takes seconds to import
+        again = resuming(context, {"storage": storage, "tracking_uri": tracking_uri}, study)
+        with console(stderr=True).status("loading"), mlflow_waited_for(wait, again):  # torch takes seconds to import
             from ..servers import page_app
 
             searched = _searched(name, storage)

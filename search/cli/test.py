@@ -7,7 +7,7 @@ import typer
 from ..text import NOTHING, percent, percent_range, short
 from . import options
 from .output import console, print_json, say
-from .process import command, print_next
+from .process import command, mlflow_waited_for, print_next, resuming
 from .stored import chosen, stored_study, study_file
 from .tables import print_table
 
@@ -20,6 +20,7 @@ EXAMPLES = 10
 
 
 def test(
+    context: typer.Context,
     study: options.StudyArgument,
     *,
     family: options.FamilyOption = None,
@@ -30,6 +31,7 @@ def test(
     cache_dir: options.CacheDirOption = options.DEFAULT_CACHE_DIR,
     storage: options.StorageOption = options.DEFAULT_STORAGE,
     tracking_uri: options.TrackingOption = options.DEFAULT_TRACKING_URI,
+    wait: options.WaitOption = options.DEFAULT_WAIT_SECONDS,
     as_json: options.JsonOption = False,
 ) -> None:
     """Test each retrained model once, and say which family is best and how sure that is.
@@ -44,7 +46,8 @@ def test(
     from .progress import decoding
 
     places = Places(storage=storage, tracking_uri=tracking_uri, data_dir=data_dir, cache_dir=cache_dir)
-    with decoding() as decoded:
+    again_typed = resuming(context, places, study)
+    with decoding() as decoded, mlflow_waited_for(wait, again_typed, resumes=True):
         results, judged = judge_study(
             stored,
             only=only,

@@ -1,6 +1,5 @@
 """Run a study: check everything first, then open both stores, prepare the images and start the workers."""
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -82,9 +81,6 @@ def run_study(
         def reconciler() -> Reconciler:
             from ..mirror import MlflowTracker  # imports MLflow, which takes seconds
 
-            # MLflow's own patience is minutes, without a word; the mirror's has no end, with one.
-            os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-            os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
             tracker = MlflowTracker(places.tracking_uri, study, data_record(data))
             return Reconciler(tracker=tracker, best=best, remember=remembering(reader, study.name))
 

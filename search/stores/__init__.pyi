@@ -12,6 +12,7 @@ from .mlflow_store import MlflowRuns as MlflowRuns
 from .mlflow_store import all_pages as all_pages
 from .mlflow_store import answers_of as answers_of
 from .mlflow_store import client as client
+from .mlflow_store import fetch as fetch
 from .mlflow_store import log_report as log_report
 from .mlflow_store import quiet_mlflow as quiet_mlflow
 from .mlflow_store import study_links as study_links

@@ -4,6 +4,7 @@ import atexit
 import os
 import re
 import shutil
+import socket
 import sqlite3
 import tempfile
 import warnings
@@ -14,16 +15,20 @@ from pathlib import Path
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 import sqlalchemy
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
 from ...sources import fit, masked_address
-from ..errors import StorageError, TrackingError
+from ..errors import MlflowAwayError, StorageError, TrackingError, UnknownHostError
+from ..waiting import waited_for
 
 # How long an MLflow server may take to answer.
 SERVER_SECONDS = 10.0
 
 # How long a connection to a SQLite file waits while another one writes; a dashboard's read takes milliseconds.
 BUSY_SECONDS = 60.0
+
+# What SQLite says of a file that another process writes.
+LOCKED = "locked"
 
 COLUMNS = (
     "SELECT t.name || '.' || c.name FROM sqlite_master AS t, pragma_table_info(t.name) AS c WHERE t.type = 'table'"
@@ -33,6 +38,8 @@ MOST_CHARACTERS = 500
 """Of what a library says."""
 
 _SHORTEST_PART = 3  # of a password, that is masked on its own
+
+SERVER_SCHEMES = {"http", "https", "databricks"}
 
 TRACKING_DATABASES = {"sqlite", "postgresql", "mysql", "mssql"}
 
@@ -61,10 +68,23 @@ def check_tracking(uri: str, *, answers: bool = True) -> None:
         TrackingError: not a tracking URI, a missing folder, a file that is not a database or not MLflow's, no driver,
             no server, or the remains of MLflow's old file store.
     """
+    waited_for(lambda: _check_tracking(uri, answers=answers), name=mlflow_at(uri))
+
+
+def mlflow_at(uri: str) -> str:
+    """Return what MLflow at an address is called in messages.
+
+    >>> mlflow_at("http://me:secret@host")
+    'MLflow at http://me:***@host'
+    """
+    return f"MLflow at {shown(uri)}"
+
+
+def _check_tracking(uri: str, *, answers: bool) -> None:
     scheme = uri.split(":", 1)[0]
     if scheme == "databricks":
         return
-    if scheme in {"http", "https"}:
+    if scheme in SERVER_SCHEMES:
         if answers:
             _check_mlflow_server(uri)
         return
@@ -82,7 +102,8 @@ def check_tracking(uri: str, *, answers: bool = True) -> None:
         return
     problem = _problem(uri, parsed, "MLflow", {"experiments.experiment_id", "runs.run_uuid"})
     if problem is not None:
-        raise TrackingError(f"tracking URI {shown(uri)}{problem}")
+        is_locked = sqlite_path(uri) is not None and LOCKED in problem
+        raise (MlflowAwayError if is_locked else TrackingError)(f"tracking URI {shown(uri)}{problem}")
     path = sqlite_path(uri)
     if path is not None and any((path.parent / "mlruns").glob("*/meta.yaml")):
         raise TrackingError(
@@ -287,7 +308,43 @@ def _check_mlflow_server(uri: str) -> None:
             # Whatever it answers, it is there; whether it lets us in, the client will say.
             session.get(f"{uri.rstrip('/')}/health", timeout=SERVER_SECONDS, verify=verify, stream=True).close()
     except (OSError, ValueError) as error:
-        reason: BaseException = error
-        while reason.__cause__ or reason.__context__:  # what the network said, below three layers of libraries
-            reason = reason.__cause__ or reason.__context__ or reason
-        raise TrackingError(f"MLflow at {shown(uri)} does not answer: {first_line(reason, uri)}") from None
+        raise away_error(uri, error)(f"{mlflow_at(uri)} does not answer: {reason_of(error, uri)}") from None
+
+
+def away_error(uri: str, error: BaseException) -> type[TrackingError]:
+    """Return our error for one that came from MLflow or on the way to it: whether what failed may work later."""
+    from requests import exceptions
+
+    chain = _chain(error)
+    if sqlite_path(uri) is not None:
+        is_away = any(isinstance(each, sqlite3.OperationalError) and LOCKED in str(each) for each in chain)
+    elif uri.split(":", 1)[0] not in SERVER_SCHEMES:
+        is_away = any(is_connection_lost(each) for each in chain)
+    elif any(isinstance(each, socket.gaierror) for each in chain):
+        return UnknownHostError
+    else:
+        wrong = (exceptions.SSLError, exceptions.InvalidURL)
+        # The last two come where an answer breaks off, and where a server says that it cannot answer now.
+        away = (ConnectionError, TimeoutError, exceptions.ConnectionError, exceptions.Timeout)
+        away += (exceptions.ChunkedEncodingError, exceptions.RetryError)
+        is_away = any(isinstance(each, away) for each in chain) and not any(isinstance(each, wrong) for each in chain)
+    return MlflowAwayError if is_away else TrackingError
+
+
+def reason_of(error: BaseException, uri: str) -> str:
+    """Return in a line why MLflow does not answer: what the network said, below three layers of libraries."""
+    return first_line(_chain(error)[-1], uri)
+
+
+def is_connection_lost(error: BaseException) -> bool:
+    """Whether an error says that a database server is away, and not that something is wrong with a statement."""
+    is_invalidated = isinstance(error, DBAPIError) and error.connection_invalidated
+    return is_invalidated or isinstance(error, OperationalError | InterfaceError)
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """Return an error, and those that it was raised for."""
+    chain = [error]
+    while cause := chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(cause)
+    return chain

@@ -10,11 +10,11 @@ from typing import Any
 import sqlalchemy.event
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, RDBStorage
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from ..errors import StorageFailedError
 from ..text import duration
-from .addresses import database_server, first_line, shown
+from .addresses import LOCKED, database_server, first_line, is_connection_lost, shown
 from .ownership import Ownership
 
 LOG = logging.getLogger("optrack")
@@ -102,9 +102,8 @@ class WaitingStorage(RDBStorage):
     def _may_pass(self, error: Exception) -> bool:
         """Return whether an error says that the database is away or locked, and not that it is broken or full."""
         if database_server(self.url) is None:
-            return isinstance(error, OperationalError) and "locked" in str(error)
-        away = isinstance(error, DBAPIError) and error.connection_invalidated
-        return away or isinstance(error, OperationalError | InterfaceError)
+            return isinstance(error, OperationalError) and LOCKED in str(error)
+        return is_connection_lost(error)
 
 
 def cause_of(error: Exception) -> Exception:

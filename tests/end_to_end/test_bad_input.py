@@ -266,13 +266,6 @@ def test_a_missing_driver_is_named_and_the_password_is_not(option: str, optrack:
     assert "SECRET" not in optrack(*arguments.split()).stderr
 
 
-def test_an_mlflow_server_that_is_not_there_is_said_at_once(optrack: Run, stage: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{probe.getsockname()[1]}"
-    is_refused(optrack, stage, f"export mine --tracking-uri {address}", [address, "refused"])
-
-
 def test_one_file_for_both_stores_is_refused(optrack: Run, stage: Path) -> None:
     arguments = "run mine.py --launcher inline --storage sqlite:///both.db --tracking-uri sqlite:///./both.db"
     is_refused(optrack, stage, arguments, ["both.db", "--storage", "--tracking-uri"])
@@ -340,7 +333,12 @@ def test_an_mlflow_that_is_away_is_said_after_a_search_too(
         probe.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{probe.getsockname()[1]}"
     where = "" if command == "export" else f" --storage sqlite:///{searched}/optuna.db"
-    is_refused(optrack, stage, f"{command} tiny{where} --tracking-uri {address}", [address, "refused"])
+    before = listing(stage)
+    answer = optrack(*f"{command} tiny{where} --tracking-uri {address} --wait 0".split())
+    assert listing(stage) == before
+    assert (answer.returncode, answer.stdout) == (1, "")
+    assert answer.stderr.startswith(f"optrack: error: MLflow at {address} does not answer: [Errno 111]")
+    assert f"refused; `optrack {command} tiny" in answer.stderr
 
 
 @pytest.mark.parametrize("group", ["", "dataset", "architecture"])

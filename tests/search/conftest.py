@@ -10,6 +10,7 @@ from typing import Any
 
 import optuna
 import pytest
+import typer
 from hypothesis import strategies as st
 
 from optrack.datasets import DataRequest, Prepared, prepare
@@ -320,3 +321,16 @@ def browse(tmp_path: Path) -> Callable[[str, Callable[[str], bool]], str]:
         raise AssertionError(f"{address} does not become what it should be")
 
     return opened
+
+
+@pytest.fixture
+def typed() -> Callable[..., typer.Context]:
+    """What a command knows of how it was called: `typed("predict", "tiny", "one.png")`."""
+    from optrack.search.cli.app import app
+
+    group: Any = typer.main.get_command(app)
+
+    def called(name: str, *arguments: str) -> typer.Context:
+        return group.commands[name].make_context(name, list(arguments))
+
+    return called

@@ -1,6 +1,7 @@
 import inspect
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import onnx
 import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
 import pytest
 import torch
+import typer
 from PIL import Image
 from torch import nn
 
@@ -158,7 +160,10 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_command_writes_a_file_named_after_the_champion_and_says_how_close_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    typed: Callable[..., typer.Context],
 ) -> None:
     asked: list[Any] = []
 
@@ -168,14 +173,21 @@ def test_the_command_writes_a_file_named_after_the_champion_and_says_how_close_i
 
     monkeypatch.setattr(champions, "load_champion", load)
     monkeypatch.chdir(tmp_path)
-    export_command("mine", family="small", run_source="net.py", tracking_uri="sqlite:///here.db", as_json=True)
+    export_command(
+        typed("export", "mine"),
+        "mine",
+        family="small",
+        run_source="net.py",
+        tracking_uri="sqlite:///here.db",
+        as_json=True,
+    )
     answer = json.loads(capsys.readouterr().out)
     assert asked == [("mine", "small", "sqlite:///here.db", "net.py")]
     assert (answer["study"], answer["family"], answer["classes"]) == ("mine", "small", CLASSES)
     assert (answer["output"], answer["input"]) == ("mine.small.onnx", [1, 4, 4])
     assert answer["bytes"] == (tmp_path / "mine.small.onnx").stat().st_size
     assert 0 <= answer["difference"] < TOLERANCE
-    export_command("digits", output=tmp_path / "other.onnx")
+    export_command(typed("export", "digits"), "digits", output=tmp_path / "other.onnx")
     text = capsys.readouterr().out
     assert "small of mine, " in text
     assert "images uint8 [N, 1, 4, 4] to logits [N, 4]" in text

@@ -6,13 +6,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
 
 from optrack.search import NothingStoredError
@@ -63,13 +64,20 @@ def photograph(tmp_path: Path) -> Path:
 
 
 def test_the_page_says_of_a_file_what_the_command_predict_says(
-    retrained: Places, photograph: Path, capsys: pytest.CaptureFixture[str]
+    retrained: Places, photograph: Path, capsys: pytest.CaptureFixture[str], typed: Callable[..., typer.Context]
 ) -> None:
     found = answers(served(retrained), photograph.read_bytes())
     assert found.keys() == {"linear", "deep"}
     for family, shown in found.items():
         capsys.readouterr()
-        predict("tiny", [str(photograph)], family, tracking_uri=retrained.tracking_uri, as_json=True)
+        predict(
+            typed("predict", "tiny", "x.png"),
+            "tiny",
+            [str(photograph)],
+            family,
+            tracking_uri=retrained.tracking_uri,
+            as_json=True,
+        )
         [said] = json.loads(capsys.readouterr().out)
         ranking = [(said["label"], said["confidence"])]
         ranking += [(entry["label"], entry["confidence"]) for entry in said["next"]]
@@ -143,11 +151,11 @@ def test_each_family_s_own_network_is_built_from_the_code_that_was_named_for_it(
             families(*named)
 
 
-def test_a_port_in_use_is_said_before_anything_is_loaded() -> None:
+def test_a_port_in_use_is_said_before_anything_is_loaded(typed: Callable[..., typer.Context]) -> None:
     with listener(0, option="--port") as opened:
         port = opened.getsockname()[1]
         with pytest.raises(ServerError, match=rf"port {port} is not available .* --port"):
-            serve("tiny", port=port)
+            serve(typed("serve", "tiny"), "tiny", port=port)
 
 
 @pytest.mark.slow
