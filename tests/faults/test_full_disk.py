@@ -51,7 +51,8 @@ def small(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
         return folder
 
     yield of_size
-    subprocess.run(["umount", str(folder)], capture_output=True, check=False)
+    unmount = ["umount", str(folder)]
+    subprocess.run(unmount, capture_output=True, check=False)
 
 
 @pytest.mark.parametrize("kilobytes", SIZES)
