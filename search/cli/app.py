@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
-from ...sources import MOST_CHARACTERS, fit
+from ...sources import MOST_CHARACTERS, fit, is_disk_full
 from ..errors import OptrackError, StorageFailedError, TrackingFailedError
 from .architecture import architecture_app
 from .best import best
@@ -84,7 +84,7 @@ def main() -> None:
     except (StorageFailedError, TrackingFailedError) as error:
         _fail(str(error), FAILED)
     except OptrackError as error:
-        _fail(str(error))
+        _fail(str(error), FAILED if is_disk_full(error) else BAD_INPUT)
     except TyperException as error:
         message = error.format_message().replace("Input should be", "it must be")
         if message.startswith("No such command"):
@@ -98,6 +98,10 @@ def main() -> None:
         # Whoever read our output has closed it, as `| head` does; Python would complain again while it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except Exception as error:
+        if not is_disk_full(error):
+            raise
+        _fail(str(error), FAILED)
     sys.exit(result if isinstance(result, int) else 0)
 
 
@@ -107,7 +111,8 @@ def _leave() -> None:
         from sqlalchemy import Engine
 
         for engine in [each for each in gc.get_objects() if type(each) is Engine]:
-            engine.dispose()
+            if engine.url.database is not None:  # one in memory is its thread's alone
+                engine.dispose()
     gc.freeze()
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from ...sources import is_disk_full
 from ..errors import StorageFailedError, StudyError, TrackingFailedError, unknown
 from ..text import option
 from .options import DEFAULT_CACHE_DIR, DEFAULT_DATA_DIR, DEFAULT_STORAGE, DEFAULT_TRACKING_URI
@@ -106,7 +107,7 @@ def resuming(context: typer.Context, places: "Places | Mapping[str, str]", refer
 
 @contextmanager
 def with_way_on(again: str, *, resumes: bool = True) -> Generator[None]:
-    """Say which command goes on where Ctrl-C, or a store that stays away, ends all at once.
+    """Say which command goes on where Ctrl-C, a store that stays away or a disk without space ends all at once.
 
     Args:
         again: the command to type.
@@ -118,9 +119,13 @@ def with_way_on(again: str, *, resumes: bool = True) -> Generator[None]:
         if resumes:
             say(f"interrupted: `{again}` resumes it")
         raise
-    except (StorageFailedError, TrackingFailedError) as error:
+    except Exception as error:
+        is_ours = isinstance(error, StorageFailedError | TrackingFailedError)
+        if not (is_ours or is_disk_full(error)):
+            raise
         way_on = "goes on where it stopped" if resumes else "tries again"
-        raise type(error)(f"{error}; `{again}` {way_on}") from None
+        kind = type(error) if is_ours else StorageFailedError
+        raise kind(f"{error}; `{again}` {way_on}") from error
 
 
 @contextmanager
