@@ -262,8 +262,8 @@ class MlflowRuns(RunStore):
             path = fetch(self.uri, place, name, Path(folder))
             if path is None:
                 raise TrackingError(
-                    f"the artifact {name} of run {run_id} is gone from {mlflow_at(self.uri)}: "
-                    f"delete the run, and `optrack retrain {self.study}` makes it again"
+                    f"the artifact {name} of run {run_id} is gone from {mlflow_at(self.uri)}: put it back into "
+                    f"{place}; or delete the run, and `optrack retrain {self.study}` makes it again"
                 )
             yield path
 
