@@ -70,6 +70,9 @@ def main() -> None:
         sys.stdout.flush()
         while listener in select.select([listener, sys.stdin], [], [])[0]:
             connection, _ = listener.accept()
+            with contextlib.suppress(ChildProcessError):
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
             if os.fork() == 0:
                 return look_after(connection)
             connection.close()
