@@ -123,8 +123,9 @@ class Reconciler:
             # People may change the note.
             note = {names.NOTE_TAG: family_note(stored.study, stored.family)}
             run_id = self._create(stored, stored.name, {**tags, **note})
-            self.tracker.describe_run(run_id, {"architecture": stored.family.architecture})
         found = self.tracker.content(run_id)
+        if not found.params:
+            self.tracker.describe_run(run_id, {"architecture": stored.family.architecture})
         files = {names.STUDY_FILE: stored.study.to_json(), **stored.kept.get(FILES_RECORD, {})}
         tags[names.MIRRORED_TAG] = digest_of(files)
         if _differs(tags, found.tags) or names.STUDY_FILE not in self.tracker.artifacts(run_id):

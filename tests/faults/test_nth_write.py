@@ -192,7 +192,8 @@ def runs(folder: Path) -> list[Any]:
         assert openings <= 2  # whoever dies after the first one has seen the test images
         tags = {name: value for name, value in run.data.tags.items() if name not in VOLATILE_TAGS}
         artifacts = files(Path(str(run.info.artifact_uri)))
-        answer.append((run.info.status, tags, openings > 0, run.data.params, histories, artifacts))
+        images = [each.dataset.digest for each in (run.inputs.dataset_inputs if run.inputs else ())]
+        answer.append((run.info.status, tags, openings > 0, run.data.params, images, histories, artifacts))
     return sorted(answer, key=repr)
 
 

@@ -148,6 +148,7 @@ def test_what_is_missing_is_written_and_what_people_added_stays(place: Mirrored)
     run.tags |= {"mlflow.note.content": "look at this one", "mine": "yes", "optrack.seed": "", "optrack.mirrored": ""}
     del run.tags["optrack.seed"]
     run.params.clear()
+    place.runs.runs["f"].params.clear()
     for name in ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "seconds"):
         run.history[name].pop(0)
     del place.runs.runs["f 1"]
@@ -155,6 +156,7 @@ def test_what_is_missing_is_written_and_what_people_added_stays(place: Mirrored)
     assert mended.written == {("f", 0), ("f", 1)}
     assert run.epochs == [2, 1]
     assert run.params["lr"] == "0.25"
+    assert place.runs.runs["f"].params == {"architecture": "mlp"}
     assert run.tags["optrack.seed"] == "7"
     assert (run.tags["mlflow.note.content"], run.tags["mine"]) == ("look at this one", "yes")
     assert place.runs.runs["f 1"].files == {"failure.txt": b"why"}
