@@ -19,4 +19,5 @@ from .shown_text import fit as fit
 from .shown_text import masked_address as masked_address
 from .shown_text import printable as printable
 from .shown_text import without_passwords as without_passwords
+from .whole_file import remove_unfinished as remove_unfinished
 from .whole_file import unfinished as unfinished

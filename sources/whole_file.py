@@ -12,20 +12,25 @@ LONGEST_NAME = 100
 
 @contextmanager
 def unfinished(file: Path) -> Generator[Path]:
-    """Give a hidden name beside a file, to be written and then renamed to it; it is removed where that was not done.
-
-    So is what processes left there that were killed while they wrote.
-    """
-    start = f".{file.name[:LONGEST_NAME]}."
-    for left in file.parent.glob(f"{glob.escape(start)}*.unfinished"):
-        process = left.name.split(".")[-2]
-        if process.isdecimal() and not _runs(int(process)):
-            left.unlink(missing_ok=True)
-    path = file.with_name(f"{start}{os.getpid()}.unfinished")
+    """Give a hidden name beside a file, to be written and then renamed to it; it is removed where that was not done."""
+    remove_unfinished(file)
+    path = file.with_name(f"{_start(file)}{os.getpid()}.unfinished")
     try:
         yield path
     finally:
         path.unlink(missing_ok=True)
+
+
+def remove_unfinished(file: Path) -> None:
+    """Remove what processes left beside a file that were killed while they wrote it."""
+    for left in file.parent.glob(f"{glob.escape(_start(file))}*.unfinished"):
+        process = left.name.split(".")[-2]
+        if process.isdecimal() and not _runs(int(process)):
+            left.unlink(missing_ok=True)
+
+
+def _start(file: Path) -> str:
+    return f".{file.name[:LONGEST_NAME]}."
 
 
 def _runs(process: int) -> bool:

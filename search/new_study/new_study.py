@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ...datasets import DataError
 from ...datasets.folders import (
+    TEST_LIST,
     FolderSurvey,
     expanded,
     search_parts,
@@ -15,6 +16,7 @@ from ...datasets.folders import (
     write_new,
     write_test_list,
 )
+from ...sources import remove_unfinished
 from ..errors import StudyError
 from ..study import Study, load_study, shipped_studies
 from .proposal import propose, validation_share, wants_transfer
@@ -50,6 +52,7 @@ def check_target(target: Target) -> None:
     file = target.file
     if file.suffix != ".py":
         raise StudyError(f"a study is a Python file: its name must end with .py, but got {str(file)!r}")
+    remove_unfinished(file)
     if os.path.lexists(file):
         raise StudyError(f"{str(file)!r} is there already, and nothing is written over it: give another name")
     if not file.parent.is_dir():
@@ -122,6 +125,7 @@ def write_study(new: NewStudy, findings: Findings, target: Target) -> None:
     Raises:
         DataError: one exists by now, or cannot be written.
     """
+    remove_unfinished(findings.survey.folder / TEST_LIST)  # of who wrote the list that is there now
     listed = None if findings.to_list is None else write_test_list(findings.survey.folder, findings.to_list)
     try:
         write_new(target.file, new.text)

@@ -98,8 +98,10 @@ def _record(model: ModelRun, tested: Tested, *, study: str, runs: RunStore, plac
     runs.log(model.run_id, tags={names.LATENCY_TAG: LATENCY_DEVICE})
     # Whoever is registered later brings the figures along from the run.
     update_figures(places.tracking_uri, study, model.family, model.run_id, tested.figures)
-    # The accuracy tells that a test is complete, hence last of all.
-    runs.log(model.run_id, metrics=tested.figures)
+    # The accuracy tells that a test is complete, hence last of all. Whoever was killed after it, before the result was
+    # dropped, has recorded them: no two latencies are equal.
+    if not tested.figures.items() <= model.metrics.items():
+        runs.log(model.run_id, metrics=tested.figures)
 
 
 def latency_ms(champion: Champion, data: TestData) -> float:

@@ -64,5 +64,9 @@ class Unrecorded:
         return Tested(files={path.relative_to(kept).as_posix(): path.read_bytes() for path in paths}, **numbers)
 
     def drop(self, run_id: str) -> None:
-        """Remove the result of a run, which is recorded."""
-        shutil.rmtree(self.folder / run_id, ignore_errors=True)
+        """Remove the result of a run, which is recorded; a kill leaves all of it or nothing."""
+        kept, dropped = self.folder / run_id, self.folder / f"{run_id}.dropped"
+        shutil.rmtree(dropped, ignore_errors=True)
+        if kept.is_dir():
+            kept.rename(dropped)
+            shutil.rmtree(dropped, ignore_errors=True)

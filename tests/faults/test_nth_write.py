@@ -241,7 +241,7 @@ def reported(folder: Path) -> Any:
 def written(folder: Path) -> Any:
     """A new study, without its estimate of the time."""
     study = re.sub(r"about .*? min|at most .*? min|less than .*? min", "", (folder / "new.py").read_text())
-    return left(folder), study, (folder / "photos/optrack-test.txt").read_text()
+    return left(folder), left(folder / "photos"), study, (folder / "photos/optrack-test.txt").read_text()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from optrack.search.results.collecting import collect, retrained_models
 from optrack.search.results.values import StudyResults, TestResult
 from optrack.search.retraining.retraining import retrain_study
 from optrack.search.sealed import sealed_test as module
+from optrack.search.sealed import unrecorded
 from optrack.search.sealed.sealed_test import evaluate_models, latency_ms
 from optrack.search.stores.mlflow_store import MlflowRuns
 from optrack.search.stores.model_runs import ModelRun
@@ -238,6 +239,39 @@ def test_all_that_is_computed_is_recorded_without_the_test_part(desk: Desk, monk
     )
     assert [(number, result.openings) for _, number, result in desk.told] == [(1, runs[0].openings)]
     assert (desk.runs.find("retrain")[0].tested, desk.openings()) == (True, [runs[0].openings, 0, 0, 0])
+
+
+def test_who_dies_after_a_result_was_recorded_does_not_record_it_twice(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(self: unrecorded.Unrecorded, run_id: str) -> None:
+        if (self.folder / run_id).is_dir():
+            raise Death
+
+    with monkeypatch.context() as dying:
+        dying.setattr(unrecorded.Unrecorded, "drop", die)
+        with pytest.raises(Death):
+            desk.test("linear")
+    desk.test("linear")
+    assert desk.openings() == [1, 1, 0, 0]
+    run = desk.results().families[0].models[0].run.run_id
+    assert len(MlflowClient(desk.places.tracking_uri).get_metric_history(run, "test/accuracy")) == 1
+
+
+def test_a_result_is_dropped_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(path: Path, **_: Any) -> None:
+        if path.is_dir():
+            raise Death
+
+    kept = unrecorded.Unrecorded(tmp_path)
+    kept.keep("run", unrecorded.Tested(openings=1, figures={"test/accuracy": 1.0}, files={"test/result.json": b"{}"}))
+    with monkeypatch.context() as dying:
+        dying.setattr(shutil, "rmtree", die)
+        with pytest.raises(Death):
+            kept.drop("run")
+    assert kept.of("run") is None
+    kept.drop("run")
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_a_test_part_nothing_is_counted(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
