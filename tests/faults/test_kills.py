@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -165,7 +165,16 @@ def test_each_kill_costs_the_epoch_under_way_and_no_bit(tmp_path: Path, empty_ml
     assert not list((killed.folder / ".optrack").rglob("checkpoint*"))
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Processes that are started hear Ctrl-C, also where these tests run in the background of a shell and do not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_ctrl_c_in_the_first_seconds_of_a_first_run_leaves_a_usable_folder(
     moment: float, tmp_path: Path, empty_mlflow: Path
