@@ -30,6 +30,9 @@ KILLS, EPOCHS = (50, 20) if TORTURE else (4, 5)
 MOMENTS = [round(0.75 * number, 2) for number in range(20)] if TORTURE else [1.0, 4.0]
 """Seconds after the start."""
 
+INTERRUPTED = (130, -signal.SIGINT)
+"""Exit codes; the second one before Python has begun, which shells show as the first."""
+
 NET = """
 import math
 
@@ -197,7 +200,8 @@ def test_ctrl_c_in_the_first_seconds_of_a_first_run_leaves_a_usable_folder(
         )
         tally = {"command": "run, Ctrl-C", "deaths": 1, "seconds": seconds, "deviations": deviations}
         (Path(TORTURE) / f"ctrl-c-{moment}.json").write_text(json.dumps(tally))
-    assert (code, again) == (130, 0), first + said
+    assert code in INTERRUPTED, first
+    assert again == 0, said
     assert "Traceback" not in first + said
     assert len(search.table) == 2
 
