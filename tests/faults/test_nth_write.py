@@ -182,8 +182,8 @@ def runs(folder: Path) -> list[Any]:
             name: [(each.step, each.value) for each in client.get_metric_history(run.info.run_id, name)]
             for name in sorted(figures)
         }
-        if run.data.tags["optrack.stage"] == "family":  # whatever was the best before
-            histories = {name: history[-1:] for name, history in histories.items()}
+        # What was the best before; and once more by who goes on after a death between these and the state.
+        histories |= {name: history[-1:] for name, history in histories.items() if name.startswith("best/")}
         if run.info.run_id in of_trials:
             trial = of_trials[run.info.run_id]
             for name in ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr"):
