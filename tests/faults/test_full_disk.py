@@ -51,7 +51,7 @@ def small(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
         return folder
 
     yield of_size
-    unmount = ["umount", str(folder)]
+    unmount = ["umount", "--lazy", str(folder)]  # at once, whoever has a file open there
     subprocess.run(unmount, capture_output=True, check=False)
 
 
