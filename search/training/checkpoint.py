@@ -66,15 +66,16 @@ class Checkpoint:
         self._trained += trained_seconds
         if self._file is None:
             return
-        if not self._costs:
-            self._costs.append(USUAL_SECONDS + _bytes(state()) / USUAL_BYTES_PER_SECOND)
-        if self._trained * WRITING_SHARE < statistics.median(self._costs):
-            return
-        started = time.perf_counter()
         with suppress(Exception):  # a full disk, or a network with an odd state: it is trained without a checkpoint
-            replace_file(self._file, {"digest": self._digest, "state": state()})
-        self._costs.append(time.perf_counter() - started)
-        self._trained = 0.0
+            self._costs = self._costs or [USUAL_SECONDS + _bytes(state()) / USUAL_BYTES_PER_SECOND]
+            if self._trained * WRITING_SHARE < statistics.median(self._costs):
+                return
+            started = time.perf_counter()
+            self._trained = 0.0
+            try:
+                replace_file(self._file, {"digest": self._digest, "state": state()})
+            finally:
+                self._costs.append(time.perf_counter() - started)
 
 
 def _bytes(state: object) -> int:

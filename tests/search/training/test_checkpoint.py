@@ -241,6 +241,17 @@ def test_a_state_that_the_training_does_not_take_back_does_no_harm(
     assert trained == 2 * [1, 2, 3]
 
 
+def test_a_state_that_cannot_be_had_does_no_harm(
+    job_of: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_state(self: loop.Training) -> dict[str, Any]:
+        raise RuntimeError("a network that does not tell its state")
+
+    expected = numbers(list(train(job_of())))
+    monkeypatch.setattr(loop.Training, "state", no_state)
+    assert numbers(list(train(placed(job_of(), tmp_path)))) == expected
+
+
 def test_a_place_where_nothing_can_be_written_does_no_harm(job_of: MakeJob, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     job = replace(job_of(), checkpoint=tmp_path / "file" / "checkpoint")
