@@ -52,7 +52,7 @@ test: $(VENV)/dev
 test-slow: $(VENV)/dev
 	$(PYTEST) -m slow
 
-# A command dies at each of its writes, for all commands, and at random moments: an hour and a half, and a record of it.
+# A command dies at each of its writes, for all commands, and at random moments: more than an hour, and a record.
 torture: $(VENV)/dev
 	rm -rf $(VENV)/torture && mkdir $(VENV)/torture
 	-OPTRACK_TORTURE=$(abspath $(VENV)/torture) $(PYTEST) tests/faults

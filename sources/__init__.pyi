@@ -3,6 +3,7 @@ from .errors import MOST_CHARACTERS as MOST_CHARACTERS
 from .errors import OptrackError as OptrackError
 from .errors import SourceChangedError as SourceChangedError
 from .errors import SourceError as SourceError
+from .errors import chain_of as chain_of
 from .errors import did_you_mean as did_you_mean
 from .errors import is_disk_full as is_disk_full
 from .errors import unknown as unknown

@@ -40,13 +40,20 @@ class SourceChangedError(SourceError):
     """The code is not what it was."""
 
 
-def is_disk_full(error: BaseException | None) -> bool:
+def chain_of(error: BaseException) -> list[BaseException]:
+    """Return an error, and those that it was raised for."""
+    chain = [error]
+    while cause := chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(cause)
+    return chain
+
+
+def is_disk_full(error: BaseException) -> bool:
     """Return whether an error, or one that it was raised for, comes from a disk without space."""
-    while error is not None:
-        if (isinstance(error, OSError) and error.errno in _FULL) or any(text in str(error) for text in _FULL_TEXTS):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+    return any(
+        (isinstance(each, OSError) and each.errno in _FULL) or any(text in str(each) for text in _FULL_TEXTS)
+        for each in chain_of(error)
+    )
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:

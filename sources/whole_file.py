@@ -3,11 +3,11 @@
 import glob
 import os
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-LONGEST_NAME = 100
-"""Characters of the file's name that its unfinished one repeats; file systems take 255 bytes."""
+LONGEST_NAME = 50
+"""Characters of the file's name that its unfinished one repeats, of up to four bytes; file systems take 255 bytes."""
 
 
 @contextmanager
@@ -35,9 +35,8 @@ def _start(file: Path) -> str:
 
 def _runs(process: int) -> bool:
     try:
-        os.kill(process, 0)
+        with suppress(PermissionError):  # somebody else's
+            os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except PermissionError:  # somebody else's
-        return True
     return True

@@ -5,11 +5,15 @@ import hashlib
 import importlib.util
 import os
 import shutil
+import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+import urllib.request
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -151,6 +155,50 @@ def started_postgres(folder: Path) -> Postgres:
 def postgres_url(postgres: Postgres, request: pytest.FixtureRequest) -> str:
     """Of an empty database in a real PostgreSQL."""
     return postgres.database(hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:12])
+
+
+SERVER_START_SECONDS = 120
+
+
+@contextlib.contextmanager
+def mlflow_at_a_port(*arguments: str, health: str, folder: Path, **environment: str) -> Generator[int]:
+    """Run one of MLflow's servers until the block ends, in a folder; the port at which it answers under `health`."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    scripts = Path(sys.executable).parent
+    process = subprocess.Popen(
+        [scripts / "mlflow", *arguments, "--port", str(port)],
+        # It starts its web server as a further process, found by its name.
+        env={**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", **environment},
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        give_up = time.monotonic() + SERVER_START_SECONDS
+        while not answers(f"http://127.0.0.1:{port}/{health}"):
+            assert process.poll() is None
+            assert time.monotonic() < give_up
+            time.sleep(0.2)
+        yield port
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 - our own address
+            return response.status == 200
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="session")
+def mlflow_server() -> Callable[..., contextlib.AbstractContextManager[int]]:
+    return mlflow_at_a_port
 
 
 @pytest.fixture(scope="session")

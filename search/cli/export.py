@@ -5,16 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .options import (
-    DEFAULT_TRACKING_URI,
-    DEFAULT_WAIT_SECONDS,
-    ChampionOption,
-    JsonOption,
-    RunSourceOption,
-    StudyArgument,
-    TrackingOption,
-    WaitOption,
-)
+from . import options
 from .output import check_output, console, output_file, print_json
 from .process import mlflow_waited_for, resuming
 from .stored import study_name
@@ -22,13 +13,13 @@ from .stored import study_name
 
 def export(
     context: typer.Context,
-    study: StudyArgument,
-    family: ChampionOption = None,
+    study: options.StudyArgument,
+    family: options.ChampionOption = None,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: STUDY.FAMILY.onnx.")] = None,
-    run_source: RunSourceOption = None,
-    tracking_uri: TrackingOption = DEFAULT_TRACKING_URI,
-    wait: WaitOption = DEFAULT_WAIT_SECONDS,
-    as_json: JsonOption = False,  # noqa: FBT002 - typer's form
+    run_source: options.RunSourceOption = None,
+    tracking_uri: options.TrackingOption = options.DEFAULT_TRACKING_URI,
+    wait: options.WaitOption = options.DEFAULT_WAIT_SECONDS,
+    as_json: options.JsonOption = False,  # noqa: FBT002 - typer's form
 ) -> None:
     """Write a champion as an ONNX file, from pixels to logits, checked against torch."""
     if output is not None:

@@ -10,16 +10,7 @@ import typer
 
 from ...sources import csv_text, printable
 from ..errors import StudyError
-from .options import (
-    DEFAULT_TRACKING_URI,
-    DEFAULT_WAIT_SECONDS,
-    ChampionOption,
-    JsonOption,
-    RunSourceOption,
-    StudyArgument,
-    TrackingOption,
-    WaitOption,
-)
+from . import options
 from .output import console, print_json, say
 from .process import FAILED, mlflow_waited_for, resuming
 from .stored import study_name
@@ -33,16 +24,16 @@ COLUMNS = ("file", "label", "confidence", "second", "second_confidence", "third"
 
 def predict(
     context: typer.Context,
-    study: StudyArgument,
+    study: options.StudyArgument,
     paths: Annotated[
         list[str], typer.Argument(metavar="PATH...", help="Image files, folders of images, or - for a list on stdin.")
     ],
-    family: ChampionOption = None,
+    family: options.ChampionOption = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Answer in CSV.")] = False,  # noqa: FBT002 - typer's form
-    run_source: RunSourceOption = None,
-    tracking_uri: TrackingOption = DEFAULT_TRACKING_URI,
-    wait: WaitOption = DEFAULT_WAIT_SECONDS,
-    as_json: JsonOption = False,  # noqa: FBT002 - typer's form
+    run_source: options.RunSourceOption = None,
+    tracking_uri: options.TrackingOption = options.DEFAULT_TRACKING_URI,
+    wait: options.WaitOption = options.DEFAULT_WAIT_SECONDS,
+    as_json: options.JsonOption = False,  # noqa: FBT002 - typer's form
 ) -> int:
     """Classify images with a champion: the label, its confidence, and the next two.
 

@@ -7,15 +7,7 @@ from typing import Annotated
 import typer
 
 from ..errors import NothingStoredError
-from .options import (
-    DEFAULT_STORAGE,
-    DEFAULT_TRACKING_URI,
-    DEFAULT_WAIT_SECONDS,
-    StorageOption,
-    StudyArgument,
-    TrackingOption,
-    WaitOption,
-)
+from . import options
 from .output import console, output_file, say
 from .process import mlflow_waited_for, resuming
 from .stored import stored_study
@@ -23,12 +15,12 @@ from .stored import stored_study
 
 def report(
     context: typer.Context,
-    study: StudyArgument,
+    study: options.StudyArgument,
     *,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: STUDY-report.html.")] = None,
-    storage: StorageOption = DEFAULT_STORAGE,
-    tracking_uri: TrackingOption = DEFAULT_TRACKING_URI,
-    wait: WaitOption = DEFAULT_WAIT_SECONDS,
+    storage: options.StorageOption = options.DEFAULT_STORAGE,
+    tracking_uri: options.TrackingOption = options.DEFAULT_TRACKING_URI,
+    wait: options.WaitOption = options.DEFAULT_WAIT_SECONDS,
 ) -> None:
     """Write one page about a study, which needs no network; at any moment, saying what is not there yet."""
     name, stored = stored_study(study, storage)

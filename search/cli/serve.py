@@ -7,16 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import NothingStoredError, OwnSourceError
-from .options import (
-    DEFAULT_STORAGE,
-    DEFAULT_TRACKING_URI,
-    DEFAULT_WAIT_SECONDS,
-    FamilyOption,
-    StorageOption,
-    StudyArgument,
-    TrackingOption,
-    WaitOption,
-)
+from . import options
 from .output import console, say
 from .process import mlflow_waited_for, resuming
 from .stored import quiet_optuna, study_name
@@ -31,9 +22,9 @@ DEFAULT_PORT = 8600
 
 def serve(
     context: typer.Context,
-    study: StudyArgument,
+    study: options.StudyArgument,
     *,
-    family: FamilyOption = None,
+    family: options.FamilyOption = None,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port of the page on this machine; 0 for any that is free.")
     ] = DEFAULT_PORT,
@@ -44,9 +35,9 @@ def serve(
             help="Run this recorded code of a user-defined network if it is not at hand; may be repeated.",
         ),
     ] = None,
-    storage: StorageOption = DEFAULT_STORAGE,
-    tracking_uri: TrackingOption = DEFAULT_TRACKING_URI,
-    wait: WaitOption = DEFAULT_WAIT_SECONDS,
+    storage: options.StorageOption = options.DEFAULT_STORAGE,
+    tracking_uri: options.TrackingOption = options.DEFAULT_TRACKING_URI,
+    wait: options.WaitOption = options.DEFAULT_WAIT_SECONDS,
 ) -> None:
     """Serve a page where each family's champion classifies the images that are dropped on it.
 

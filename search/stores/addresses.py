@@ -17,7 +17,7 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus
 import sqlalchemy
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
-from ...sources import fit, masked_address
+from ...sources import chain_of, fit, masked_address
 from ..errors import MlflowAwayError, StorageError, TrackingError, UnknownHostError
 from ..waiting import waited_for
 
@@ -315,7 +315,7 @@ def away_error(uri: str, error: BaseException) -> type[TrackingError]:
     """Return our error for one that came from MLflow or on the way to it: whether what failed may work later."""
     from requests import exceptions
 
-    chain = _chain(error)
+    chain = chain_of(error)
     if sqlite_path(uri) is not None:
         is_away = any(isinstance(each, sqlite3.OperationalError) and LOCKED in str(each) for each in chain)
     elif uri.split(":", 1)[0] not in SERVER_SCHEMES:
@@ -333,18 +333,10 @@ def away_error(uri: str, error: BaseException) -> type[TrackingError]:
 
 def reason_of(error: BaseException, uri: str) -> str:
     """Return in a line why MLflow does not answer: what the network said, below three layers of libraries."""
-    return first_line(_chain(error)[-1], uri)
+    return first_line(chain_of(error)[-1], uri)
 
 
 def is_connection_lost(error: BaseException) -> bool:
     """Whether an error says that a database server is away, and not that something is wrong with a statement."""
     is_invalidated = isinstance(error, DBAPIError) and error.connection_invalidated
     return is_invalidated or isinstance(error, OperationalError | InterfaceError)
-
-
-def _chain(error: BaseException) -> list[BaseException]:
-    """Return an error, and those that it was raised for."""
-    chain = [error]
-    while cause := chain[-1].__cause__ or chain[-1].__context__:
-        chain.append(cause)
-    return chain

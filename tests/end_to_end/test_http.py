@@ -2,12 +2,7 @@
 
 import base64
 import json
-import os
-import signal
-import socket
 import subprocess
-import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,48 +14,14 @@ from PIL import Image
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
-START_SECONDS = 120
-
 
 @pytest.fixture
-def address(finished: Path) -> Iterator[str]:
+def address(finished: Path, mlflow_server: Any, tmp_path: Path) -> Iterator[str]:
     """`mlflow models serve -m models:/tiny@best`, which answers."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    scripts = Path(sys.executable).parent
-    command = ["mlflow", "models", "serve", "-m", "models:/tiny@best", "--env-manager", "local", "-p", str(port)]
-    process = subprocess.Popen(
-        command,
-        executable=scripts / "mlflow",
-        env={
-            **os.environ,
-            "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
-            "MLFLOW_TRACKING_URI": f"sqlite:///{finished}/mlflow.db",
-        },
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,  # it starts its web server as a further process
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        give_up = time.monotonic() + START_SECONDS
-        while not answers(f"{url}/ping"):
-            assert process.poll() is None
-            assert time.monotonic() < give_up
-            time.sleep(0.5)
-        yield url
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 - our own address
-            return response.status == 200
-    except OSError:
-        return False
+    uri = f"sqlite:///{finished}/mlflow.db"
+    command = ("models", "serve", "-m", "models:/tiny@best", "--env-manager", "local")
+    with mlflow_server(*command, health="ping", folder=tmp_path, MLFLOW_TRACKING_URI=uri) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.mark.slow

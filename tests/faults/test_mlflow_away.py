@@ -9,10 +9,8 @@ import signal
 import socket
 import sqlite3
 import subprocess
-import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -26,8 +24,6 @@ from mlflow import MlflowClient
 from PIL import Image
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")]
-
-START_SECONDS = 120
 
 Trouble = Literal["away", "lost", "500", "429", "slow"]
 """No answer; a write that is done and not answered, then no answer; an error; an answer after half a minute."""
@@ -197,40 +193,14 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path, mlflow_server: Any) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
-    shutil.copy(empty_mlflow, folder / "mlflow.db")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    scripts = Path(sys.executable).parent
-    command = [scripts / "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--workers", "1"]
-    process = subprocess.Popen(
-        [*command, "--artifacts-destination", folder / "artifacts", "--port", str(port)],
-        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"},
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        give_up = time.monotonic() + START_SECONDS
-        while not answers(f"http://127.0.0.1:{port}/health"):
-            assert process.poll() is None
-            assert time.monotonic() < give_up
-            time.sleep(0.2)
+    shutil.copy(empty_mlflow, folder)
+    command = ["server", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--workers", "1"]
+    command += ["--artifacts-destination", str(folder / "artifacts")]
+    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    with mlflow_server(*command, health="health", folder=folder, **quiet) as port:
         yield Server(folder=folder, port=port)
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 - our own address
-            return response.status == 200
-    except OSError:
-        return False
 
 
 @dataclass(kw_only=True)

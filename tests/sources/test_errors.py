@@ -50,4 +50,4 @@ def test_a_full_disk_is_known_by_whatever_error_it_was_raised_as() -> None:
     caused.__cause__, meanwhile.__context__ = full, full
     by_text = RuntimeError("I/O error: No space left on device (os error 28)")
     assert all(map(is_disk_full, (full, caused, meanwhile, by_text)))
-    assert not any(map(is_disk_full, (None, other, OptrackError("it cannot be written"))))
+    assert not any(map(is_disk_full, (other, OptrackError("it cannot be written"))))

@@ -33,7 +33,7 @@ def row_of(name: str, table: str) -> str:
 def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The URL of a storage in which `lr` decides in 12 finished trials, and `weight_decay` does not."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("optrack.search.importance.page.write_page", no_page)
+    monkeypatch.setattr("optrack.search.importance.write_page", no_page)
     verbosity = optuna.logging.get_verbosity()
     url = f"sqlite:///{tmp_path}/optuna.db"
     stored = optuna.create_study(study_name="mine/linear", storage=url, direction="maximize")
