@@ -68,7 +68,8 @@ class Checkpoint:
             return
         with suppress(Exception):  # a full disk, or a network with an odd state: it is trained without a checkpoint
             self._costs = self._costs or [USUAL_SECONDS + _bytes(state()) / USUAL_BYTES_PER_SECOND]
-            if self._trained * WRITING_SHARE < statistics.median(self._costs):
+            # The low one: the first write of a process takes longer than those that follow.
+            if self._trained * WRITING_SHARE < statistics.median_low(self._costs):
                 return
             started = time.perf_counter()
             self._trained = 0.0

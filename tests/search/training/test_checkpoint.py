@@ -280,7 +280,7 @@ def test_a_training_that_is_over_after_its_last_epoch_writes_none(job_of: MakeJo
     assert [path.name for path in tmp_path.iterdir()] == ["weights.safetensors"]
 
 
-@pytest.mark.parametrize(("size", "epochs"), [(0, [2, 19, 51, 83]), (28, [16, 40, 72])])
+@pytest.mark.parametrize(("size", "epochs"), [(0, [2, 4, 36, 68, 100]), (28, [16, 32, 64, 96])])
 def test_checkpoints_are_as_far_apart_as_it_takes_to_cost_a_small_share_of_the_time(
     job_of: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, epochs: list[int]
 ) -> None:
@@ -302,3 +302,21 @@ def test_checkpoints_are_as_far_apart_as_it_takes_to_cost_a_small_share_of_the_t
     # The first one is taken to last 1/256 s, and the longer the larger it is; as each takes 1/16 s, there is one in
     # 16 s of training in the end.
     assert written == epochs
+
+
+def test_a_slow_first_write_costs_no_checkpoint_of_the_next_epoch(
+    job_of: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "WRITING_SHARE", 0.005)
+    now, written, takes = [0.0], list[int](), iter([0.04, 0.004, 0.005, 0.02, 0.005, 0.005])
+    monkeypatch.setattr(checkpoint, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+
+    def replace_file(_: Path, content: Any) -> None:
+        written.append(content["state"]["epoch"])
+        now[0] += next(takes)
+
+    monkeypatch.setattr(checkpoint, "replace_file", replace_file)
+    kept = Checkpoint(placed(job_of(), tmp_path))
+    for epoch in range(1, 7):
+        kept.write(partial(dict[str, Any], {"epoch": epoch}), trained_seconds=1.5)
+    assert written == [1, 2, 3, 4, 5, 6]
