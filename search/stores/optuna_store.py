@@ -103,12 +103,11 @@ def _problems_of(url: str) -> Generator[None]:
 
 
 def _has_tables(url: str) -> bool:
-    """Return whether Optuna has ever used a server's database; a file with records was looked into before."""
-    if sqlite_path(url) is not None:
-        return True
-    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
-    with _problems_of(url):
-        return sqlalchemy.inspect(engine).has_table("version_info")
+    """Return whether Optuna has made all of its tables: its version is the last that it writes of them."""
+    engine = sqlalchemy.create_engine(readable(url), poolclass=sqlalchemy.NullPool, **_engine_options(url))
+    with _problems_of(url), engine.connect() as connection:
+        is_there = sqlalchemy.inspect(connection).has_table("version_info")
+        return is_there and connection.execute(sqlalchemy.text("SELECT 1 FROM version_info")).first() is not None
 
 
 def _write_ahead(connection: sqlite3.Connection, _: object) -> None:

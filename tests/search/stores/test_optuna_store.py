@@ -179,6 +179,25 @@ def test_a_storage_that_is_half_created_is_no_foreign_database(tmp_path: Path, u
     assert stored_families(storage, "s") == []
 
 
+@pytest.mark.parametrize("made", range(1, 14))
+def test_a_storage_whose_tables_are_not_all_made_holds_nothing_and_is_completed(
+    made: int, tmp_path: Path, url: str
+) -> None:
+    open_storage(url).remove_session()
+    with closing(sqlite3.connect(tmp_path / "optuna.db")) as file:
+        tables = [name for (name,) in file.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY rowid")]
+        assert len(tables) > made
+        for name in tables[made:]:
+            file.execute(f"DROP TABLE {name}")
+        if "version_info" in tables[:made]:
+            file.execute("DELETE FROM version_info")
+        file.commit()
+    with pytest.raises(NothingStoredError, match="nothing is stored"):
+        read_storage(url)
+    kept(open_storage(url), study_of())
+    assert stored_names(read_storage(url)) == ["s"]
+
+
 def test_two_processes_that_create_a_storage_at_once_both_have_it(
     url: str, other_processes: list[subprocess.Popen[str]]
 ) -> None:
