@@ -302,11 +302,11 @@ def recovered(place: Place, story: Story, expected: Any) -> str | None:
         found = story.record(place.folder)
     except Exception as error:  # noqa: BLE001 - whatever is missing or doubled
         return repr(error)
-    return None if found == expected else difference(found, expected)
+    return None if found == expected else f"{difference(found, expected)} after {answer.stderr.strip()[-500:]}"
 
 
 def difference(found: Any, expected: Any) -> str:
     """Say where two values differ first."""
     before, after = (pprint.pformat(value, width=300).splitlines() for value in (expected, found))
     lines = difflib.unified_diff(before, after, n=0, lineterm="")
-    return " ".join(f"{line:.300}" for line in lines)[:600]
+    return " ".join(f"{line:.300}" for line in lines)[:6000]
