@@ -194,7 +194,7 @@ def runs(folder: Path) -> list[Any]:
         artifacts = files(Path(str(run.info.artifact_uri)))
         images = [each.dataset.digest for each in (run.inputs.dataset_inputs if run.inputs else ())]
         answer.append((run.info.status, tags, openings > 0, run.data.params, images, histories, artifacts))
-    return sorted(answer, key=repr)
+    return sorted(answer, key=lambda run: (run[0], sorted(run[1].items())))  # MLflow's tags come in any order
 
 
 def files(root: Path) -> dict[str, Any]:
