@@ -1,4 +1,4 @@
-"""Where things lie unless a command is told otherwise."""
+"""Where things lie, and what counts as a difference, unless a command is told otherwise."""
 
 from pathlib import Path
 
@@ -6,3 +6,6 @@ STORAGE = "sqlite:///optuna.db"
 TRACKING_URI = "sqlite:///mlflow.db"
 DATA_DIR = Path("data")
 CACHE_DIR = Path(".optrack/cache")
+
+MARGIN_POINTS = 0.5
+"""The least difference of two families' accuracies that matters, in percentage points."""

@@ -16,7 +16,7 @@ from ..store import DataRequest, Progress, ensure_folder, read_arrays
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TestData:
-    """All images of the test part; arrays and digest are those of `SearchData`."""
+    """All images of the test part; arrays, digest and groups are those of `SearchData`."""
 
     __test__: ClassVar[bool] = False  # pytest takes it for a test otherwise
 
@@ -24,6 +24,7 @@ class TestData:
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
     digest: str
+    groups: NDArray[np.int64] | None = None
 
 
 def open_test(request: DataRequest, progress: Progress | None = None) -> TestData:
@@ -39,5 +40,5 @@ def open_test(request: DataRequest, progress: Progress | None = None) -> TestDat
     """
     source = resolve(request.name).find_test(request.data_dir, request.group_pattern)
     folder, meta = ensure_folder(source, image_size=request.image_size, cache_dir=request.cache_dir, progress=progress)
-    images, labels, _ = read_arrays(folder, meta)
-    return TestData(images=images, labels=labels, classes=meta.classes, digest=meta.digest)
+    images, labels, groups = read_arrays(folder, meta)
+    return TestData(images=images, labels=labels, classes=meta.classes, digest=meta.digest, groups=groups)

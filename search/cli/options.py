@@ -11,6 +11,7 @@ DEFAULT_STORAGE = defaults.STORAGE
 DEFAULT_TRACKING_URI = defaults.TRACKING_URI
 DEFAULT_DATA_DIR = defaults.DATA_DIR
 DEFAULT_CACHE_DIR = defaults.CACHE_DIR
+DEFAULT_MARGIN_POINTS = defaults.MARGIN_POINTS
 
 DEFAULT_WAIT_SECONDS = 60.0
 """Until a server that was restarted answers again; somebody looks on."""
@@ -53,5 +54,8 @@ RunSourceOption = Annotated[
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 ChampionOption = Annotated[
     str | None, typer.Option("--family", metavar="NAME", help="Whose champion; default: the study's best one.")
+]
+MarginOption = Annotated[
+    float, typer.Option(min=0.01, max=100, metavar="POINTS", help="The least difference of two families that matters.")
 ]
 FamilyOption = Annotated[list[str] | None, typer.Option(help="Only this family; may be given again.")]

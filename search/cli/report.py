@@ -18,6 +18,7 @@ def report(
     study: options.StudyArgument,
     *,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: STUDY-report.html.")] = None,
+    margin: options.MarginOption = options.DEFAULT_MARGIN_POINTS,
     storage: options.StorageOption = options.DEFAULT_STORAGE,
     tracking_uri: options.TrackingOption = options.DEFAULT_TRACKING_URI,
     wait: options.WaitOption = options.DEFAULT_WAIT_SECONDS,
@@ -33,7 +34,7 @@ def report(
 
     with mlflow_waited_for(wait, resuming(context, {"storage": storage, "tracking_uri": tracking_uri}, study)):
         results = collect(stored, storage=storage, tracking_uri=tracking_uri)
-        write(page, render_report(results, reference=study))
+        write(page, render_report(results, reference=study, margin=margin / 100))
         if is_read_only(tracking_uri):
             say(f"{shown(tracking_uri)} may only be read here: the page is not added to the study's records")
         else:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..text import NOTHING, percent, percent_range, short
+from ..text import METRIC_NAMES, NOTHING, metric_text, percent, percent_range, short
 from . import options
 from .output import console, print_json, say
 from .process import command, mlflow_waited_for, print_next, resuming
@@ -27,6 +27,7 @@ def test(
     again: Annotated[
         bool, typer.Option("--again", help="Open the test images once more; it is counted, and shown from then on.")
     ] = False,
+    margin: options.MarginOption = options.DEFAULT_MARGIN_POINTS,
     data_dir: options.DataDirOption = options.DEFAULT_DATA_DIR,
     cache_dir: options.CacheDirOption = options.DEFAULT_CACHE_DIR,
     storage: options.StorageOption = options.DEFAULT_STORAGE,
@@ -53,6 +54,7 @@ def test(
             only=only,
             file=study_file(study),
             again=again,
+            margin=margin / 100,
             places=places,
             on_decoded=decoded,
             on_noticed=say,
@@ -84,16 +86,17 @@ def _say_tested(model: "ModelRun", result: "TestResult") -> None:
 
 def _print(name: str, results: "StudyResults", judged: "Verdict") -> None:
     """Print the table of families, best first, and a sentence for each pair."""
-    by_name = {family.name: family for family in results.families}
+    by_name, metric = {family.name: family for family in results.families}, results.study.metric
     rows: list[dict[str, str]] = []
     for score in judged.scores:
         family = by_name[score.name]
-        spread = NOTHING if score.deviation is None else percent_range(score.lowest, score.highest, sign=False)
+        interval = NOTHING if score.interval is None else percent_range(*score.interval, sign=False)
         rows.append(
             {
                 "family": score.name,
+                f"{METRIC_NAMES[metric]}#": metric_text(metric, family.promise),
                 "test %#": percent(score.mean, sign=False),
-                "seeds#": spread,
+                "95 %#": interval,
                 "champion#": percent(score.champion, sign=False),
                 "reported#": percent(family.reference.test if family.reference else None, sign=False),
                 "loss#": short(score.mean_loss),

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from ..errors import StudyError
 from ..pages import BLUE, GREY, ORANGE, Drawing, Plot, Table, error_bars, escaped_text
-from ..results import FamilyResult, TestResult, confusion, per_class_accuracy, reliability
-from ..text import percent
+from ..results import FEW_GROUPS, FamilyResult, TestResult, confusion, model_interval, per_class_accuracy, reliability
+from ..text import listing, percent, plural
 from .charts import accuracy_axis, axis, figure, names_axis, scatter, vertical_line
 
 CONFUSION, CONFUSIONS = "Confusion matrix", "Most frequent confusions"
@@ -138,26 +138,26 @@ def _confusions(test: TestResult, counts: NDArray[np.int64]) -> list[Table]:
 
 
 def _per_class(test: TestResult, counts: NDArray[np.int64]) -> Drawing:
-    from scipy.stats import binomtest  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]  heavy
-
     images, right = counts.sum(axis=1), counts.diagonal()
     accuracy = per_class_accuracy(test.labels, test.predictions, len(test.classes))
     tested = np.flatnonzero(images)
     worst_first: list[int] = tested[np.argsort(accuracy[tested], kind="stable")][:_MOST_CLASSES].tolist()
-    found: list[Any] = [
-        binomtest(int(right[index]), int(images[index])).proportion_ci(method="wilson") for index in worst_first
-    ]
-    intervals = [(float(interval.low), float(interval.high)) for interval in found]
+    of_class = [test.labels == index for index in worst_first]
+    groups = [None if test.groups is None else test.groups[mask] for mask in of_class]
+    intervals = [model_interval(test.correct[mask], known) for mask, known in zip(of_class, groups, strict=True)]
     names = [test.classes[index] for index in worst_first]
     values = [float(accuracy[index]) for index in worst_first]
     points = scatter(
         values,
         [escaped_text(name) for name in names],
         "markers",
-        customdata=[[int(right[index]), int(images[index])] for index in worst_first],
+        customdata=[
+            [int(right[index]), plural(int(images[index]), "test image") + _in_groups(known)]
+            for index, known in zip(worst_first, groups, strict=True)
+        ],
         marker={"color": BLUE, "size": 8},
         error_x=error_bars(values, intervals, color=GREY, thickness=1.2, width=0),
-        hovertemplate="%{y}: %{x:.2%}<br>%{customdata[0]} of %{customdata[1]} test images<extra></extra>",
+        hovertemplate="%{y}: %{x:.2%}<br>%{customdata[0]} of %{customdata[1]}<extra></extra>",
     )
     rows = names_axis(names, 24, autorange="reversed")
     line = vertical_line(test.accuracy, ORANGE)
@@ -166,11 +166,19 @@ def _per_class(test: TestResult, counts: NDArray[np.int64]) -> Drawing:
     untested = len(images) - len(tested)
     number = "1 class has" if untested == 1 else f"{untested} classes have"
     empty = f" {number} no test image." if untested else ""
+    counted = [len(np.unique(known)) for known in groups if known is not None]
+    few = [f"{name} ({number})" for name, number in zip(names, counted, strict=False) if number < FEW_GROUPS]
+    rest = f" Few groups to rest on: {listing(few)}; those bars are shorter than they should be." if few else ""
+    independent = "images" if test.groups is None else "groups of images that belong together"
     explanation = (
         f"The worst class on top; the dotted line is all test images together, {percent(test.accuracy)}. The thin bars "
-        f"are 95 % intervals (Wilson): the fewer images a class has, the wider.{shown}{empty}"
+        f"are 95 % intervals: the fewer {independent} a class has, the wider.{shown}{empty}{rest}"
     )
     return Drawing(heading=PER_CLASS, explanation=explanation, plots=(plot,))
+
+
+def _in_groups(groups: NDArray[np.int64] | None) -> str:
+    return "" if groups is None else f" in {plural(len(np.unique(groups)), 'group')}"
 
 
 def _calibration(test: TestResult) -> Drawing:

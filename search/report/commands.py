@@ -22,19 +22,23 @@ class Commands(NamedTuple):
     report: str
 
 
-def commands(results: StudyResults, reference: str) -> Commands:
-    """Return the commands that lead to these results; the reference is how the user names the study."""
+def commands(results: StudyResults, reference: str, *, margin: float) -> Commands:
+    """Return the commands that lead to these results.
+
+    The reference is how the user names the study; the margin is the least difference that matters, as a share.
+    """
     name = shlex.quote(reference)
     places = option("--storage", results.storage, defaults.STORAGE)
     both = f"{places}{option('--tracking-uri', results.tracking_uri, defaults.TRACKING_URI)}"
     seeds = max((len(family.models) for family in results.families), default=0)
     raced = max((len(family.raced) for family in results.families), default=0)
     retrain = f"optrack retrain {name}{option('--seeds', seeds, 0)}{option('--confirm', raced, 0)}"
+    judged = option("--margin", f"{100 * margin:g}", f"{defaults.MARGIN_POINTS:g}")
     return Commands(
         run=f"optrack run {name}{_settings(results.study)}{both}",
         retrain=f"{retrain}{both}",
-        test=f"optrack test {name}{both}",
-        report=f"optrack report {name}{both}",
+        test=f"optrack test {name}{judged}{both}",
+        report=f"optrack report {name}{judged}{both}",
     )
 
 

@@ -4,7 +4,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from ..errors import StudyError
-from ..results import FamilyResult, FamilyScore, StudyResults, Verdict, verdict
+from ..results import FEW_GROUPS, FamilyResult, FamilyScore, StudyResults, Verdict, margin_text, verdict
 from ..text import METRIC_NAMES, count, listing, metric_text, plural
 from .commands import Commands
 
@@ -23,30 +23,33 @@ class Step:
 class Judgement:
     """Which family is best: the answer in one sentence, and what it rests on.
 
-    A sentence for each pair of families stands beside it, and cautions: reasons to read less into it than it seems.
+    Two sentences for each pair of families stand beside it, of the families and of their champions as they are, and
+    cautions: reasons to read less into it than it seems.
     """
 
     sentence: str
     basis: str
-    comparisons: tuple[str, ...] = ()
+    comparisons: tuple[tuple[str, str], ...] = ()
     cautions: tuple[str, ...] = ()
 
 
-def judgement(results: StudyResults, commands: Commands) -> Judgement:
-    """Say which family is best: by the test where there is one, else by the search."""
+def judgement(results: StudyResults, commands: Commands, *, margin: float) -> Judgement:
+    """Say which family is best, and what the test shows of it where there was one; the margin as a share."""
     tested = {family.name: family.tests for family in results.families if family.champion_test}
     if not tested:
         return _before_the_test(results, commands)
     try:
-        found = verdict(tested)
+        found = verdict(tested, by_validation=results.by_validation, margin=margin)
     except StudyError as error:
         return Judgement(sentence="The families cannot be compared.", basis=f"{error}.", cautions=_openings(results))
-    images = len(next(iter(tested.values()))[0].labels)
     return Judgement(
         sentence=f"{found.sentence}.",
-        basis=_basis(found, images),
-        comparisons=tuple(f"{comparison.sentence}." for comparison in found.comparisons),
-        cautions=(*_openings(results), *_untested(results, commands)),
+        basis=_basis(found, METRIC_NAMES[results.study.metric], margin),
+        comparisons=tuple(
+            (f"{pair.sentence}.", f"{pair.champions_sentence[0].upper()}{pair.champions_sentence[1:]}.")
+            for pair in found.comparisons
+        ),
+        cautions=(*_openings(results), *_groups(results, found), *_untested(results, commands)),
     )
 
 
@@ -56,7 +59,8 @@ def scores(results: StudyResults) -> dict[str, FamilyScore]:
     for family in results.families:
         with suppress(StudyError):
             if family.tests:
-                found[family.name] = verdict({family.name: family.tests}).scores[0]
+                tests = {family.name: family.tests}
+                found[family.name] = verdict(tests, by_validation=[family.name]).scores[0]
     return found
 
 
@@ -98,18 +102,20 @@ def steps(results: StudyResults, commands: Commands) -> tuple[Step, ...]:
     )
 
 
-def _basis(found: Verdict, images: int) -> str:
+def _basis(found: Verdict, metric: str, margin: float) -> str:
     seeds = sorted({len(score.accuracies) for score in found.scores})
     models = listing([str(number) for number in seeds])
     pairs = len(found.comparisons)
     correction = f", Holm-corrected over {pairs} pairs" if pairs > 1 else ""
+    uncertain = "other test images" if seeds[0] == 1 else "other test images and other trainings"
     compared = (
-        f" Pairs: difference of the means with a 95 % paired bootstrap interval, and McNemar's exact test between the "
-        f"champions{correction}."
+        f" Pairs: the difference, with a 95 % interval for {uncertain} of the kind{correction}. A difference of less "
+        f"than {margin_text(margin)} counts as none that matters."
     )
+    groups = "" if found.groups is None else f" in {plural(found.groups, 'group')}"
     return (
-        f"By accuracy on {plural(images, 'test image')}, which nothing was chosen by; mean over {models} "
-        f"{'seed' if models == '1' else 'seeds'} per family.{compared if pairs else ''}"
+        f"Chosen by {metric}; compared by accuracy on {plural(found.images, 'test image')}{groups}, which nothing was "
+        f"chosen by: mean over {models} {'seed' if models == '1' else 'seeds'} per family.{compared if pairs else ''}"
     )
 
 
@@ -144,6 +150,16 @@ def _openings(results: StudyResults) -> tuple[str, ...]:
         "the test images in view, and their figures may be too good."
     )
     return (warning,)
+
+
+def _groups(results: StudyResults, found: Verdict) -> tuple[str, ...]:
+    if found.groups is not None and found.groups < FEW_GROUPS:
+        few = plural(found.groups, "group")
+        return (f"The test images come in {few} that belong together: intervals are shorter than they should be.",)
+    if found.groups is None and results.study.data.group_pattern is not None:
+        unknown = "The test was recorded without the groups of its images: they count as independent here"
+        return (f"{unknown}, and intervals are too short.",)
+    return ()
 
 
 def _untested(results: StudyResults, commands: Commands) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from ..defaults import MARGIN_POINTS
 from ..importance import figures, importances
 from ..pages import render
 from ..pictures import family_drawings, study_drawings
@@ -19,20 +20,21 @@ from .overview import best_first, judgement, scores, steps
 from .spaces import space_rows
 
 
-def render_report(results: StudyResults, *, reference: str) -> str:
+def render_report(results: StudyResults, *, reference: str, margin: float = MARGIN_POINTS / 100) -> str:
     """Render a page about a study, at any moment, as HTML that needs no network.
 
-    The reference is how the user names the study on the command line, for the commands that are shown.
+    The reference is how the user names the study on the command line, for the commands that are shown; the margin the
+    least difference of two families' accuracies that matters, as a share.
     """
     # A page may be passed on: no password of an address is shown.
     results = replace(results, tracking_uri=shown(results.tracking_uri))
-    typed, known, ordered = commands(results, reference), scores(results), best_first(results)
+    typed, known, ordered = commands(results, reference, margin=margin), scores(results), best_first(results)
     return render(
         Path(__file__).with_name("report.html"),
         figures=True,
         study=results.study,
         searched_on=days(results),
-        judgement=judgement(results, typed),
+        judgement=judgement(results, typed, margin=margin),
         steps=steps(results, typed),
         latency_device=", ".join(sorted({family.latency_device for family in ordered if family.latency_device})),
         facts=facts(results),

@@ -1,6 +1,7 @@
 from .collecting import collect as collect
 from .collecting import recorded_runs as recorded_runs
 from .collecting import retrained_models as retrained_models
+from .comparison import margin_text as margin_text
 from .judgement import FamilyScore as FamilyScore
 from .judgement import Verdict as Verdict
 from .judgement import verdict as verdict
@@ -10,6 +11,8 @@ from .scores import confusion as confusion
 from .scores import expected_calibration_error as expected_calibration_error
 from .scores import per_class_accuracy as per_class_accuracy
 from .scores import reliability as reliability
+from .uncertainty import FEW_GROUPS as FEW_GROUPS
+from .uncertainty import model_interval as model_interval
 from .values import FamilyResult as FamilyResult
 from .values import RetrainedModel as RetrainedModel
 from .values import StudyResults as StudyResults

@@ -18,14 +18,16 @@ RESULT_FILE = "test/result.json"
 
 def encoded(result: TestResult, probabilities: NDArray[np.float32]) -> dict[str, bytes]:
     """Return the artifacts of a test by file name; float32 [N, C] are stored as float16, exact to a thousandth."""
-    arrays = io.BytesIO()
-    np.savez_compressed(
-        arrays,
-        labels=result.labels,
-        predictions=result.predictions,
-        confidences=result.confidences,
-        probabilities=probabilities.astype(np.float16),
-    )
+    arrays: dict[str, Any] = {
+        "labels": result.labels,
+        "predictions": result.predictions,
+        "confidences": result.confidences,
+        "probabilities": probabilities.astype(np.float16),
+    }
+    if result.groups is not None:
+        arrays["groups"] = result.groups
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
     by_class = per_class_accuracy(result.labels, result.predictions, len(result.classes))
     figures: dict[str, Any] = {
         "images": len(result.labels),
@@ -37,7 +39,7 @@ def encoded(result: TestResult, probabilities: NDArray[np.float32]) -> dict[str,
         "class_accuracy": [None if np.isnan(value) else float(value) for value in by_class],
         "confusion": confusion(result.labels, result.predictions, len(result.classes)).tolist(),
     }
-    return {PREDICTIONS_FILE: arrays.getvalue(), RESULT_FILE: json.dumps(figures, indent=2).encode()}
+    return {PREDICTIONS_FILE: file.getvalue(), RESULT_FILE: json.dumps(figures, indent=2).encode()}
 
 
 def decoded(files: Mapping[str, bytes], *, openings: int) -> TestResult:
@@ -58,6 +60,7 @@ def decoded(files: Mapping[str, bytes], *, openings: int) -> TestResult:
                 calibration_error=figures["calibration_error"],
                 openings=openings,
                 digest=figures["digest"],
+                groups=arrays.get("groups"),
             )
     except Exception as error:  # noqa: BLE001 - zipfile and NumPy raise whatever broken bytes lead to
         raise TrackingError(f"the recorded result of a test is broken: {error!r}") from None

@@ -1,57 +1,12 @@
-"""Significance of a difference between two models: intervals, tests, corrections."""
+"""Tests of significance of a difference between two models, and their correction."""
 
 # SciPy has no types.
 # pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 LEVEL = 0.05
 """A difference is significant where its corrected p-value is below this; intervals leave out the same share."""
-
-RESAMPLES = 5_000
-"""Bootstrap samples for each pair: half a second for 12,630 images; an interval's ends vary by 2 % of its width."""
-
-_BATCH = 2**22  # image indices drawn at once: 32 MiB
-
-
-def paired_interval(
-    first: NDArray[np.bool_], second: NDArray[np.bool_], *, resamples: int = RESAMPLES
-) -> tuple[float, float]:
-    """Return the 95 % interval of the difference in mean accuracy between two families, by bootstrap over the images.
-
-    An image is drawn with the answers of all models, so that what makes it easy or hard for all of them cancels out.
-    Every pair has the same samples, so that no family changes what is said of two others.
-
-    Args:
-        first: bool [K1, N], which images the seeds of one family recognise.
-        second: bool [K2, N], likewise of the other one.
-        resamples: number of bootstrap samples.
-
-    Returns:
-        Low and high end, in [-1, 1]. Families that agree on every image get an interval of zero width.
-    """
-    from scipy.stats import bootstrap  # takes a second to import
-
-    images = first.shape[1]
-    if images == 1:  # nothing varies, and SciPy refuses
-        return -1.0, 1.0
-    # Whole numbers until the end: an interval that ends at 0 ends there exactly.
-    scale = len(first) * len(second)
-    differences = len(second) * first.sum(axis=0) - len(first) * second.sum(axis=0)
-    interval = bootstrap(
-        (differences.astype(np.float64),),
-        np.mean,
-        n_resamples=resamples,
-        batch=max(1, _BATCH // images),
-        vectorized=True,
-        confidence_level=1 - LEVEL,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    ).confidence_interval
-    return float(interval.low) / scale, float(interval.high) / scale
 
 
 def wilson_interval(right: int, images: int) -> tuple[float, float]:

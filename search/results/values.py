@@ -1,7 +1,9 @@
 """What is known of a study after its search: the values that verdict, pictures and report are made of."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,8 @@ class TestResult:
         calibration_error: expected calibration error, in [0, 1].
         openings: how often the test part has been opened for this model.
         digest: of the test part, in hexadecimal.
+        groups: int64 [N], equal for images that belong together; None where all are independent, and for tests of
+            earlier versions, which did not record them.
     """
 
     __test__ = False  # else pytest collects it
@@ -35,6 +39,12 @@ class TestResult:
     calibration_error: float
     openings: int
     digest: str
+    groups: NDArray[np.int64] | None = None
+
+    @property
+    def group_count(self) -> int | None:
+        """How many groups the images come in; None where all are independent."""
+        return None if self.groups is None else len(np.unique(self.groups))
 
     @property
     def correct(self) -> NDArray[np.bool_]:
@@ -101,6 +111,21 @@ class FamilyResult:
         return next((family.reference for family in self.stored.study.families if family.name == self.name), None)
 
     @property
+    def promise(self) -> float | None:
+        """The study's metric on validation images: the mean over the race where there was one, else the search's."""
+        if self.candidate is None:
+            return None
+        raced = self.raced.get(self.candidate.number)
+        return fmean(raced) if raced else self.candidate.value
+
+    @property
+    def promised_accuracy(self) -> float | None:
+        """The accuracy on validation images: of `promise` where that is one, else in the search's best epoch."""
+        if self.stored.study.metric == "val_accuracy":
+            return self.promise
+        return self.candidate.val_accuracy if self.candidate else None
+
+    @property
     def champion(self) -> RetrainedModel | None:
         """The model that is registered: the first seed's, as choosing a seed by its test would be a leak."""
         return self.models[0] if self.models else None
@@ -142,3 +167,15 @@ class StudyResults:
     git_commit: str | None
     tracking_uri: str
     storage: str
+
+    @property
+    def by_validation(self) -> tuple[str, ...]:
+        """All families, the best by validation first; ties go to the lower validation loss, then to the alphabet."""
+
+        def merit(family: FamilyResult) -> tuple[float, float, str]:
+            best = family.candidate and family.candidate.best_result
+            loss = math.inf if best is None or best.val_loss is None else best.val_loss
+            promise = math.inf if family.promise is None else -self.study.objective.sign * family.promise
+            return promise, loss, family.name
+
+        return tuple(family.name for family in sorted(self.families, key=merit))

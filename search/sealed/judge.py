@@ -30,6 +30,7 @@ def judge_study(
     only: Sequence[str] | None = None,
     file: Study | None = None,
     again: bool = False,
+    margin: float,
     places: Places,
     on_decoded: Progress | None = None,
     on_noticed: Callable[[str], None] = lambda _: None,
@@ -43,6 +44,7 @@ def judge_study(
         file: the study as its file is by now, if there is one: where its images and user-defined networks lie, should
             they have moved.
         again: also test those that were tested; it is counted and shown from then on.
+        margin: the least difference of two families that matters, as a share.
         places: where things lie.
         on_decoded: called with (decoded, total) image counts.
         on_noticed: called with what users should know.
@@ -83,7 +85,8 @@ def judge_study(
                 on_tested=on_tested,
             )
     results = collect(stored, storage=places.storage, tracking_uri=places.tracking_uri)
-    judged = verdict({family.name: family.tests for family in results.families})
+    tests = {family.name: family.tests for family in results.families}
+    judged = verdict(tests, by_validation=results.by_validation, margin=margin)
     set_best(places.tracking_uri, study.name, judged.winner)
     return results, judged
 

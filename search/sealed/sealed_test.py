@@ -162,5 +162,6 @@ def _tested(champion: Champion, data: TestData, *, openings: int) -> tuple[TestR
         calibration_error=expected_calibration_error(confidences, predictions == data.labels),
         openings=openings,
         digest=data.digest,
+        groups=data.groups,
     )
     return result, encoded(result, np.exp(log_probabilities).astype(np.float32))

@@ -86,6 +86,9 @@ def test_the_withheld_fifth_divides_no_group(tmp_path: Path, write_images: Write
         )
     )
     assert len(test.images) == 2 * 2 * 3
+    assert test.groups is not None
+    assert np.unique(test.groups, return_counts=True)[1].tolist() == [3, 3, 3, 3]
+    assert _open(name, tmp_path).groups is None
     data = open_prepared(prepared)
     assert data.groups is not None
     assert [len(set(data.groups[part].tolist())) for part in (data.train, data.validation)] == [12, 4]

@@ -152,7 +152,7 @@ def test_classes_are_sorted_from_the_worst_with_their_test_images(whole: FamilyR
     (points,) = plot["data"]
     assert points["y"] == ["cat", "dog", "bird"]
     assert points["x"] == pytest.approx([1 / 3, 1 / 2, 1])
-    assert points["customdata"] == [[1, 3], [1, 2], [1, 1]]
+    assert points["customdata"] == [[1, "3 test images"], [1, "2 test images"], [1, "1 test image"]]
     assert plot["layout"]["yaxis"]["categoryarray"] == points["y"]
     assert [line["x0"] for line in plot["layout"]["shapes"]] == [0.5]
 
@@ -266,3 +266,25 @@ def test_names_of_classes_are_text_and_never_markup(family: Families, tested: Te
     assert "&lt;a href=" in drawn
     assert "<a" not in drawn
     assert "<b>" not in drawn
+
+
+def test_a_class_on_few_groups_of_images_is_named_and_its_interval_is_theirs(whole: FamilyResult) -> None:
+    (model,) = [model for model in whole.models if model.test is not None][:1]
+    assert model.test is not None
+    labels = np.repeat(np.arange(3), [60, 60, 1])
+    numbers = np.arange(len(labels))
+    test = replace(
+        model.test,
+        labels=labels,
+        predictions=np.where(numbers % 60 < 6, 2, labels),
+        confidences=np.full(len(labels), 0.5, dtype=np.float32),
+        groups=numbers // 6,
+    )
+    grouped = replace(whole, models=(replace(model, test=test), *whole.models[1:]))
+    alone = replace(whole, models=(replace(model, test=replace(test, groups=None)), *whole.models[1:]))
+    drawing, independent = shown(grouped)["Accuracy per class"], shown(alone)["Accuracy per class"]
+    (points,), (others,) = drawing.plots[0]["data"], independent.plots[0]["data"]
+    assert points["customdata"][0][1] == "60 test images in 10 groups"
+    assert points["error_x"]["arrayminus"][0] > 1.5 * others["error_x"]["arrayminus"][0]
+    assert "Few groups to rest on: bird (1); those bars are shorter than they should be." in drawing.explanation
+    assert "groups" not in independent.explanation

@@ -1,21 +1,22 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from optrack.search import StudyError
 from optrack.search.report.commands import commands
 from optrack.search.report.overview import Judgement, best_first, judgement, scores, steps
 from optrack.search.results.judgement import verdict
-from optrack.search.results.values import StudyResults
+from optrack.search.results.values import FamilyResult, StudyResults
 
 
 def judged(results: StudyResults) -> Judgement:
-    return judgement(results, commands(results, "signs"))
+    return judgement(results, commands(results, "signs", margin=0.005), margin=0.005)
 
 
 def states(results: StudyResults) -> list[tuple[str, bool]]:
-    return [(step.state, step.done) for step in steps(results, commands(results, "signs"))]
+    return [(step.state, step.done) for step in steps(results, commands(results, "signs", margin=0.005))]
 
 
 def test_the_first_look_at_the_test_images_is_no_caution_and_the_second_one_is(results_of: Any) -> None:
@@ -30,7 +31,7 @@ def test_families_that_were_tested_on_different_images_are_not_compared(results_
     other = tuple(replace(model, test=replace(model.test, digest="other")) for model in second.models)
     mixed = replace(results, families=(first, replace(second, models=other)))
     with pytest.raises(StudyError) as refused:
-        verdict({family.name: family.tests for family in mixed.families})
+        verdict({family.name: family.tests for family in mixed.families}, by_validation=mixed.by_validation)
     found = judged(mixed)
     assert (found.sentence, found.comparisons) == ("The families cannot be compared.", ())
     assert found.basis == f"{refused.value}."
@@ -90,3 +91,40 @@ def test_the_steps_say_how_far_the_study_has_got(results_of: Any) -> None:
     assert states(results_of("searched")) == [(searched, True), ("not yet", False), ("not yet", False)]
     tested = [(searched, True), ("2 of 2 families retrained", True), ("2 of 2 families tested", True)]
     assert states(results_of("tested")) == tested
+
+
+def test_validation_puts_families_in_order_by_their_races_where_there_were_some(results_of: Any) -> None:
+    results = results_of("tested")
+    alpha, beta = results.families
+    assert results.by_validation == ("beta", "alpha")
+    raced = replace(beta, raced={beta.candidate.number: [0.80, 0.90]})
+    assert raced.promise == pytest.approx(0.85)
+    assert replace(results, families=(alpha, raced)).by_validation == ("alpha", "beta")
+    unfinished = replace(alpha, candidate=None)
+    assert replace(results, families=(unfinished, beta)).by_validation == ("beta", "alpha")
+
+
+def test_a_test_that_was_recorded_without_its_groups_says_so(results_of: Any) -> None:
+    results = results_of("tested")
+    grouped = replace(results.study.data, group_pattern="(.)")
+    found = judged(replace(results, study=replace(results.study, data=grouped)))
+    assert any(caution.startswith("The test was recorded without the groups") for caution in found.cautions)
+    assert not any("groups" in caution for caution in judged(results).cautions)
+
+
+def test_few_groups_of_test_images_are_a_caution(results_of: Any) -> None:
+    results = results_of("tested")
+
+    def in_groups(number: int) -> Any:
+        families = list[FamilyResult]()
+        for family in results.families:
+            models = [
+                replace(model, test=replace(model.test, groups=np.arange(len(model.test.labels)) % number))
+                for model in family.models
+            ]
+            families.append(replace(family, models=tuple(models)))
+        return judged(replace(results, families=tuple(families)))
+
+    assert any("come in 5 groups that belong together" in caution for caution in in_groups(5).cautions)
+    assert not any("groups" in caution for caution in in_groups(20).cautions)
+    assert "100 test images in 20 groups" in in_groups(20).basis

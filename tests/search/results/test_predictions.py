@@ -31,6 +31,7 @@ def results(draw: st.DrawFn) -> tuple[TestResult, NDArray[np.float32]]:
         calibration_error=draw(st.floats(0, 1)),
         openings=draw(st.integers(1, 9)),
         digest=draw(st.text("0123456789abcdef", max_size=64)),
+        groups=rng.integers(0, 5, images) if draw(st.booleans()) else None,
     )
     return result, probabilities
 
@@ -58,6 +59,9 @@ def test_a_result_that_was_written_is_read_again(made: tuple[TestResult, NDArray
         before, after = getattr(result, name), getattr(found, name)
         assert np.array_equal(before, after)
         assert before.dtype == after.dtype
+    assert (found.groups is None) == (result.groups is None)
+    if result.groups is not None and found.groups is not None:
+        assert np.array_equal(found.groups, result.groups)
     for name in ("classes", "loss", "calibration_error", "openings", "digest", "accuracy"):
         assert getattr(found, name) == getattr(result, name)
 

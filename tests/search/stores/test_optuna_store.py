@@ -185,7 +185,9 @@ def test_a_storage_whose_tables_are_not_all_made_holds_nothing_and_is_completed(
 ) -> None:
     open_storage(url).remove_session()
     with closing(sqlite3.connect(tmp_path / "optuna.db")) as file:
-        tables = [name for (name,) in file.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY rowid")]
+        tables = [
+            name for (name,) in file.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY rowid")
+        ]
         assert len(tables) > made
         for name in tables[made:]:
             file.execute(f"DROP TABLE {name}")

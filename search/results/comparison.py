@@ -1,0 +1,271 @@
+"""Two families on the same test images: the difference, what it is uncertain by, and the sentence that says it."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..text import count
+from .significance import LEVEL, holm, mcnemar, p_text
+from .uncertainty import Estimate, difference_estimate, images_needed, seeds_needed
+from .values import TestResult
+
+Finding = Literal["better by more", "practically equal", "better", "not enough to tell"]
+"""What the test images show of two families; the first of them that holds."""
+
+SEEDS_WITH_IMAGES = 10
+"""How many seeds are proposed beside more images, where neither suffices alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needed:
+    """What would show a difference as large as the margin, with a probability of 80 %.
+
+    Args:
+        seeds: for each family; None where no number of them does.
+        images: of the test; None where no number of them does.
+        groups: that so many images come in; None where images are independent.
+        together: whether it takes both; otherwise either is enough.
+    """
+
+    seeds: int | None
+    images: int | None
+    groups: int | None
+    together: bool = False
+
+    @classmethod
+    def of(cls, found: Estimate, margin: float, *, images: int, groups: int | None) -> Self:
+        """Return what it takes, given an estimate from so many images in so many groups."""
+        seeds = seeds_needed(found, margin) if found.trainings else None
+        times, together = images_needed(found, margin), False
+        if seeds is None and times is None and found.trainings:
+            seeds, together = SEEDS_WITH_IMAGES, True
+            times = images_needed(found.with_seeds(seeds), margin)
+        if times is None:
+            return cls(seeds=None if together else seeds, images=None, groups=None)
+        in_groups = None if groups is None else round(times * groups)
+        return cls(seeds=seeds, images=_rounded(times * images), groups=in_groups, together=together)
+
+    def sentence(self, margin: float) -> str:
+        """What it takes in words."""
+        grouped = "" if self.groups is None else f" in {count(self.groups)} groups"
+        ways = [
+            *([f"{self.seeds} seeds"] if self.seeds else []),
+            *([f"{count(self.images)} test images{grouped}"] if self.images else []),
+        ]
+        difference = f"a difference of {margin_text(margin)}"
+        if not ways:
+            return f"no number of seeds or test images within reason would show {difference}"
+        return f"with {(' and ' if self.together else ' or ').join(ways)}, {difference} could be shown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Two families on the same test images; their champions alone where one of them has a single seed.
+
+    Args:
+        better: the one with the higher accuracy; the other one is `worse`.
+        seeds: how many retrained seeds the family with fewer of them has; 1 where the champions are compared.
+        difference: of the mean accuracies, 0 or more.
+        interval: its 95 % interval, for other test images of the kind and other trainings; that of champions for other
+            test images alone.
+        p_value: of that there is no difference. McNemar's exact test for champions on independent images.
+        p_corrected: the same, corrected for the number of pairs, as are the following two.
+        p_beyond: of that the difference is not more than the margin.
+        p_within: of that it is not less than the margin, in either direction.
+        margin: the least difference that matters, as a share.
+        better_alone: number of images that only the better family's champion recognises; `worse_alone` likewise.
+        needed: what would show a difference as large as the margin, where these images do not tell.
+    """
+
+    better: str
+    worse: str
+    seeds: int
+    difference: float
+    interval: tuple[float, float]
+    p_value: float
+    p_corrected: float
+    p_beyond: float
+    p_within: float
+    margin: float
+    better_alone: int
+    worse_alone: int
+    needed: Needed | None = None
+
+    @property
+    def finding(self) -> Finding:
+        """What the test images show."""
+        better = self.p_corrected < LEVEL and self.interval[0] > 0
+        if better and self.p_beyond < LEVEL:
+            return "better by more"
+        if self.p_within < LEVEL:
+            return "practically equal"
+        return "better" if better else "not enough to tell"
+
+    @property
+    def shown(self) -> bool:
+        """Whether one is shown to be better by what may matter."""
+        return self.finding.startswith("better")
+
+    @property
+    def sentence(self) -> str:
+        """The comparison in words; differences in percentage points."""
+        better, worse, caution = self.better, self.worse, ""
+        if self.seeds == 1:
+            better, worse = f"this model of {better}", f"that of {worse}"
+            caution = "; a single seed says nothing about the families"
+        figures, p_value, margin = _points(self.difference, *self.interval), p_text(self.p_corrected), self.margin
+        match self.finding:
+            case "better by more":
+                more = f"more than the margin of {margin_text(margin)}"
+                return f"{better} is better than {worse} by {figures}, {p_value}, {more}{caution}"
+            case "better":
+                return f"{better} is better than {worse} by {figures}, {p_value}{caution}"
+            case "practically equal":
+                less = f"less than the margin of {margin_text(margin)}"
+                return f"{better} and {worse} are practically equal: they differ by {figures}, {less}{caution}"
+            case "not enough to tell":
+                needed = f"; {self.needed.sentence(margin)}" if self.needed else ""
+                return f"not enough to tell {better} and {worse} apart: {figures}, {p_value}{needed}{caution}"
+
+    @property
+    def champions_sentence(self) -> str:
+        """The same of the two champions as they are, whatever another training would bring."""
+        p_value = p_text(mcnemar(self.better_alone, self.worse_alone))
+        return (
+            f"the champions as they are: {count(self.better_alone)} images that only {self.better}'s recognises, "
+            f"{count(self.worse_alone)} that only {self.worse}'s does, {p_value}"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            **asdict(self),
+            "finding": self.finding,
+            "shown": self.shown,
+            "sentence": self.sentence,
+            "champions_sentence": self.champions_sentence,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """The test results of two families on the same images, their champions' first."""
+
+    names: tuple[str, str]
+    tests: tuple[Sequence[TestResult], Sequence[TestResult]]
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds the family with fewer of them has."""
+        return min(map(len, self.tests))
+
+    @property
+    def groups(self) -> NDArray[np.int64] | None:
+        """Which images belong together."""
+        return self.tests[0][0].groups
+
+    def estimate(self) -> Estimate:
+        """Return the first family's accuracy less the second one's; of their champions where one has a single seed."""
+        first, second = (tests[:1] if self.seeds == 1 else tests for tests in self.tests)
+        return difference_estimate(answers(first), answers(second), self.groups)
+
+    def alone(self) -> tuple[int, int]:
+        """Return how many images only the one and only the other champion recognises."""
+        first, second = (tests[0].correct for tests in self.tests)
+        return int((first & ~second).sum()), int((second & ~first).sum())
+
+
+def compared(pairs: Sequence[Pair], *, margin: float) -> tuple[Comparison, ...]:
+    """Compare families in pairs, corrected for their number (Holm 1979).
+
+    Args:
+        pairs: the family that comes first where they are equal, first.
+        margin: the least difference that matters, as a share.
+    """
+    pairs = [pair if pair.estimate().value >= 0 else _turned(pair) for pair in pairs]
+    found = [pair.estimate() for pair in pairs]
+    p_values = [_p_value(pair, estimate) for pair, estimate in zip(pairs, found, strict=True)]
+    comparisons = [
+        Comparison(
+            better=pair.names[0],
+            worse=pair.names[1],
+            seeds=pair.seeds,
+            difference=estimate.value,
+            interval=estimate.interval,
+            p_value=p_value,
+            p_corrected=p_corrected,
+            p_beyond=p_beyond,
+            p_within=p_within,
+            margin=margin,
+            better_alone=pair.alone()[0],
+            worse_alone=pair.alone()[1],
+        )
+        for pair, estimate, p_value, p_corrected, p_beyond, p_within in zip(
+            pairs,
+            found,
+            p_values,
+            holm(p_values),
+            holm([estimate.above(margin) for estimate in found]),
+            holm([estimate.within(margin) for estimate in found]),
+            strict=True,
+        )
+    ]
+    return tuple(
+        replace(comparison, needed=_needed(pair, estimate, margin))
+        if comparison.finding == "not enough to tell"
+        else comparison
+        for comparison, pair, estimate in zip(comparisons, pairs, found, strict=True)
+    )
+
+
+def answers(tests: Sequence[TestResult]) -> NDArray[np.bool_]:
+    """Return bool [K, N], which images each seed recognises."""
+    return np.stack([test.correct for test in tests])
+
+
+def margin_text(margin: float) -> str:
+    """Return a margin as it is said.
+
+    >>> margin_text(0.005), margin_text(0.01)
+    ('0.5 points', '1 point')
+    """
+    shown = f"{100 * margin:.4g}"
+    return f"{shown} {'point' if shown == '1' else 'points'}"
+
+
+def _p_value(pair: Pair, estimate: Estimate) -> float:
+    # Exact where it can be had: of two models on independent images.
+    if pair.seeds == 1 and pair.groups is None:
+        return mcnemar(*pair.alone())
+    return estimate.above()
+
+
+def _needed(pair: Pair, estimate: Estimate, margin: float) -> Needed:
+    test = pair.tests[0][0]
+    return Needed.of(estimate, margin, images=len(test.labels), groups=test.group_count)
+
+
+def _turned(pair: Pair) -> Pair:
+    return Pair(names=(pair.names[1], pair.names[0]), tests=(pair.tests[1], pair.tests[0]))
+
+
+def _rounded(images: float) -> int:
+    """Return a number of images to two digits, upwards: it is no more exact.
+
+    >>> _rounded(3921.0), _rounded(87.2)
+    (4000, 88)
+    """
+    unit = 10 ** max(0, len(str(int(images))) - 2)
+    return int(-(-images // unit) * unit)
+
+
+def _points(difference: float, low: float, high: float) -> str:
+    """Return differences in percentage points, with enough digits that a low end above 0 does not read as 0."""
+    digits = 1
+    while low > 0 and round(100 * low, digits) == 0:
+        digits += 1
+    shown = [f"{100 * value:z.{digits}f}" for value in (difference, low, high)]
+    return f"{shown[0]} points ({shown[1]} to {shown[2]})"
