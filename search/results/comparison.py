@@ -71,12 +71,13 @@ class Comparison:
         difference: of the mean accuracies, 0 or more.
         interval: its 95 % interval, for other test images of the kind and other trainings; that of champions for other
             test images alone.
-        p_value: of that there is no difference. McNemar's exact test for champions on independent images.
+        p_value: of that there is no difference.
         p_corrected: the same, corrected for the number of pairs, as are the following two.
         p_beyond: of that the difference is not more than the margin.
         p_within: of that it is not less than the margin, in either direction.
         margin: the least difference that matters, as a share.
         better_alone: number of images that only the better family's champion recognises; `worse_alone` likewise.
+        p_champions: of that the champions, as they are, do not differ; McNemar's exact test on independent images.
         needed: what would show a difference as large as the margin, where these images do not tell.
     """
 
@@ -92,6 +93,7 @@ class Comparison:
     margin: float
     better_alone: int
     worse_alone: int
+    p_champions: float
     needed: Needed | None = None
 
     @property
@@ -133,10 +135,9 @@ class Comparison:
     @property
     def champions_sentence(self) -> str:
         """The same of the two champions as they are, whatever another training would bring."""
-        p_value = p_text(mcnemar(self.better_alone, self.worse_alone))
         return (
             f"the champions as they are: {count(self.better_alone)} images that only {self.better}'s recognises, "
-            f"{count(self.worse_alone)} that only {self.worse}'s does, {p_value}"
+            f"{count(self.worse_alone)} that only {self.worse}'s does, {p_text(self.p_champions)}"
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -167,9 +168,13 @@ class Pair:
         """Which images belong together."""
         return self.tests[0][0].groups
 
+    def champions(self) -> "Pair":
+        """Return the same with the champions alone."""
+        return replace(self, tests=(self.tests[0][:1], self.tests[1][:1]))
+
     def estimate(self) -> Estimate:
         """Return the first family's accuracy less the second one's; of their champions where one has a single seed."""
-        first, second = (tests[:1] if self.seeds == 1 else tests for tests in self.tests)
+        first, second = self.champions().tests if self.seeds == 1 else self.tests
         return difference_estimate(answers(first), answers(second), self.groups)
 
     def alone(self) -> tuple[int, int]:
@@ -185,9 +190,9 @@ def compared(pairs: Sequence[Pair], *, margin: float) -> tuple[Comparison, ...]:
         pairs: the family that comes first where they are equal, first.
         margin: the least difference that matters, as a share.
     """
-    pairs = [pair if pair.estimate().value >= 0 else _turned(pair) for pair in pairs]
+    pairs = [_better_first(pair) for pair in pairs]
     found = [pair.estimate() for pair in pairs]
-    p_values = [_p_value(pair, estimate) for pair, estimate in zip(pairs, found, strict=True)]
+    p_values = [_p_value(pair) for pair in pairs]
     comparisons = [
         Comparison(
             better=pair.names[0],
@@ -202,6 +207,7 @@ def compared(pairs: Sequence[Pair], *, margin: float) -> tuple[Comparison, ...]:
             margin=margin,
             better_alone=pair.alone()[0],
             worse_alone=pair.alone()[1],
+            p_champions=_p_value(_better_first(pair.champions())),
         )
         for pair, estimate, p_value, p_corrected, p_beyond, p_within in zip(
             pairs,
@@ -236,11 +242,11 @@ def margin_text(margin: float) -> str:
     return f"{shown} {'point' if shown == '1' else 'points'}"
 
 
-def _p_value(pair: Pair, estimate: Estimate) -> float:
+def _p_value(pair: Pair) -> float:
     # Exact where it can be had: of two models on independent images.
     if pair.seeds == 1 and pair.groups is None:
         return mcnemar(*pair.alone())
-    return estimate.above()
+    return pair.estimate().above()
 
 
 def _needed(pair: Pair, estimate: Estimate, margin: float) -> Needed:
@@ -248,7 +254,9 @@ def _needed(pair: Pair, estimate: Estimate, margin: float) -> Needed:
     return Needed.of(estimate, margin, images=len(test.labels), groups=test.group_count)
 
 
-def _turned(pair: Pair) -> Pair:
+def _better_first(pair: Pair) -> Pair:
+    if pair.estimate().value >= 0:
+        return pair
     return Pair(names=(pair.names[1], pair.names[0]), tests=(pair.tests[1], pair.tests[0]))
 
 

@@ -80,6 +80,7 @@ def comparison_of(**changes: Any) -> Comparison:
         "margin": 0.005,
         "better_alone": 300,
         "worse_alone": 60,
+        "p_champions": 1e-9,
     }
     return Comparison(**{**parts, **changes})
 
