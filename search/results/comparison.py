@@ -15,8 +15,8 @@ from .values import TestResult
 Finding = Literal["better by more", "practically equal", "better", "not enough to tell"]
 """What the test images show of two families; the first of them that holds."""
 
-SEEDS_WITH_IMAGES = 10
-"""How many seeds are proposed beside more images, where neither suffices alone."""
+SEEDS_WITH_IMAGES = (10, 20, 50)
+"""How many seeds are proposed beside more images, where neither suffices alone; the fewest that do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +41,11 @@ class Needed:
         seeds = seeds_needed(found, margin) if found.trainings else None
         times, together = images_needed(found, margin), False
         if seeds is None and times is None and found.trainings:
-            seeds, together = SEEDS_WITH_IMAGES, True
-            times = images_needed(found.with_seeds(seeds), margin)
+            both = ((number, images_needed(found.with_seeds(number), margin)) for number in SEEDS_WITH_IMAGES)
+            seeds, times = next((each for each in both if each[1] is not None), (None, None))
+            together = True
         if times is None:
-            return cls(seeds=None if together else seeds, images=None, groups=None)
+            return cls(seeds=seeds, images=None, groups=None)
         in_groups = None if groups is None else round(times * groups)
         return cls(seeds=seeds, images=_rounded(times * images), groups=in_groups, together=together)
 
