@@ -48,7 +48,8 @@ def run(
         int | None, typer.Option(min=1, help="Epochs without improvement after which a trial ends.")
     ] = None,
     total_epochs: Annotated[
-        int | None, typer.Option(min=1, help="Trained epochs of each family, including stored ones.")
+        int | None,
+        typer.Option(min=1, help="Trained epochs of each family, including stored ones; at least those of one trial."),
     ] = None,
     timeout: Annotated[float | None, typer.Option(min=0.001, metavar="SECONDS", help="Stop after this time.")] = None,
     family: options.FamilyOption = None,

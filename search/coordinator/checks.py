@@ -7,7 +7,7 @@ from ...architectures import architecture, is_own_architecture
 from ...architectures.transfer import Transferable
 from ...datasets import dataset_infos, is_own_dataset
 from ..errors import StudyError, unknown
-from ..study import Categorical, Data, Family, Parameter, Study, keyword_parameters
+from ..study import Budget, Categorical, Data, Family, Parameter, Study, keyword_parameters
 from ..training import split_settings, training_parameters
 from .strategies import check_strategies
 
@@ -16,9 +16,10 @@ def check_study(study: Study) -> None:
     """Check all that can be checked before any image is read.
 
     Raises:
-        StudyError: an unknown data set, architecture, hyperparameter, sampler or pruner, a value out of range, or
-            images that an architecture does not accept.
+        StudyError: an unknown data set, architecture, hyperparameter, sampler or pruner, a value out of range, a budget
+            that is not enough for one trial, or images that an architecture does not accept.
     """
+    _check_budget(study.budget)
     check_strategies(study)
     shape = known_shape(study.data)
     for family in study.families:
@@ -104,6 +105,13 @@ def known_shape(data: Data) -> tuple[tuple[int, int, int], int] | None:
         return None
     # The size is what matters: any number of channels and classes will do.
     return (info.channels or 3, side, side), info.classes or 2
+
+
+def _check_budget(budget: Budget) -> None:
+    """Check that a trial can end; not when the budget is made, as one that an earlier version stored is still read."""
+    total = budget.total_epochs
+    if total is not None and total < budget.epochs:
+        raise StudyError(f"total_epochs must be at least the {budget.epochs} epochs of one trial, but got {total}")
 
 
 def _check_values(family: Family) -> None:

@@ -70,7 +70,7 @@ class Budget:
         trials: trials of each family.
         epochs: of a trial that is not stopped early.
         patience: epochs without improvement after which a trial ends; None for never.
-        total_epochs: trained epochs of each family over all trials; None for no limit.
+        total_epochs: trained epochs of each family over all trials, at least `epochs`; None for no limit.
         timeout_seconds: wall-clock seconds of one run of the study; None for no limit.
     """
 

@@ -91,6 +91,9 @@ RUN_OPTIONS = [
     pytest.param("--epochs 0", ["--epochs", "1"], id="no epochs"),
     pytest.param("--patience 0", ["--patience", "1"], id="no patience"),
     pytest.param("--total-epochs 0", ["--total-epochs", "1"], id="no epochs in all"),
+    pytest.param(
+        "--epochs 3 --total-epochs 2", ["total_epochs", "at least the 3 epochs", "got 2"], id="less than one trial"
+    ),
     pytest.param("--timeout 0", ["--timeout"], id="no time"),
     pytest.param("--timeout nan", ["--timeout"], id="a time that is no number"),
     pytest.param("--workers 0", ["--workers", "1"], id="no workers"),

@@ -95,6 +95,18 @@ def test_sampler_and_pruner_are_checked_with_the_study(changes: Any, message: st
     assert message in problem(Study("s", data=Data("digits"), families=[Family("f", architecture="mlp")], **changes))
 
 
+@pytest.mark.parametrize("total", [1, 3])
+def test_a_budget_that_is_not_enough_for_one_whole_trial_is_refused(total: int) -> None:
+    family, budget = Family("f", architecture="mlp"), Budget(epochs=4, total_epochs=total)
+    message = problem(Study("s", data=Data("digits"), families=[family], budget=budget))
+    assert message == f"total_epochs must be at least the 4 epochs of one trial, but got {total}"
+
+
+def test_a_budget_of_exactly_one_trial_is_enough() -> None:
+    family, budget = Family("f", architecture="mlp"), Budget(epochs=4, total_epochs=4)
+    check_study(Study("s", data=Data("digits"), families=[family], budget=budget))
+
+
 def test_the_shape_of_images_in_folders_is_known_only_with_a_size() -> None:
     assert known_shape(Data("image_folder:somewhere")) is None
     assert known_shape(Data("image_folder:somewhere", image_size=30)) == ((3, 30, 30), 2)
