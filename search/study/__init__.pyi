@@ -1,5 +1,6 @@
 from .lookup import load_study as load_study
 from .lookup import shipped_studies as shipped_studies
+from .metric import DIVERGED as DIVERGED
 from .metric import EPOCH_METRICS as EPOCH_METRICS
 from .metric import EpochResult as EpochResult
 from .metric import Metric as Metric
