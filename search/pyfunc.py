@@ -76,7 +76,7 @@ def single_images(images: Any) -> list[AnyImage]:
 
 
 def _opened(text: str, position: int) -> Image.Image:
-    """Open an image file in base64; it is decoded later, at the smallest sufficient size."""
+    """Open an image file in base64; it is decoded later."""
     try:
         return open_image(io.BytesIO(base64.b64decode(text, validate=True)))
     except Exception as error:  # noqa: BLE001 - Pillow's readers raise whatever broken bytes lead to

@@ -95,8 +95,8 @@ class Champion:
     def prepare_images(self, images: Sequence[AnyImage] | NDArray[Any]) -> NDArray[np.uint8]:
         """Convert images of any size and mode to uint8 [N, C, H, W], as the training's images were converted.
 
-        The largest centred part of the right shape is resized, unless it has the right size already. A JPEG that Pillow
-        has opened but not decoded is decoded at a smaller size, as in training, and stays smaller.
+        The largest centred part of the right shape is resized, unless it has the right size already. A file and the
+        same photo as an array, decoded by Pillow and turned upright, are the same image.
 
         Args:
             images: one after the other, or an array as `images_of` takes it.

@@ -205,7 +205,7 @@ def test_a_server_s_images_between_0_and_1_are_refused_rather_than_taken_for_bla
 
 @pytest.fixture
 def photographs(tmp_path: Path) -> list[Path]:
-    """Files of several formats and sizes; the large JPEG is decoded at a smaller size."""
+    """Files of several formats and sizes."""
     files = [tmp_path / name for name in ("large.jpg", "small.png", "grey.png", "clear.png")]
     Image.fromarray(random_images(300, 260, 3)).save(files[0])
     Image.fromarray(random_images(28, 28, 3)).save(files[1])

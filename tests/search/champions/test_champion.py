@@ -148,7 +148,7 @@ def test_images_are_converted_as_the_cache_of_a_data_set_converts_their_files(
     assert np.array_equal(prepared, np.stack([expected] * 3))
 
 
-def test_a_large_photo_is_turned_upright_and_decoded_as_in_the_cache(tmp_path: Path) -> None:
+def test_a_photo_is_turned_upright_and_decoded_as_in_the_cache(tmp_path: Path) -> None:
     champion = champion_of(tmp_path)
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -158,6 +158,21 @@ def test_a_large_photo_is_turned_upright_and_decoded_as_in_the_cache(tmp_path: P
     assert isinstance(expected, np.ndarray)
     with Image.open(io.BytesIO(path.read_bytes())) as opened:
         assert np.array_equal(champion.prepare_images([opened])[0], expected)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_file_and_the_same_photo_as_an_array_get_the_same_answer(channels: int, tmp_path: Path) -> None:
+    shape = {"input": [channels, 28, 28], "mean": [0.3] * channels, "std": [0.2] * channels}
+    champion = champion_of(tmp_path / "champion", **shape)
+    path = tmp_path / "photo.jpg"
+    Image.fromarray(random_images(1, 90, 120, 3)[0]).resize((1200, 900), Image.Resampling.BICUBIC).save(path)
+    with Image.open(path) as opened:
+        pixels = np.asarray(opened)
+    prepared = champion.prepare_images([path, pixels, Image.fromarray(pixels)])
+    assert np.array_equal(prepared, np.stack([prepared[0]] * 3))
+    assert np.array_equal(champion.prepare_images(pixels), prepared[:1])
+    probabilities = champion.probabilities(prepared)
+    assert np.array_equal(probabilities, np.stack([probabilities[0]] * 3))
 
 
 def test_images_that_were_taken_as_they_came_are_cut_and_resized_to_the_shape_of_the_network(tmp_path: Path) -> None:
