@@ -113,6 +113,51 @@ def test_the_shape_of_images_in_folders_is_known_only_with_a_size() -> None:
     assert known_shape(Data("digits")) == ((1, 8, 8), 10)
 
 
+NORMED: dict[str, Any] = {"batch_norm": True}
+BATCHES = Categorical(1, 32)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"options": NORMED | {"batch_size": 1}},
+        {"options": NORMED, "space": {"batch_size": BATCHES}},
+        {"options": NORMED, "space": {"batch_size": Int(1, 32)}},
+        {"options": {"batch_size": 1}, "space": {"batch_norm": Categorical(False, True)}},
+        {"space": {"batch_norm": Categorical(False, True), "batch_size": BATCHES, "depth": Int(1, 2)}},
+        {"options": NORMED, "space": {"batch_size": BATCHES, "depth": Int(1, 3)}, "start": [{"batch_size": 1}]},
+        {
+            "options": NORMED,
+            "space": {"optimizer": Categorical("adam"), "batch_size": Int(1, 2, when={"optimizer": "adam"})},
+        },
+    ],
+)
+def test_batches_of_one_image_are_refused_where_batch_norm_may_meet_them(parts: Any) -> None:
+    message = "family 'f': batch_size must be at least 2 with the batch norm of mlp, which has no spread in one image"
+    assert problem(study_of("mlp", image_size=None, **parts)) == f"{message}, but got 1"
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"options": {"batch_size": 1}},
+        {"options": NORMED | {"batch_size": 2}},
+        {"space": {"batch_norm": Categorical(False, True), "batch_size": Int(1, 9, when={"batch_norm": False})}},
+        {"space": {"batch_size": BATCHES, "batch_norm": Categorical(False, True, when={"batch_size": 32})}},
+    ],
+)
+def test_batches_of_one_image_are_accepted_where_batch_norm_never_meets_them(parts: Any) -> None:
+    check_study(study_of("mlp", image_size=None, **parts))
+
+
+def test_batches_of_one_image_are_refused_where_a_network_leaves_one_value_to_its_batch_norm() -> None:
+    options = {"batch_size": 1}
+    assert "with the batch norm of resnet18" in problem(study_of("resnet18", image_size=32, options=options))
+    check_study(study_of("resnet18", image_size=64, options=options))
+    fixed = {"trainable_blocks": 0} | options  # its batch norms stay in inference
+    check_study(study_of("resnet18", image_size=32, options=fixed))
+
+
 def test_networks_are_checked_without_memory() -> None:
     huge = Family("f", architecture="mlp", options={"width": 10**7, "depth": 2})  # 400 TB
     check_models(huge, (3, 32, 32), 10)

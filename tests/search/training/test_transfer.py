@@ -46,7 +46,11 @@ def test_a_fixed_extractor_keeps_every_weight_and_every_statistic(job_of: MakeJo
 @pytest.fixture
 def weights_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the place of the published weights: the random ones, which any seed draws again."""
-    monkeypatch.setattr(TransferModel, "load_pretrained", lambda _: None)
+
+    def loaded(_: TransferModel) -> None:
+        pass
+
+    monkeypatch.setattr(TransferModel, "load_pretrained", loaded)
 
 
 def test_pretrained_features_learn_at_their_own_rate(job_of: MakeJob) -> None:
