@@ -6,13 +6,9 @@ from numbers import Integral, Rational, Real
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, FiniteFloat, StrictBool, StrictInt, StrictStr
-from pydantic_core import PydanticCustomError
 
 LARGEST_EXACT = 2**53
 """Up to here a float holds every whole number; Optuna stores the numbers of a space as floats."""
-
-CHOICE = "choice"
-"""The type of pydantic's error where something else stands than one value; the message begins with its rule."""
 
 INEXACT = "must be a number that a float holds exactly"
 """What is said of a whole number that would be rounded."""
@@ -21,6 +17,10 @@ MOST_SHOWN = 80
 """Characters of a value in a message."""
 
 _ONE = "must be one value (bool, int, float, str or None)"
+
+
+class ChoiceError(ValueError):
+    """Something else stands where one value is expected; the message is what follows the name of its place."""
 
 
 def _one_value(value: Any) -> Any:
@@ -32,8 +32,8 @@ def _one_value(value: Any) -> Any:
     if isinstance(value, Real) and not isinstance(value, Rational):  # a Fraction would be rounded
         if math.isfinite(value):
             return float(value)
-        raise _no_value(f"{_ONE}, finite, but got {value!r}")
-    raise _no_value(f"{_ONE}, but got {shown(value)}")
+        raise ChoiceError(f"{_ONE}, finite, but got {value!r}")
+    raise ChoiceError(f"{_ONE}, but got {shown(value)}")
 
 
 def _wanted(value: Any) -> Any:
@@ -42,10 +42,6 @@ def _wanted(value: Any) -> Any:
         return _one_value(value)
     values: list[Any] = list(value)  # pyright: ignore[reportUnknownArgumentType]
     return tuple(_one_value(each) for each in values)
-
-
-def _no_value(rule: str) -> PydanticCustomError:
-    return PydanticCustomError(CHOICE, "{rule}", {"rule": rule})
 
 
 def several(value: Any) -> str:
@@ -68,7 +64,7 @@ def shown(value: Any) -> str:
 def _unrounded(value: Any) -> Any:
     """Return what is to become a float, unless it is a whole number that would be rounded."""
     if isinstance(value, int) and not is_exact(value):
-        raise _no_value(f"{INEXACT}, but got {shown(value)}")
+        raise ChoiceError(f"{INEXACT}, but got {shown(value)}")
     return value
 
 

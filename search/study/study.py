@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import (
@@ -20,12 +20,9 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 from ..errors import StudyError, unknown
-from .choice import CHOICE, Choice, several, shown
+from .choice import Choice, ChoiceError, several, shown
 from .metric import METRICS, Metric, MetricName
 from .space import FROZEN, STRICT, Categorical, Float, Int, Space, misfit, ordered, size
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
 
 
 def _checked_name(name: str) -> str:
@@ -273,7 +270,7 @@ def first_problem(error: ValidationError) -> str:
                 return f"{error.title}: {at[0]} is missing"
             case _:
                 pass
-    if problem["type"] == "value_error":
+    if problem["type"] == "value_error" and not _is_choice(problem):
         rule, place = problem["msg"].removeprefix("Value error, "), _place(problem["loc"])
         return f"{error.title}, {place}: {rule}" if place else f"{error.title}: {rule}"
     return f"{error.title}: {_rule(error.title, problem, at)}"
@@ -290,7 +287,7 @@ _PLAIN_WORDS = {
 }
 
 
-def _rule(title: str, problem: "ErrorDetails", at: list[int | str]) -> str:
+def _rule(title: str, problem: Mapping[str, Any], at: list[int | str]) -> str:
     """Return where a problem is, the rule, and the value."""
     got, kind = problem["input"], problem["type"]
     if kind in _NO_DISTRIBUTION and "space" in at[:-1]:
@@ -298,9 +295,9 @@ def _rule(title: str, problem: "ErrorDetails", at: list[int | str]) -> str:
         return f"{place} must be Float, Int or Categorical, but got {shown(got)}{several(got)}"
     if at[-2:-1] == ["choices"]:
         at = [*at[:-2], "each choice"]
-    if kind == CHOICE:
+    if _is_choice(problem):
         is_searched = bool(at) and not {"sampler", "pruner", "when"} & {*at, title.lower()}
-        return f"{_place(at)} {problem['msg']}{several(got) if is_searched else ''}"
+        return f"{_place(at)} {problem['ctx']['error']}{several(got) if is_searched else ''}"
     if kind == "too_short" and at[-1:] == ["choices"]:
         return f"{_place(at[:-1])} at least one choice is needed".strip()
     rule = problem["msg"].removeprefix("Input ")
@@ -308,6 +305,10 @@ def _rule(title: str, problem: "ErrorDetails", at: list[int | str]) -> str:
         rule = rule.replace(theirs, ours)
     value = "" if isinstance(got, Mapping) else f", but got {shown(got)}"
     return f"{_place(at) or 'value'} {rule[:1].lower() + rule[1:]}{value}"
+
+
+def _is_choice(problem: Mapping[str, Any]) -> bool:
+    return isinstance(problem.get("ctx", {}).get("error"), ChoiceError)
 
 
 def _place(at: Sequence[int | str]) -> str:
