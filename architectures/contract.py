@@ -15,6 +15,9 @@ from .errors import BrokenContractError
 BATCH = 4
 SEED = 0
 
+TOO_FEW_VALUES = "more than 1 value per channel"
+"""What torch's error says of a batch norm that is to be trained on a single value."""
+
 
 def check_contract(
     name: str,
@@ -49,6 +52,29 @@ def check_contract(
             answers = _check_evaluation(name, model, images, classes)
         with told(name, "cannot be built again from its state_dict"):
             _check_round_trip(name, model, built(SEED + 1), images, answers)
+
+
+def takes_single_images(
+    build: Callable[..., nn.Module],
+    input_shape: tuple[int, int, int],
+    classes: int,
+    settings: Mapping[str, Any],
+    *,
+    device: str,
+) -> bool:
+    """Whether a network can be trained on batches of one image; batch norm cannot where it has one value per channel.
+
+    It must be one that can be built. On the device "meta" it takes no memory.
+    """
+    with undisturbed(), torch.random.fork_rng(devices=[]), torch.device(device):
+        model = build(input_shape, classes, **settings).train()
+        try:
+            model(torch.zeros(1, *input_shape))
+        except ValueError as error:
+            if TOO_FEW_VALUES in str(error):
+                return False
+            raise
+    return True
 
 
 @contextmanager

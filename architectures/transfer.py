@@ -36,7 +36,7 @@ class Transferable(Protocol):
         ...
 
     def feature_parameters(self) -> list[nn.Parameter]:
-        """Return the trainable parameters of the pretrained part; none if it is fixed."""
+        """Return the trainable parameters of the pretrained part; none if it is fixed, or not asked for."""
         ...
 
 
@@ -122,8 +122,8 @@ class TransferModel(nn.Module):
             self._load(self.features)
 
     def feature_parameters(self) -> list[nn.Parameter]:
-        """Return the trainable parameters of the network without the head, see `Transferable`."""
-        return [parameter for parameter in self.features.parameters() if parameter.requires_grad]
+        """Return the trainable parameters of the network without the head; none unless they are pretrained."""
+        return [parameter for parameter in self.features.parameters() if self.pretrained and parameter.requires_grad]
 
     def forward(self, images: Tensor) -> Tensor:
         """Map normalised images, float32 [B, 1 or 3, H, W], to logits [B, classes]."""

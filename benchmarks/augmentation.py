@@ -35,7 +35,7 @@ OPERATIONS: dict[str, tuple[Operation, ...]] = {
     "crop": (Crop(),),
     "flip": (Flip(),),
     "affine": (Affine(degrees=(-10, 10), translation=0.08, scale=(0.85, 1.15)),),
-    "jitter": (ColourJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.03),),
+    "jitter": (ColourJitter(brightness=0.3, contrast=0.3, saturation=0.3, colour_turn=0.03),),
     "brightness": (ColourJitter(brightness=0.3),),
     "grayscale": (Grayscale(),),
     "cutout": (Cutout(),),
@@ -122,7 +122,7 @@ def torchvision_transform(operation: Operation, size: int) -> Callable[[Tensor],
             bilinear = v2.InterpolationMode.BILINEAR
             return v2.RandomAffine(list(operation.degrees), shift, operation.scale, interpolation=bilinear)
         case ColourJitter():
-            return v2.ColorJitter(operation.brightness, operation.contrast, operation.saturation, operation.hue)
+            return v2.ColorJitter(operation.brightness, operation.contrast, operation.saturation, operation.colour_turn)
         case Grayscale():
             return v2.RandomGrayscale(operation.probability)
         case Cutout():

@@ -7,10 +7,10 @@ import base64
 import binascii
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..datasets.store import open_image, pillow_warnings_settled, why_unreadable
-from .champions import RUN_SOURCE, AnyImage, Champion, load_folder
+from .champions import RUN_SOURCE, AnyImage, Champion, images_of, load_folder
 from .errors import StudyError
 
 RUN_SOURCE_VARIABLE = "OPTRACK_RUN_SOURCE"
@@ -31,13 +31,14 @@ class ChampionPredictor:
 
     champion: Champion
 
-    def predict(self, images: NDArray[Any]) -> pd.DataFrame:
+    def predict(self, images: NDArray[Any] | list[NDArray[Any]]) -> pd.DataFrame:
         """Classify images of any size.
 
         Args:
             images: integers in 0 to 255, [N, H, W, C] or [N, H, W] for grey ones; one image [H, W, C]; or, where the
-                sizes differ, object [N] of arrays [H, W, C]. C is 1, 3 or 4, whatever the network was trained on. Or
-                image files in base64, text [N], which get the same answers as the files get from `optrack predict`.
+                sizes differ, object [N] or a list of arrays [H, W, C]. C is 1, 3 or 4, whatever the network was trained
+                on. Three or four grey images need C, as they may also be the channels of one image. Or image files in
+                base64, text [N], which get the same answers as the files get from `optrack predict`.
 
         Returns:
             One row per image: `label`, `confidence` in [0, 1], and `probabilities`, a list in the order of the classes.
@@ -60,22 +61,22 @@ class ChampionPredictor:
 
 def single_images(images: Any) -> list[AnyImage]:
     """Split the input of a caller or of MLflow's server into images; see `ChampionPredictor.predict`."""
-    array: NDArray[Any] = np.asarray(images)
+    is_list = isinstance(images, list) or np.ndim(images) == 1
+    separate = list(cast("Sequence[Any]", images)) if is_list else []
+    if separate and all(isinstance(image, np.ndarray) for image in separate):
+        return separate
+    array = np.asarray(cast("NDArray[Any]", images))
     texts: list[Any] = array.reshape(-1).tolist()
     if texts and all(isinstance(text, str) for text in texts):
         return [_opened(text, position) for position, text in enumerate(texts)]
     if array.dtype == object:
         # MLflow's server turns all numbers into objects; NumPy finds their type again.
         array = _array(array.tolist())
-    match array.shape:
-        case () | (_, _) | (_, _, 1 | 3 | 4):
-            return [array]
-        case _:
-            return [np.asarray(image) for image in array]
+    return images_of(array)
 
 
 def _opened(text: str, position: int) -> Image.Image:
-    """Open an image file in base64; it is decoded later, at the smallest sufficient size."""
+    """Open an image file in base64; it is decoded later."""
     try:
         return open_image(io.BytesIO(base64.b64decode(text, validate=True)))
     except Exception as error:  # noqa: BLE001 - Pillow's readers raise whatever broken bytes lead to

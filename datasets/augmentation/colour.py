@@ -1,14 +1,14 @@
-"""Brightness, contrast, saturation, hue and loss of colour, as one 3 x 3 matrix and one offset per image.
+"""Brightness, contrast, saturation, turn and loss of colours: one 3 x 3 matrix and one offset per image.
 
 Each of them is linear in the pixel and in the mean colour of its image (contrast is about the mean's luma), so any
 sequence of them is too. Two things differ from torchvision, whose meaning the parameters have otherwise:
 
 - Values are clamped to 0 to 255 once, at the end, and never rounded; torchvision does both after each operation.
-- Hue turns colours about the grey axis (Haeberli 1993, "Matrix operations for image processing") and keeps the mean of
-  the channels, where HSV keeps the largest and the smallest. The hue comes out as HSV's to within 0.0063 of a full turn
-  unless a channel is clamped; for a turn h of up to 0.1 either way, clamped or not, no channel differs from HSV's by
-  more than 3.63 |h| (max - min) over the colour's channels, where a channel moves by up to 6 |h| (max - min). Turning
-  at equal luma, in YIQ, is twice as far from HSV.
+- Colours turn about the grey axis (Haeberli 1993, "Matrix operations for image processing"), which keeps the mean of
+  the channels, where a turn of HSV's hue keeps the largest and the smallest, and is no matrix. The hue comes out as
+  HSV's to within 0.0063 of a full turn unless a channel is clamped; for a turn h of up to 0.1 either way, clamped or
+  not, no channel differs from HSV's by more than 3.63 |h| (max - min) over the colour's channels, where a channel moves
+  by up to 6 |h| (max - min). Turning at equal luma, in YIQ, is twice as far from HSV.
 """
 
 import math
@@ -79,8 +79,8 @@ def recolour(operation: ColourJitter | Grayscale, numbers: Tensor) -> Recolour:
             brightness = _factor(operation.brightness, numbers[:, 0])
             contrast = _factor(operation.contrast, numbers[:, 1])
             saturation = _factor(operation.saturation, numbers[:, 2])
-            turn = operation.hue * (2 * numbers[:, 3] - 1)
-            mixes, adds = operation.saturation > 0 or operation.hue > 0, operation.contrast > 0
+            turn = operation.colour_turn * (2 * numbers[:, 3] - 1)
+            mixes, adds = operation.saturation > 0 or operation.colour_turn > 0, operation.contrast > 0
         case Grayscale():
             saturation = (numbers[:, 0] >= operation.probability).double()
             brightness, contrast, turn = one, one, zero

@@ -6,7 +6,7 @@ no image at all.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import InitVar, dataclass, replace
 from typing import ClassVar, Literal, Self, TypeAlias
 
 from ..errors import DataError
@@ -14,7 +14,7 @@ from ..errors import DataError
 Border: TypeAlias = Literal["zeros", "edge", "symmetric"]
 """What lies beyond an image: black, its last pixel again, or its mirror image (numpy's and torchvision's words)."""
 
-_MOST_HUE = 0.5
+_MOST_TURN = 0.5
 _LEAST_SCALE = 0.1
 
 
@@ -112,38 +112,42 @@ class Affine(_Scalable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColourJitter(_Scalable):
-    """Brightness, contrast, saturation and hue.
+    """Brightness, contrast, saturation and a turn of the colours.
 
     The first three are factors drawn evenly from 1 - x to 1 + x, not below 0, with the meaning that they have in
-    torchvision. Hue is a turn of the colours about the grey axis (`colour` says how near that is to HSV).
+    torchvision. The turn is about the grey axis; `colour` says how near that is to a turn of HSV's hue.
 
     Args:
         brightness: greatest distance of the factor from 1.
         contrast: likewise.
         saturation: likewise; greyscale images are left as they are.
-        hue: greatest part of a full turn either way; greyscale images are left as they are.
+        colour_turn: greatest part of a full turn either way; greyscale images are left as they are.
+        hue: the earlier name of `colour_turn`, which takes its value.
     """
 
     brightness: float = 0.0
     contrast: float = 0.0
     saturation: float = 0.0
-    hue: float = 0.0
+    colour_turn: float = 0.0
+    hue: InitVar[float | None] = None
     numbers: ClassVar[int] = 4
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, hue: float | None) -> None:
+        if hue is not None:
+            object.__setattr__(self, "colour_turn", hue)
         _check("brightness", self.brightness, 0)
         _check("contrast", self.contrast, 0)
         _check("saturation", self.saturation, 0)
-        _check("hue", self.hue, 0, _MOST_HUE)
+        _check("colour_turn", self.colour_turn, 0, _MOST_TURN)
 
     def scaled(self, strength: float) -> Self:
-        """Return it with all four times strength, hue up to half a turn."""
+        """Return it with all four times strength, the turn up to half a full one."""
         return replace(
             self,
             brightness=self.brightness * strength,
             contrast=self.contrast * strength,
             saturation=self.saturation * strength,
-            hue=min(self.hue * strength, _MOST_HUE),
+            colour_turn=min(self.colour_turn * strength, _MOST_TURN),
         )
 
 

@@ -13,11 +13,11 @@ PRESETS: dict[str, tuple[Operation, ...]] = {
     # Traffic signs. No flip: it turns "keep right" into "keep left". Strengths of the colours are ours.
     "rotation_jitter": (
         Affine(degrees=(-10, 10), translation=0.08, scale=(0.85, 1.15)),
-        ColourJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.03),
+        ColourJitter(brightness=0.3, contrast=0.3, saturation=0.3, colour_turn=0.03),
     ),
     # Strengths of the colours are ours.
     "stl10": (
-        ColourJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.05),
+        ColourJitter(brightness=0.2, contrast=0.2, saturation=0.2, colour_turn=0.05),
         Flip(horizontal=0.5),
         Affine(degrees=(0, 20), border="symmetric"),
     ),
@@ -27,7 +27,7 @@ PRESETS: dict[str, tuple[Operation, ...]] = {
         Flip(horizontal=0.5, vertical=0.5),
         Affine(degrees=(-5, 5), translation=0.2, border="symmetric"),
         Grayscale(probability=0.1),
-        ColourJitter(brightness=0.1, contrast=0.1, saturation=0.1, hue=0.05),
+        ColourJitter(brightness=0.1, contrast=0.1, saturation=0.1, colour_turn=0.05),
     ),
     # Centre crop and zoom (a crop of the middle 80 % and more, enlarged again), flip, scale; all strengths are ours.
     "cinic10": (

@@ -16,6 +16,7 @@ from ..store import (
     Progress,
     Unreadable,
     all_cores,
+    decoding_problem,
     mapped,
     pillow_warnings_settled,
     read_header,
@@ -112,7 +113,7 @@ def read_files(
         readable = [header for header in headers if not isinstance(header, Unreadable)]
         if len(readable) < len(headers):
             # Everything is decoded, once it is known that something is broken, so that all of it is named at once.
-            raise _unreadable(undecodable(pool, files, image_size=None), root, len(files))
+            raise _unreadable(undecodable(pool, files), root, len(files))
     return FileContents(
         root=root,
         files=files,
@@ -125,14 +126,9 @@ def read_files(
     )
 
 
-def undecodable(pool: ThreadPoolExecutor, files: Sequence[Path], *, image_size: int | None) -> dict[Path, str]:
+def undecodable(pool: ThreadPoolExecutor, files: Sequence[Path]) -> dict[Path, str]:
     """Decode files and return the reasons why some of them cannot be decoded."""
-
-    def attempt(file: Path) -> Unreadable | None:
-        image = read_image(file, grey=False, image_size=image_size)
-        return image if isinstance(image, Unreadable) else None
-
-    return _reasons(files, mapped(pool, attempt, files))
+    return _reasons(files, mapped(pool, decoding_problem, files))
 
 
 def all_grey(files: Sequence[Path]) -> bool:

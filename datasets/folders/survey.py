@@ -138,8 +138,7 @@ def _sample(files: Sequence[Path]) -> list[Path]:
 def _headers(files: FolderFiles, looked_at: Sequence[Path]) -> list[Header]:
     with pillow_warnings_settled(), all_cores() as pool:
         headers = mapped(pool, read_header, looked_at)
-        # At this size a JPEG file is decoded at an eighth of its own.
-        undecoded = undecodable(pool, _first(looked_at), image_size=1)
+        undecoded = undecodable(pool, _first(looked_at))
     unread = {
         file: header.reason for file, header in zip(looked_at, headers, strict=True) if isinstance(header, Unreadable)
     }

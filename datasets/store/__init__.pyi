@@ -13,6 +13,7 @@ from .contents import Source as Source
 from .decoding import Header as Header
 from .decoding import Unreadable as Unreadable
 from .decoding import all_cores as all_cores
+from .decoding import decoding_problem as decoding_problem
 from .decoding import mapped as mapped
 from .decoding import open_image as open_image
 from .decoding import pillow_warnings_settled as pillow_warnings_settled

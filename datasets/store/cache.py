@@ -34,7 +34,10 @@ from .contents import Contents, Source
 from .split import Split
 from .values import Layout, Progress
 
-_VERSION = 2  # to be raised when the same files would give other arrays, or when the form of a folder changes
+# To be raised when the same files would give other arrays, or when the form of a folder changes. It was not raised when
+# large JPEG files came to be decoded at their full size: arrays of before differ by a few grey levels, and the studies
+# that were searched on them are to go on.
+_VERSION = 2
 _ARRAYS = ("images.npy", "labels.npy")
 
 

@@ -8,6 +8,8 @@ The rules, the same for every data set of image files:
   beyond 16 bits, have no defined range and count as unreadable.
 - With an image size, the largest centred square is cut out and resized (bicubic, antialiased), which is the same as
   resizing the shorter side and then cutting out the centre.
+- JPEG files are decoded at their full size. At an eighth of it that takes a fifth of the time, but gives other pixels
+  than those of a program that decodes the file itself and hands the array on.
 """
 
 import os
@@ -98,15 +100,23 @@ def read_image(path: Path, *, grey: bool, image_size: int | None) -> "NDArray[np
         return Unreadable(why_unreadable(error))
 
 
+def decoding_problem(path: Path) -> Unreadable | None:
+    """Decode an image file only to find out whether that works; a JPEG file at an eighth of its size."""
+    try:
+        with open_image(path) as image:
+            image.draft(None, (1, 1))
+            flatten(image, grey=False)
+    except Exception as error:  # noqa: BLE001  see read_header
+        return Unreadable(why_unreadable(error))
+    return None
+
+
 def pixels_of(image: Image.Image, *, grey: bool, image_size: int | None) -> NDArray[np.uint8]:
-    """Convert an opened image to uint8 [C, H, W]; one that is not decoded yet may be so at a smaller size.
+    """Convert an opened image, decoded or not, to uint8 [C, H, W].
 
     Raises:
         Exception: whatever Pillow's readers raise on broken bytes.
     """
-    if image_size is not None:
-        # JPEG files are decoded at 1/2, 1/4 or 1/8 where that leaves twice of what is needed: 3 times faster.
-        image.draft(None, (2 * image_size, 2 * image_size))
     upright = _UPRIGHT.get(_orientation(image))
     flat = flatten(image, grey=grey)
     if upright is not None:

@@ -1,5 +1,6 @@
 from .champion import AnyImage as AnyImage
 from .champion import Champion as Champion
+from .champion import images_of as images_of
 from .champion import load_folder as load_folder
 from .champion import save_folder as save_folder
 from .mlflow_model import RUN_SOURCE as RUN_SOURCE

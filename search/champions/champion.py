@@ -95,12 +95,17 @@ class Champion:
     def prepare_images(self, images: Sequence[AnyImage] | NDArray[Any]) -> NDArray[np.uint8]:
         """Convert images of any size and mode to uint8 [N, C, H, W], as the training's images were converted.
 
-        The largest centred part of the right shape is resized, unless it has the right size already. A JPEG that Pillow
-        has opened but not decoded is decoded at a smaller size, as in training, and stays smaller.
+        The largest centred part of the right shape is resized, unless it has the right size already. A file and the
+        same photo as an array, decoded by Pillow and turned upright, are the same image.
+
+        Args:
+            images: one after the other, or an array as `images_of` takes it.
 
         Raises:
             StudyError: something is not an image, or has values outside 0 to 255.
         """
+        if isinstance(images, np.ndarray):
+            images = images_of(images)
         prepared = [self._prepared(image, position) for position, image in enumerate(images)]
         return np.stack(prepared) if prepared else np.empty((0, *self.input_shape), dtype=np.uint8)
 
@@ -125,6 +130,24 @@ class Champion:
         return fitted[np.newaxis] if grey else fitted.transpose(2, 0, 1)
 
 
+def images_of(array: NDArray[Any]) -> list[AnyImage]:
+    """Split an array into images: [N, H, W, C] or [N, H, W] for grey ones, or one image [H, W, C] or [H, W].
+
+    Raises:
+        StudyError: three or four grey images, as they may also be the channels of one image.
+    """
+    match array.shape:
+        case () | (_, _) | (_, _, 1 | 3 | 4):
+            return [array]
+        case (3 | 4 as count, height, width):
+            raise StudyError(
+                f"an array of shape [{count}, {height}, {width}] may be one image with its channels first, or {count} "
+                f"grey ones: give [{height}, {width}, {count}] for one, [{count}, {height}, {width}, 1] for several"
+            )
+        case _:
+            return [np.asarray(image) for image in array]
+
+
 def picture(pixels: NDArray[Any]) -> Image.Image:
     """Convert integers in 0 to 255 to a Pillow image: [H, W] or [H, W, 1] for grey, 3 for RGB, 4 with transparency.
 
@@ -134,7 +157,8 @@ def picture(pixels: NDArray[Any]) -> Image.Image:
     if not np.issubdtype(pixels.dtype, np.integer):
         raise StudyError(f"images must hold integers from 0 to 255, but got {pixels.dtype}")
     if len(pixels.shape[:2]) < len("HW") or pixels.shape[2:] not in {(), (1,), (3,), (4,)} or not pixels.size:
-        raise StudyError(f"an image must be [H, W] or [H, W, 1, 3 or 4], but got {list(pixels.shape)}")
+        hint = "; the channels come last" if pixels.shape[:-2] in {(1,), (3,), (4,)} else ""
+        raise StudyError(f"an image must be [H, W] or [H, W, 1, 3 or 4], but got {list(pixels.shape)}{hint}")
     if pixels.min() < 0 or pixels.max() >= GREY_LEVELS:
         raise StudyError(f"images must hold integers from 0 to 255, but got {pixels.min()} to {pixels.max()}")
     return Image.fromarray((pixels[:, :, 0] if pixels.shape[2:] == (1,) else pixels).astype(np.uint8))

@@ -25,8 +25,8 @@ RUN_SOURCE = "run_source"
 """Key of `model_config`: the recorded code of a user-defined network that is to be run."""
 
 USAGE = (
-    "Input of `predict`: images of any size as integers in 0 to 255, [N, H, W, C] or [N, H, W], C = 1, 3 or 4, "
-    "or image files in base64. "
+    "Input of `predict`: images of any size as integers in 0 to 255, [N, H, W, C] or [N, H, W], C = 1, 3 or 4 "
+    "(three or four grey images need it), or image files in base64. "
     "Output: label, confidence and the probabilities of all classes."
 )
 

@@ -18,6 +18,7 @@ from typing_extensions import override
 from ..coordinator import FamilySearch, Observer
 from ..launchers import Work
 from ..stores import RunState
+from ..study import DIVERGED
 from ..text import configuration, duration, plural, short
 from ..training import JobKey
 from .output import console
@@ -157,8 +158,10 @@ def trial_line(work: Work, state: RunState) -> str:
     """Return a trial's end in one line: family, number, state, best epoch, configuration."""
     best, reason = work.best_epoch, work.reason or ""
     result = f"{work.job.metric} {short(work.value)} in epoch {best.epoch}" if best else "no result"
-    if state == "failed" or reason.startswith("diverged"):
+    if state == "failed" or (reason.startswith(DIVERGED) and not best):
         result = reason
+    elif reason.startswith(DIVERGED):
+        result = f"{result}, {reason}"
     ended = f"{state} after {len(work.epochs)}" if state == "pruned" else state
     return f"{work.name}: {ended}, {result}, {configuration(work.values)}"
 

@@ -16,6 +16,7 @@ from . import options
 from .best import print_best
 from .output import say
 from .process import (
+    FAILED,
     INTERRUPTED,
     command,
     machine_of,
@@ -48,7 +49,8 @@ def run(
         int | None, typer.Option(min=1, help="Epochs without improvement after which a trial ends.")
     ] = None,
     total_epochs: Annotated[
-        int | None, typer.Option(min=1, help="Trained epochs of each family, including stored ones.")
+        int | None,
+        typer.Option(min=1, help="Trained epochs of each family, including stored ones; at least those of one trial."),
     ] = None,
     timeout: Annotated[float | None, typer.Option(min=0.001, metavar="SECONDS", help="Stop after this time.")] = None,
     family: options.FamilyOption = None,
@@ -124,7 +126,8 @@ def run(
     answer = records.best(changed.name, stored)
     if answer["families"]:
         print_best(answer)
-    return _closing_words(study, outcome, places, again, [trial for each in stored for trial in each.ended])
+    diverged = [each.name for each in stored if each.name in only and each.all_diverged]
+    return _closing_words(study, outcome, places, again, [trial for each in stored for trial in each.ended], diverged)
 
 
 def _strategy(
@@ -151,9 +154,22 @@ def _key_value(kind: str, text: str) -> "tuple[str, Choice]":
     return name, parsed
 
 
-def _closing_words(reference: str, outcome: "Outcome", places: "Places", again: str, ended: "Sequence[Trial]") -> int:
+def _closing_words(
+    reference: str,
+    outcome: "Outcome",
+    places: "Places",
+    again: str,
+    ended: "Sequence[Trial]",
+    diverged: Sequence[str] = (),
+) -> int:
     """Say what happened, and the next three commands that make sense; return the exit code."""
     code = print_outcome(outcome, again)
+    if diverged:
+        say(
+            f"all trials of {listing(diverged)} diverged: no epoch has a finite loss; "
+            "search lower learning rates (lr), or limit the gradient (gradient_clip)"
+        )
+        code = code or FAILED
     if outcome.refused:
         say(f"not searched, as said above: {listing(list(outcome.refused))}")
     reasons = Counter(shortened(trial.failure, LONGEST_REASON) for trial in ended if trial.failure is not None)

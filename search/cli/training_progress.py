@@ -45,11 +45,12 @@ class TrainingProgress(Display):
 
     def ended(self, work: Work, state: RunState) -> None:
         """Say how it ended."""
-        if work.reason is not None:
+        if state == "failed":
             self.line(f"{work.name}: {state}, {work.reason}")
             return
         seconds = sum(result.seconds for result in work.epochs)
         result = f"train_accuracy {short(work.epochs[-1].train_accuracy)}"
         if work.value is not None:
             result = f"{work.job.metric} {short(work.value)}"
-        self.line(f"{work.name}: {result} after {plural(len(work.epochs), 'epoch')} in {duration(seconds)}")
+        end = "" if work.reason is None else f", {work.reason}"
+        self.line(f"{work.name}: {result} after {plural(len(work.epochs), 'epoch')} in {duration(seconds)}{end}")

@@ -1,13 +1,25 @@
 """Check that a study can be trained: every name and value against what samplers, training and architectures accept."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...architectures import architecture, is_own_architecture
 from ...architectures.transfer import Transferable
 from ...datasets import dataset_infos, is_own_dataset
 from ..errors import StudyError, unknown
-from ..study import Categorical, Data, Family, Parameter, Study, keyword_parameters
+from ..study import (
+    Budget,
+    Categorical,
+    Data,
+    Family,
+    Float,
+    Int,
+    Parameter,
+    Study,
+    applies,
+    keyword_parameters,
+    ordered,
+)
 from ..training import split_settings, training_parameters
 from .strategies import check_strategies
 
@@ -16,9 +28,10 @@ def check_study(study: Study) -> None:
     """Check all that can be checked before any image is read.
 
     Raises:
-        StudyError: an unknown data set, architecture, hyperparameter, sampler or pruner, a value out of range, or
-            images that an architecture does not accept.
+        StudyError: an unknown data set, architecture, hyperparameter, sampler or pruner, a value out of range, a budget
+            that is not enough for one trial, or images that an architecture does not accept.
     """
+    _check_budget(study.budget)
     check_strategies(study)
     shape = known_shape(study.data)
     for family in study.families:
@@ -34,11 +47,12 @@ def check_models(family: Family, input_shape: tuple[int, int, int], classes: int
     checked before; `input_shape` is channels, height and width.
 
     Raises:
-        StudyError: the network cannot be built, e.g. because the images are too small for it.
+        StudyError: the network cannot be built, e.g. because the images are too small for it, or it has a batch norm
+            that batches of one image may meet.
     """
     import torch
 
-    from ...architectures.contract import check_contract
+    from ...architectures.contract import check_contract, takes_single_images
 
     build = architecture(family.architecture)
     is_own = is_own_architecture(family.architecture)
@@ -52,6 +66,17 @@ def check_models(family: Family, input_shape: tuple[int, int, int], classes: int
                     build(input_shape, classes, **model)
         except (ValueError, RuntimeError) as error:
             raise StudyError(f"family {family.name!r}: {error}") from None
+    checked: list[Mapping[str, Any]] = []
+    for settings in _of_single_images(family):
+        _, model = split_settings(settings)
+        if model in checked:
+            continue
+        checked.append(model)
+        if not takes_single_images(build, input_shape, classes, model, device="cpu" if is_own else "meta"):
+            raise StudyError(
+                f"family {family.name!r}: batch_size must be at least 2 with the batch norm of {family.architecture}, "
+                "which has no spread in one image, but got 1"
+            )
 
 
 def fetch_weights(family: Family, input_shape: tuple[int, int, int], classes: int) -> None:
@@ -106,6 +131,13 @@ def known_shape(data: Data) -> tuple[tuple[int, int, int], int] | None:
     return (info.channels or 3, side, side), info.classes or 2
 
 
+def _check_budget(budget: Budget) -> None:
+    """Check that a trial can end; not when the budget is made, as one that an earlier version stored is still read."""
+    total = budget.total_epochs
+    if total is not None and total < budget.epochs:
+        raise StudyError(f"total_epochs must be at least the {budget.epochs} epochs of one trial, but got {total}")
+
+
 def _check_values(family: Family) -> None:
     known = hyperparameters(family.architecture)
     for name in [*family.options, *family.space]:
@@ -119,11 +151,49 @@ def _check_values(family: Family) -> None:
         raise StudyError(f"family {family.name!r}: {error}") from None
 
 
+def _of_single_images(family: Family) -> Iterator[Mapping[str, Any]]:
+    """Return configurations that the family may draw, and that train on batches of one image.
+
+    They stand for all: each hyperparameter at each of its corners, with the others at their first or last values.
+    """
+    batch_size = family.space.get("batch_size")
+    if batch_size is None and family.options.get("batch_size") != 1:
+        return
+    if batch_size is not None and not batch_size.contains(1):
+        return
+    single = {} if batch_size is None else {"batch_size": 1}
+    for values in _searched_corners(family):
+        if values.get("batch_size", 1) == 1:
+            for end in (0, -1):
+                drawn = _completed(family, {**values, **single}, end)
+                if drawn is not None:
+                    yield {**family.options, **drawn}
+
+
+def _completed(family: Family, values: Mapping[str, Any], end: int) -> Mapping[str, Any] | None:
+    """Return values with all others at an end of their range, conditions met; None if they cannot be drawn together."""
+    space, wanted = family.space, dict(values)
+    for name in reversed(ordered(space)):  # children before what they depend on
+        if name in wanted:
+            for parent, allowed in space[name].when.items():
+                if parent in space:
+                    wanted.setdefault(parent, allowed[0] if isinstance(allowed, tuple) else allowed)
+    drawn: dict[str, Any] = {}
+    for name in ordered(space):
+        if applies(space[name].when, {**family.options, **drawn}):
+            drawn[name] = wanted.pop(name, _ends(space[name])[end])
+    return None if wanted else drawn
+
+
+def _ends(distribution: Float | Int | Categorical) -> Sequence[Any]:
+    return distribution.choices if isinstance(distribution, Categorical) else (distribution.low, distribution.high)
+
+
+def _searched_corners(family: Family) -> list[Mapping[str, Any]]:
+    single = [{name: value} for name, found in family.space.items() for value in _ends(found)]
+    return [dict[str, Any](), *family.start, *single]
+
+
 def _corners(family: Family) -> list[Mapping[str, Any]]:
     """Return configurations that stand for all: the start ones, and each hyperparameter at each of its corners."""
-    corners = {
-        name: found.choices if isinstance(found, Categorical) else (found.low, found.high)
-        for name, found in family.space.items()
-    }
-    single = [{name: value} for name, values in corners.items() for value in values]
-    return [{**family.options, **values} for values in ({}, *family.start, *single)]
+    return [{**family.options, **values} for values in _searched_corners(family)]

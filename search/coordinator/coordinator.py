@@ -187,7 +187,7 @@ class Coordinator(Recording[RunningTrial]):
             case EpochEnded():
                 self.record_epoch(running, event.result)
             case JobEnded():
-                self._end(running, "pruned" if running.reason else "finished")
+                self._end(running, "pruned" if running.is_cut_off else "finished")
             case JobFailed():
                 self.record_failure(running, event.reason, event.details)
                 self._end(running, "failed")

@@ -59,7 +59,7 @@ class Recording(ABC, Generic[WorkT]):
         """Record an epoch, and tell the worker whether to go on."""
         work.add(result)
         # The worker goes on while the epoch is written.
-        self.pool.answer(work, go_on=work.reason is None)
+        self.pool.answer(work, go_on=not work.is_cut_off)
         self.keep_epoch(work, result)
         self.observer.epoch_ended(work)
 

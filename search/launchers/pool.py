@@ -23,7 +23,7 @@ class Work:
         name: what users see of it.
         values: the searched hyperparameters.
         epochs: results so far.
-        reason: why it stops early, or failed; None while it goes on.
+        reason: why it stops early, diverged or failed; None while it goes on.
     """
 
     job: Job
@@ -45,8 +45,12 @@ class Work:
     @property
     def divergence(self) -> str | None:
         """How the last epoch diverged; None if its loss is finite."""
-        last = self.epochs[-1]
-        return None if last.finite else f"diverged in epoch {last.epoch}: the loss is not finite"
+        return self.epochs[-1].divergence
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether it is stopped before its end, and has no result; one that diverged late ends with its best epoch."""
+        return self.reason is not None and (self.divergence is None or self.best_epoch is None)
 
     def add(self, result: EpochResult) -> None:
         """Add the next epoch."""

@@ -161,6 +161,7 @@ class ModelTrainer(Recording[RunningTraining]):
             case JobEnded() if running.divergence is not None and running.best_epoch is None:
                 self._fail(running, running.divergence, running.divergence)
             case JobEnded():
+                running.reason = running.divergence
                 self._writing.add(keep(running))
                 self._end(running, "finished", metrics_of(running.best_epoch or running.epochs[-1]))
 

@@ -103,7 +103,6 @@ def answers(served: Sequence[Served], content: bytes) -> dict[str, Ranking]:
 def _prepared(champion: Champion, content: bytes) -> NDArray[np.uint8]:
     """Return an image file as a champion takes it, uint8 [1, C, H, W]."""
     try:
-        # The champion decodes it: it has large JPEG files decoded at a smaller size.
         with pillow_warnings_settled(), open_image(BytesIO(content)) as image:
             return champion.prepare_images([image])
     except StudyError as error:

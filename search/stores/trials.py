@@ -14,7 +14,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from ..errors import StorageError
-from ..study import EpochResult, Family, Study
+from ..study import DIVERGED, EpochResult, Family, Study
 from ..text import listing, plural
 from .records import FAILURE_RECORD, MEMBERS_RECORD, RUN_RECORD, STUDY, STUDY_RECORD, Kept, epochs_of
 
@@ -63,12 +63,12 @@ class Trial:
         seed: of its training; None before it starts.
         device: that it was last trained on; None before it starts.
         threads: of torch; None before it starts.
-        best_epoch: number of the epoch with the best value; None before the end, and where no value is finite.
+        best_epoch: number of the epoch with the best value; None before the end, and where no loss is finite.
         planned_epochs: how many it was to train at most; None before it starts.
         patience: epochs without improvement after which it was to end; None for never.
         replicate_of: number of an earlier trial with the same configuration, under another seed.
         mlflow_run: ID of its run in MLflow; None before it has one.
-        reason: why it was pruned or failed; None for the others.
+        reason: why it was pruned or failed, or how it diverged after its best epoch; None for the others.
         traceback: of a failure, or what is known of its worker's death; None where nothing failed.
         started: when; None while it waits for the first time.
         ended: when; None while it has not.
@@ -108,6 +108,11 @@ class Trial:
     def failure(self) -> str | None:
         """Why it failed; None if it did not."""
         return (self.reason or "unknown") if self.state == "failed" else None
+
+    @property
+    def has_diverged(self) -> bool:
+        """Whether it ended without a value, as its loss was not finite."""
+        return self.state == "pruned" and (self.reason or "").startswith(DIVERGED)
 
     @property
     def best_metrics(self) -> dict[str, float]:
@@ -273,6 +278,11 @@ class StoredFamily:
     def ended(self) -> list[Trial]:
         """The trials that finished, were pruned or failed."""
         return [trial for trial in self.trials if trial.state in ENDS]
+
+    @property
+    def all_diverged(self) -> bool:
+        """Whether trials have ended, and each because its loss was not finite."""
+        return bool(self.ended) and all(trial.has_diverged for trial in self.ended)
 
     @property
     def in_order(self) -> list[Trial]:

@@ -1,5 +1,8 @@
+from .choice import Choice as Choice
+from .choice import Condition as Condition
 from .lookup import load_study as load_study
 from .lookup import shipped_studies as shipped_studies
+from .metric import DIVERGED as DIVERGED
 from .metric import EPOCH_METRICS as EPOCH_METRICS
 from .metric import EpochResult as EpochResult
 from .metric import Metric as Metric
@@ -9,8 +12,6 @@ from .signature import Parameter as Parameter
 from .signature import check_options as check_options
 from .signature import keyword_parameters as keyword_parameters
 from .space import Categorical as Categorical
-from .space import Choice as Choice
-from .space import Condition as Condition
 from .space import Float as Float
 from .space import Int as Int
 from .space import Space as Space

@@ -66,6 +66,10 @@ EPOCH_METRICS = (*METRICS, "lr", "seconds")
 """All that is recorded of an epoch, by name."""
 
 
+DIVERGED = "diverged"
+"""The first word of the reason for which a training ends whose loss is not finite any more."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochResult:
     """One finished epoch.
@@ -95,11 +99,20 @@ class EpochResult:
         return {name: value for name, value in values.items() if value is not None}
 
     @property
+    def divergence(self) -> str | None:
+        """How the training diverged in this epoch; None if the losses are finite."""
+        return None if self.finite else f"{DIVERGED} in epoch {self.epoch}: the loss is not finite"
+
+    @property
     def finite(self) -> bool:
         """Whether the losses are finite; once they are not, they never will be again."""
         return math.isfinite(self.train_loss) and (self.val_loss is None or math.isfinite(self.val_loss))
 
 
 def best_epoch(epochs: Sequence[EpochResult], metric: MetricName) -> EpochResult | None:
-    """Return the epoch with the best value of the metric, the first of equals; None where no value is finite."""
-    return METRICS[metric].best_of(epochs, lambda result: result.metrics().get(metric))
+    """Return the epoch with the best value of the metric, the first of equals; None where none is finite.
+
+    An epoch whose loss is not finite does not count: a network of NaN has an accuracy, too.
+    """
+    finite = [result for result in epochs if result.finite]
+    return METRICS[metric].best_of(finite, lambda result: result.metrics().get(metric))

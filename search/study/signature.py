@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
 from ..errors import StudyError, unknown
+from .choice import INEXACT, is_exact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +39,15 @@ class Parameter:
                 "float, str, None, Literal, or one of these Annotated with a range"
             ) from None
         try:
-            return adapter.validate_python(value, strict=True)
+            taken = adapter.validate_python(value, strict=True)
         except ValidationError as error:
+            if isinstance(value, int) and not is_exact(value):  # too large for any float
+                raise StudyError(f"{self.name} {INEXACT}, but got {value!r}") from None
             rule = error.errors()[0]["msg"].removeprefix("Input ")
             raise StudyError(f"{self.name} {rule}, but got {value!r}") from None
+        if isinstance(taken, float) and isinstance(value, int) and not is_exact(value):
+            raise StudyError(f"{self.name} {INEXACT}, but got {value!r}")
+        return taken
 
     def allowed(self) -> str:
         """Return type and range in words.

@@ -6,17 +6,13 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StrictBool, StrictInt, StrictStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
+
+from .choice import Choice, Condition, ExactFloat, ExactInt, is_exact
 
 STRICT = ConfigDict(strict=True, extra="forbid")
 FROZEN = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-Choice = StrictBool | StrictInt | Annotated[FiniteFloat, Field(strict=True)] | StrictStr | None
-"""A value of a hyperparameter: what JSON, MLflow and Optuna all store unchanged."""
-
-Condition = Mapping[str, Choice | Annotated[tuple[Choice, ...], Field(strict=False)]]
-"""Maps another hyperparameter to the value or values that it must have: `{"optimizer": "sgd"}`."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -34,11 +30,11 @@ class Float:
     True
     """
 
-    low: FiniteFloat
-    high: FiniteFloat
+    low: ExactFloat
+    high: ExactFloat
     _: KW_ONLY
     log: bool = False
-    step: Annotated[FiniteFloat, Gt(0)] | None = None
+    step: Annotated[ExactFloat, Gt(0)] | None = None
     when: Condition = Field(default_factory=dict)
     type: Literal["float"] = "float"
 
@@ -52,6 +48,8 @@ class Float:
     def contains(self, value: object) -> bool:
         """Return whether the value lies in the range, and on the grid if there is one."""
         if isinstance(value, bool) or not isinstance(value, int | float) or not self.low <= value <= self.high:
+            return False
+        if not is_exact(value):
             return False
         if self.step is None:
             return True
@@ -70,8 +68,8 @@ class Int:
     """A whole number in [low, high].
 
     Args:
-        low: smallest value.
-        high: largest value, not below `low`.
+        low: smallest value, not below -2^53.
+        high: largest value, not below `low` and not above 2^53.
         log: draw the logarithm uniformly; `low` must be at least 1.
         step: spacing of the grid that starts at `low`; `high` must lie on it.
         when: the values of other hyperparameters under which this one exists.
@@ -80,8 +78,8 @@ class Int:
     False
     """
 
-    low: int
-    high: int
+    low: ExactInt
+    high: ExactInt
     _: KW_ONLY
     log: bool = False
     step: Annotated[int, Ge(1)] = 1

@@ -20,8 +20,9 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 from ..errors import StudyError, unknown
+from .choice import Choice, ChoiceError, several, shown
 from .metric import METRICS, Metric, MetricName
-from .space import FROZEN, STRICT, Categorical, Choice, Float, Int, Space, misfit, ordered, size
+from .space import FROZEN, STRICT, Categorical, Float, Int, Space, misfit, ordered, size
 
 
 def _checked_name(name: str) -> str:
@@ -70,7 +71,7 @@ class Budget:
         trials: trials of each family.
         epochs: of a trial that is not stopped early.
         patience: epochs without improvement after which a trial ends; None for never.
-        total_epochs: trained epochs of each family over all trials; None for no limit.
+        total_epochs: trained epochs of each family over all trials, at least `epochs`; None for no limit.
         timeout_seconds: wall-clock seconds of one run of the study; None for no limit.
     """
 
@@ -254,25 +255,61 @@ _CLASSES: Mapping[str, Any] = {
 def first_problem(error: ValidationError) -> str:
     """Return the first problem that pydantic found, in one line: where, the rule, the value."""
     problem = error.errors()[0]
-    if len(problem["loc"]) == 1 and error.title in _CLASSES:
-        known = [name for name in _CLASSES[error.title].__pydantic_fields__ if name != "type"]
+    fields = _CLASSES[error.title].__pydantic_fields__ if error.title in _CLASSES else ()
+    names = [name for name in fields if name != "type"]
+    at = list(problem["loc"])
+    if at and isinstance(at[0], int) and at[0] < len(names):
+        at[0] = names[at[0]]  # pydantic counts what was given without a name
+    if len(at) == 1 and names:
         match problem["type"]:
             case "unexpected_keyword_argument" | "extra_forbidden":
-                return f"{error.title}: {unknown('argument', str(problem['loc'][0]), known)}"
+                return f"{error.title}: {unknown('argument', str(at[0]), names)}"
             case "unexpected_positional_argument":
-                return f"{error.title}: {_short(problem['input'])} must be given by name; names: {', '.join(known)}"
+                return f"{error.title}: {shown(problem['input'])} must be given by name; names: {', '.join(names)}"
             case "missing":
-                return f"{error.title}: {problem['loc'][0]} is missing"
+                return f"{error.title}: {at[0]} is missing"
             case _:
                 pass
-    place = ".".join(str(part) for part in problem["loc"] if not isinstance(part, int) or part)
-    rule = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    if problem["type"] == "value_error":
-        return f"{error.title}: {rule}" if not place else f"{error.title}, {place}: {rule}"
-    got = "" if isinstance(problem["input"], Mapping) else f", but got {_short(problem['input'])}"
-    return f"{error.title}: {place or 'value'} {rule[:1].lower() + rule[1:]}{got}"
+    if problem["type"] == "value_error" and not _is_choice(problem):
+        rule, place = problem["msg"].removeprefix("Value error, "), _place(problem["loc"])
+        return f"{error.title}, {place}: {rule}" if place else f"{error.title}: {rule}"
+    return f"{error.title}: {_rule(error.title, problem, at)}"
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."  # noqa: PLR2004 - one line on a terminal
+_NO_DISTRIBUTION = ("model_attributes_type", "union_tag_not_found", "union_tag_invalid", "dataclass_exact_type")
+"""The types of pydantic's errors where something else stands than a distribution."""
+
+_PLAIN_WORDS = {
+    "valid dictionary or instance of": "instance of",
+    "a instance": "an instance",
+    "an instance of Sequence": "a list",
+    "a valid dictionary": "a dict",
+}
+
+
+def _rule(title: str, problem: Mapping[str, Any], at: list[int | str]) -> str:
+    """Return where a problem is, the rule, and the value."""
+    got, kind = problem["input"], problem["type"]
+    if kind in _NO_DISTRIBUTION and "space" in at[:-1]:
+        place = _place(at[: at.index("space") + 2])
+        return f"{place} must be Float, Int or Categorical, but got {shown(got)}{several(got)}"
+    if at[-2:-1] == ["choices"]:
+        at = [*at[:-2], "each choice"]
+    if _is_choice(problem):
+        is_searched = bool(at) and not {"sampler", "pruner", "when"} & {*at, title.lower()}
+        return f"{_place(at)} {problem['ctx']['error']}{several(got) if is_searched else ''}"
+    if kind == "too_short" and at[-1:] == ["choices"]:
+        return f"{_place(at[:-1])} at least one choice is needed".strip()
+    rule = problem["msg"].removeprefix("Input ")
+    for theirs, ours in _PLAIN_WORDS.items():
+        rule = rule.replace(theirs, ours)
+    value = "" if isinstance(got, Mapping) else f", but got {shown(got)}"
+    return f"{_place(at) or 'value'} {rule[:1].lower() + rule[1:]}{value}"
+
+
+def _is_choice(problem: Mapping[str, Any]) -> bool:
+    return isinstance(problem.get("ctx", {}).get("error"), ChoiceError)
+
+
+def _place(at: Sequence[int | str]) -> str:
+    return ".".join(str(part) for part in at if not isinstance(part, int) or part)

@@ -27,9 +27,9 @@ def learning_rate(
         val_losses: of the finished epochs, for schedule plateau.
     """
     total = steps_per_epoch * epochs
-    warmup = min(round(config.warmup_epochs * steps_per_epoch), total)
     if config.schedule == "one_cycle":
-        return config.lr * one_cycle(step, total, rise=warmup or round(ONE_CYCLE_RISE * total))
+        return config.lr * one_cycle(step, total, rise=config.warmup_epochs * steps_per_epoch or ONE_CYCLE_RISE * total)
+    warmup = min(round(config.warmup_epochs * steps_per_epoch), total)
     if step < warmup:
         return config.lr * (step + 1) / warmup
     match config.schedule:
@@ -53,16 +53,18 @@ def cosine(step: int, steps: int) -> float:
     return (1 + math.cos(math.pi * step / steps)) / 2
 
 
-def one_cycle(step: int, steps: int, *, rise: int) -> float:
+def one_cycle(step: int, steps: int, *, rise: float) -> float:
     """Rise by a cosine from 1/25 to 1 in `rise` steps, then fall to 4e-6 (Smith & Topin 2018, torch's OneCycleLR).
+
+    As in torch the rise need not be a whole number of steps, and the peak then lies between two of them.
 
     >>> [round(one_cycle(step, 10, rise=3), 3) for step in range(10)]
     [0.04, 0.52, 1.0, 0.95, 0.812, 0.611, 0.389, 0.188, 0.05, 0.0]
     """
-    peak = max(rise - 1, 0)
+    peak = min(rise, steps) - 1
     if step <= peak:
         return _between(ONE_CYCLE_START, 1.0, step / peak if peak else 1.0)
-    return _between(1.0, ONE_CYCLE_END, (step - peak) / max(steps - 1 - peak, 1))
+    return _between(1.0, ONE_CYCLE_END, (step - peak) / (steps - 1 - peak))
 
 
 def plateaus(losses: Sequence[float], *, patience: int) -> int:

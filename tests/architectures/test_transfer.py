@@ -88,11 +88,15 @@ def test_more_blocks_than_there_are_cannot_train(count: int) -> None:
     ],
 )
 def test_the_last_blocks_train_and_the_head_always(count: int, trainable: set[str]) -> None:
-    model = build(trainable_blocks=count)
+    model = build(trainable_blocks=count, pretrained=True)
     assert {name for name, parameter in model.features.named_parameters() if parameter.requires_grad} == trainable
     assert all(parameter.requires_grad for parameter in model.classifier.parameters())
     found = {id(parameter) for parameter in model.feature_parameters()}
     assert found == {id(parameter) for name, parameter in model.features.named_parameters() if name in trainable}
+
+
+def test_features_with_random_weights_are_no_pretrained_ones() -> None:
+    assert build().feature_parameters() == []
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3])

@@ -72,6 +72,26 @@ STUDY_FILES = [
     ),
     pytest.param(logistic('options={"optimizer": "adm"}'), ["optimizer", "'adam'", "'adm'"], id="an unknown optimizer"),
     pytest.param(logistic('options={"batch_size": 1.5}'), ["batch_size", "1.5"], id="half an image"),
+    pytest.param(
+        logistic('options={"batch_size": (32, 64)}'),
+        ["line 2", "options.batch_size must be one value", "Categorical(32, 64)"],
+        id="two numbers for one",
+    ),
+    pytest.param(
+        logistic('space={"batch_size": (32, 64)}'),
+        ["line 2", "space.batch_size must be Float, Int or Categorical", "Categorical(32, 64)"],
+        id="two numbers for a range",
+    ),
+    pytest.param(
+        logistic('space={"batch_size": Int(1, 2**53 + 1)}'),
+        ["line 2", "high", "9007199254740993"],
+        id="too large a number",
+    ),
+    pytest.param(
+        study('Family("f", architecture="mlp", options={"batch_size": 1, "batch_norm": True})'),
+        ["'f'", "batch_size must be at least 2", "got 1"],
+        id="batch norm of one image",
+    ),
     pytest.param(study(data='Data("image_folder:nowhere")'), ["'nowhere'"], id="a missing image folder"),
     pytest.param(study(data='Data("image_folder")'), ["image_folder:PATH"], id="an image folder without its path"),
     pytest.param(study(data='Data("image_folder:mine.py")'), ["'mine.py'", "not a folder"], id="a file of images"),
@@ -91,6 +111,9 @@ RUN_OPTIONS = [
     pytest.param("--epochs 0", ["--epochs", "1"], id="no epochs"),
     pytest.param("--patience 0", ["--patience", "1"], id="no patience"),
     pytest.param("--total-epochs 0", ["--total-epochs", "1"], id="no epochs in all"),
+    pytest.param(
+        "--epochs 3 --total-epochs 2", ["total_epochs", "at least the 3 epochs", "got 2"], id="less than one trial"
+    ),
     pytest.param("--timeout 0", ["--timeout"], id="no time"),
     pytest.param("--timeout nan", ["--timeout"], id="a time that is no number"),
     pytest.param("--workers 0", ["--workers", "1"], id="no workers"),

@@ -168,6 +168,15 @@ def test_failing_trials_are_recorded_and_exit_with_1(optrack: Run, small: str) -
     assert "width=10000000000000000" in line
 
 
+def test_a_search_whose_trials_all_diverge_exits_with_1_and_says_so(optrack: Run, small: str) -> None:
+    fixed = 'options={"optimizer": "sgd", "lr": 1e30}, space={"width"'
+    Path(small).write_text(Path(small).read_text().replace('space={"width"', fixed))
+    answer = optrack("run", small, *INLINE, "--family", "deep")
+    assert answer.returncode == 1
+    assert "\nall trials of deep diverged: no epoch has a finite loss; " in answer.stderr
+    assert [trial.state for trial in trials("small/deep")] == [TrialState.PRUNED] * 2
+
+
 def test_ones_own_images_run_through(optrack: Run, small: str) -> None:
     # Three classes that differ in colour alone.
     generator = np.random.default_rng(0)

@@ -1,6 +1,7 @@
 import base64
 import json
 import logging
+import re
 import warnings
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +17,7 @@ from optrack.search import StudyError
 from optrack.search.champions.champion import load_folder, save_folder
 from optrack.search.champions.mlflow_model import save_model
 from optrack.search.champions.recipe import Recipe
+from optrack.search.pyfunc import ChampionPredictor
 
 CLASSES = ["stop", "give way", "50 km/h"]
 
@@ -137,9 +139,37 @@ def test_images_of_different_sizes_come_as_an_array_of_arrays(colour: Path) -> N
     assert found["confidence"][1] == pytest.approx(predicted(colour, images[1])["confidence"][0], abs=1e-6)
 
 
+@pytest.mark.parametrize("model", ["colour", "grey"])
+@pytest.mark.parametrize("count", [3, 4])
+def test_one_image_with_its_channels_first_is_not_taken_for_several_grey_ones(
+    model: str, count: int, request: pytest.FixtureRequest
+) -> None:
+    folder, images = request.getfixturevalue(model), random_images(count, 20, 28)
+    message = (
+        f"an array of shape [{count}, 20, 28] may be one image with its channels first, or {count} grey ones: "
+        f"give [20, 28, {count}] for one, [{count}, 20, 28, 1] for several"
+    )
+    with pytest.raises(StudyError, match=re.escape(message)):
+        predicted(folder, images)
+    with pytest.raises(StudyError, match=re.escape(message)):
+        loaded(folder).predict(received(loaded(folder), {"inputs": images.tolist()}))
+    assert len(predicted(folder, images.transpose(1, 2, 0))) == 1
+    assert len(predicted(folder, images[..., np.newaxis])) == count
+
+
+def test_grey_images_that_are_given_one_by_one_are_what_they_are(grey: Path) -> None:
+    images = random_images(3, 28, 28)
+    separate = np.empty(3, dtype=object)
+    separate[:] = list(images)
+    expected = predicted(grey, images[..., np.newaxis])["probabilities"].tolist()
+    assert predicted(grey, separate)["probabilities"].tolist() == expected
+    assert ChampionPredictor(load_folder(grey)).predict(list(images))["probabilities"].tolist() == expected
+
+
 @pytest.mark.parametrize(
     ("images", "message"),
     [
+        (np.zeros((2, 3, 28, 28), np.uint8), r"but got \[3, 28, 28\]; the channels come last"),
         (np.zeros((1, 28, 28, 3)), "integers from 0 to 255, but got float64"),
         (np.full((1, 28, 28, 3), 300), "integers from 0 to 255, but got 300 to 300"),
         (np.full((1, 28, 28, 3), -1), "integers from 0 to 255, but got -1 to -1"),
@@ -175,7 +205,7 @@ def test_a_server_s_images_between_0_and_1_are_refused_rather_than_taken_for_bla
 
 @pytest.fixture
 def photographs(tmp_path: Path) -> list[Path]:
-    """Files of several formats and sizes; the large JPEG is decoded at a smaller size."""
+    """Files of several formats and sizes."""
     files = [tmp_path / name for name in ("large.jpg", "small.png", "grey.png", "clear.png")]
     Image.fromarray(random_images(300, 260, 3)).save(files[0])
     Image.fromarray(random_images(28, 28, 3)).save(files[1])

@@ -55,9 +55,11 @@ def test_saturation_is_torchvisions(functional: Any, make_images: Images, number
 
 
 @pytest.mark.parametrize("turn", [-0.1, -0.05, -0.02, 0.01, 0.03, 0.05, 0.1])
-def test_a_small_turn_of_the_hue_changes_channels_nearly_as_hsv(functional: Any, single: Single, turn: float) -> None:
+def test_a_small_turn_of_the_colours_changes_channels_nearly_as_hsv(
+    functional: Any, single: Single, turn: float
+) -> None:
     colours = all_colours(33)
-    result = single(recolour(ColourJitter(hue=abs(turn)), hue_number(turn)))(colours)
+    result = single(recolour(ColourJitter(colour_turn=abs(turn)), turn_number(turn)))(colours)
     expected = functional.adjust_hue(colours / 255, turn) * 255
     chroma = colours.amax(1, keepdim=True) - colours.amin(1, keepdim=True)
     assert ((result - expected).abs() <= 3.63 * abs(turn) * chroma + 0.01).all()
@@ -66,7 +68,7 @@ def test_a_small_turn_of_the_hue_changes_channels_nearly_as_hsv(functional: Any,
 @pytest.mark.parametrize("turn", [-0.5, -0.2, -0.05, 0.05, 0.3, 0.4])
 def test_hues_turn_as_in_hsv_where_nothing_is_clamped(single: Single, turn: float) -> None:
     colours = all_colours(9)
-    result = single(recolour(ColourJitter(hue=abs(turn)), hue_number(turn)))(colours)
+    result = single(recolour(ColourJitter(colour_turn=abs(turn)), turn_number(turn)))(colours)
     compared = 0
     for before, after in zip(rows(colours.flatten(2)[0].T), rows(result.flatten(2)[0].T), strict=True):
         if max(before) > min(before) and min(after) > 0 and max(after) < 255:
@@ -76,14 +78,14 @@ def test_hues_turn_as_in_hsv_where_nothing_is_clamped(single: Single, turn: floa
     assert compared > 200
 
 
-def hue_number(turn: float) -> Tensor:
-    """Random numbers that turn a jitter's hue all the way up or down."""
+def turn_number(turn: float) -> Tensor:
+    """Random numbers that turn a jitter's colours all the way up or down."""
     return torch.tensor([[0, 0, 0, float(turn > 0)]]).double()
 
 
-def test_a_third_of_a_turn_of_the_hue_is_that_of_hsv(functional: Any, single: Single) -> None:
+def test_a_third_of_a_turn_is_that_of_hsv(functional: Any, single: Single) -> None:
     colours = all_colours(33)
-    result = single(recolour(ColourJitter(hue=1 / 3), hue_number(1)))(colours)
+    result = single(recolour(ColourJitter(colour_turn=1 / 3), turn_number(1)))(colours)
     torch.testing.assert_close(result, functional.adjust_hue(colours / 255, 1 / 3) * 255, atol=0.1, rtol=0)
 
 
@@ -121,9 +123,13 @@ def test_grayscale_is_torchvisions(functional: Any, make_images: Images, numbers
         torch.testing.assert_close(got, expected, atol=LUMA_TOLERANCE, rtol=0)
 
 
-def test_greyscale_images_have_no_saturation_and_no_hue(make_images: Images, numbers: Numbers, single: Single) -> None:
+def test_greyscale_images_have_no_saturation_and_do_not_turn(
+    make_images: Images, numbers: Numbers, single: Single
+) -> None:
     images = make_images(20, 1, 8, 9)
-    assert torch.equal(single(recolour(ColourJitter(saturation=0.9, hue=0.5), numbers(20, 4)))(images), images.float())
+    assert torch.equal(
+        single(recolour(ColourJitter(saturation=0.9, colour_turn=0.5), numbers(20, 4)))(images), images.float()
+    )
     assert torch.equal(single(recolour(Grayscale(probability=1), numbers(20, 1)))(images), images.float())
 
 
@@ -133,9 +139,9 @@ def test_fused_operations_are_those_one_after_the_other(
 ) -> None:
     images = make_images(20, channels, 8, 9, low=110, high=140)
     steps: list[Recolour] = [
-        recolour(ColourJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.1), numbers(20, 4)),
+        recolour(ColourJitter(brightness=0.2, contrast=0.2, saturation=0.2, colour_turn=0.1), numbers(20, 4)),
         recolour(Grayscale(probability=0.3), numbers(20, 1)),
-        recolour(ColourJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.1), 1 - numbers(20, 4)),
+        recolour(ColourJitter(brightness=0.2, contrast=0.2, saturation=0.2, colour_turn=0.1), 1 - numbers(20, 4)),
     ]
     separately, fused = single(steps[0])(images), steps[0]
     for step in steps[1:]:

@@ -34,7 +34,7 @@ EVERYTHING = Augmentation(
         Flip(horizontal=0.5, vertical=0.5),
         Affine(degrees=(-15, 15), translation=0.1, scale=(0.8, 1.2)),
         Cutout(size=0.3),
-        ColourJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.1),
+        ColourJitter(brightness=0.3, contrast=0.3, saturation=0.3, colour_turn=0.1),
         Grayscale(probability=0.3),
         Crop(padding=2, border="zeros"),
     )

@@ -11,6 +11,7 @@ from optrack.datasets.folders import SUFFIXES
 from optrack.datasets.store.decoding import (
     Header,
     Unreadable,
+    decoding_problem,
     flatten,
     pillow_warnings_settled,
     read_header,
@@ -127,14 +128,24 @@ def test_shrinking_is_antialiased() -> None:
     assert np.abs(small - 127.5).max() < 3
 
 
-def test_reduced_decoding_of_jpeg_files_changes_next_to_nothing(tmp_path: Path) -> None:
-    x, y = np.meshgrid(np.linspace(0, 6, 400), np.linspace(0, 6, 300))
-    waves = ((np.sin(x) * np.cos(y) + 1) * 127).astype(np.uint8)
-    path = _saved(Image.fromarray(waves), tmp_path / "big.jpg", quality=95)
-    reduced = _pixels(path, grey=True, image_size=32)
+@pytest.mark.parametrize("image_size", [4, 32, 100])
+def test_a_large_jpeg_file_is_the_same_pixels_as_the_photo_that_others_decode(tmp_path: Path, image_size: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    photo = Image.fromarray(noise).resize((400, 300), Image.Resampling.BICUBIC)
+    path = _saved(photo, tmp_path / "big.jpg", quality=95)
     with Image.open(path) as image:
-        whole = np.asarray(square(image, 32))
-    assert np.abs(reduced[0].astype(int) - whole).max() <= 2
+        whole = np.asarray(square(Image.fromarray(np.asarray(image)), image_size))
+    assert np.array_equal(_pixels(path, grey=False, image_size=image_size), whole.transpose(2, 0, 1))
+
+
+def test_whether_a_file_can_be_decoded_is_found_out_without_its_pixels(tmp_path: Path) -> None:
+    path = _saved(Image.effect_noise((64, 64), 50), tmp_path / "whole.jpg")
+    assert decoding_problem(path) is None
+    path.write_bytes(path.read_bytes()[:500])
+    problem = decoding_problem(path)
+    assert problem is not None
+    assert "truncated" in problem.reason
+    assert decoding_problem(tmp_path / "gone.png") == Unreadable("No such file or directory")
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ def test_images_are_converted_as_the_cache_of_a_data_set_converts_their_files(
     assert np.array_equal(prepared, np.stack([expected] * 3))
 
 
-def test_a_large_photo_is_turned_upright_and_decoded_as_in_the_cache(tmp_path: Path) -> None:
+def test_a_photo_is_turned_upright_and_decoded_as_in_the_cache(tmp_path: Path) -> None:
     champion = champion_of(tmp_path)
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -158,6 +158,21 @@ def test_a_large_photo_is_turned_upright_and_decoded_as_in_the_cache(tmp_path: P
     assert isinstance(expected, np.ndarray)
     with Image.open(io.BytesIO(path.read_bytes())) as opened:
         assert np.array_equal(champion.prepare_images([opened])[0], expected)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_file_and_the_same_photo_as_an_array_get_the_same_answer(channels: int, tmp_path: Path) -> None:
+    shape = {"input": [channels, 28, 28], "mean": [0.3] * channels, "std": [0.2] * channels}
+    champion = champion_of(tmp_path / "champion", **shape)
+    path = tmp_path / "photo.jpg"
+    Image.fromarray(random_images(1, 90, 120, 3)[0]).resize((1200, 900), Image.Resampling.BICUBIC).save(path)
+    with Image.open(path) as opened:
+        pixels = np.asarray(opened)
+    prepared = champion.prepare_images([path, pixels, Image.fromarray(pixels)])
+    assert np.array_equal(prepared, np.stack([prepared[0]] * 3))
+    assert np.array_equal(champion.prepare_images(pixels), prepared[:1])
+    probabilities = champion.probabilities(prepared)
+    assert np.array_equal(probabilities, np.stack([probabilities[0]] * 3))
 
 
 def test_images_that_were_taken_as_they_came_are_cut_and_resized_to_the_shape_of_the_network(tmp_path: Path) -> None:
@@ -183,6 +198,7 @@ def test_integers_of_any_type_from_0_to_255_are_a_picture(dtype: str, channels: 
         (np.array([[0, 256]]), "integers from 0 to 255, but got 0 to 256"),
         (np.array([[-1, 5]]), "integers from 0 to 255, but got -1 to 5"),
         (np.zeros((2, 2, 2), np.uint8), r"must be \[H, W\] or \[H, W, 1, 3 or 4\], but got \[2, 2, 2\]"),
+        (np.zeros((3, 5, 6), np.uint8), r"but got \[3, 5, 6\]; the channels come last"),
         (np.zeros((0, 2), np.uint8), r"but got \[0, 2\]"),
         (np.array(3), r"but got \[\]"),
     ],
@@ -190,6 +206,18 @@ def test_integers_of_any_type_from_0_to_255_are_a_picture(dtype: str, channels: 
 def test_other_arrays_are_no_picture(pixels: Any, message: str) -> None:
     with pytest.raises(StudyError, match=message):
         picture(pixels)
+
+
+def test_an_array_is_one_image_or_several_and_refused_where_it_may_be_both(tmp_path: Path) -> None:
+    champion = champion_of(tmp_path, input=[3, 28, 28], mean=[0.3] * 3, std=[0.2] * 3)
+    image = random_images(1, 28, 30, 3)[0]
+    expected = champion.prepare_images([image])
+    assert expected.shape == (1, 3, 28, 28)
+    for array in (image, image[np.newaxis]):
+        assert np.array_equal(champion.prepare_images(array), expected)
+    assert champion.prepare_images(image[..., 0]).shape == (1, 3, 28, 28)
+    with pytest.raises(StudyError, match=r"\[3, 28, 30\] may be one image with its channels first, or 3 grey ones"):
+        champion.prepare_images(image.transpose(2, 0, 1))
 
 
 def test_a_file_that_is_no_image_is_named(tmp_path: Path) -> None:

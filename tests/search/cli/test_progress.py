@@ -1,5 +1,6 @@
 # pyright: reportPrivateUsage=false
 import io
+import math
 from collections import Counter
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,8 +17,10 @@ from optrack.search.training import Job
 
 
 def result(epoch: int, accuracy: float) -> EpochResult:
+    """An epoch of this accuracy, and of the loss that goes with it."""
+    loss = 1 - accuracy
     return EpochResult(
-        epoch=epoch, train_loss=1.0, train_accuracy=0.5, val_loss=1.0, val_accuracy=accuracy, lr=0.1, seconds=1.0
+        epoch=epoch, train_loss=1.0, train_accuracy=0.5, val_loss=loss, val_accuracy=accuracy, lr=0.1, seconds=1.0
     )
 
 
@@ -46,6 +49,14 @@ def test_a_finished_trial_is_told_with_its_best_epoch() -> None:
 def test_a_pruned_trial_is_told_with_its_last_epoch() -> None:
     line = trial_line(running(0.5, 0.4), "pruned")
     assert line == "linear 3: pruned after 2, val_accuracy 0.5 in epoch 1, lr=0.01235 optimizer=adam"
+
+
+def test_a_trial_that_diverged_is_told_with_the_reason_and_with_its_best_epoch_if_it_has_one() -> None:
+    reason = "diverged in epoch 2: the loss is not finite"
+    line = trial_line(running(0.5, math.nan, reason=reason), "finished")
+    assert line == f"linear 3: finished, val_accuracy 0.5 in epoch 1, {reason}, lr=0.01235 optimizer=adam"
+    line = trial_line(running(math.nan, reason=reason), "pruned")
+    assert line == f"linear 3: pruned after 1, {reason}, lr=0.01235 optimizer=adam"
 
 
 def test_a_failed_trial_is_told_with_its_reason() -> None:

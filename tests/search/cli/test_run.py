@@ -100,6 +100,20 @@ def test_the_next_commands_say_where_things_lie_as_far_as_each_asks_for_it(capsy
     ]
 
 
+@pytest.mark.parametrize(
+    ("families", "line"),
+    [
+        (["linear"], "all trials of linear diverged: no epoch has a finite loss; "),
+        (["linear", "deep"], "all trials of linear and deep diverged: no epoch has a finite loss; "),
+    ],
+)
+def test_a_search_whose_trials_all_diverged_says_so_and_exits_with_1(
+    families: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _closing_words("digits", Outcome(), PLACES, "optrack run digits", [], families) == 1
+    assert capsys.readouterr().err.splitlines()[0].startswith(line)
+
+
 def ended(*reasons: str | None) -> list[Any]:
     return [SimpleNamespace(failure=reason) for reason in reasons]
 

@@ -56,7 +56,7 @@ def refer(places: Places, name: str) -> None:
 
 @pytest.fixture
 def photograph(tmp_path: Path) -> Path:
-    """A photograph that is decoded at a smaller size."""
+    """A large photograph."""
     noise = np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8)
     path = tmp_path / "photograph.jpg"
     Image.fromarray(noise).resize((1200, 900), Image.Resampling.BICUBIC).save(path)

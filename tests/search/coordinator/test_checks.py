@@ -95,10 +95,67 @@ def test_sampler_and_pruner_are_checked_with_the_study(changes: Any, message: st
     assert message in problem(Study("s", data=Data("digits"), families=[Family("f", architecture="mlp")], **changes))
 
 
+@pytest.mark.parametrize("total", [1, 3])
+def test_a_budget_that_is_not_enough_for_one_whole_trial_is_refused(total: int) -> None:
+    family, budget = Family("f", architecture="mlp"), Budget(epochs=4, total_epochs=total)
+    message = problem(Study("s", data=Data("digits"), families=[family], budget=budget))
+    assert message == f"total_epochs must be at least the 4 epochs of one trial, but got {total}"
+
+
+def test_a_budget_of_exactly_one_trial_is_enough() -> None:
+    family, budget = Family("f", architecture="mlp"), Budget(epochs=4, total_epochs=4)
+    check_study(Study("s", data=Data("digits"), families=[family], budget=budget))
+
+
 def test_the_shape_of_images_in_folders_is_known_only_with_a_size() -> None:
     assert known_shape(Data("image_folder:somewhere")) is None
     assert known_shape(Data("image_folder:somewhere", image_size=30)) == ((3, 30, 30), 2)
     assert known_shape(Data("digits")) == ((1, 8, 8), 10)
+
+
+NORMED: dict[str, Any] = {"batch_norm": True}
+BATCHES = Categorical(1, 32)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"options": NORMED | {"batch_size": 1}},
+        {"options": NORMED, "space": {"batch_size": BATCHES}},
+        {"options": NORMED, "space": {"batch_size": Int(1, 32)}},
+        {"options": {"batch_size": 1}, "space": {"batch_norm": Categorical(False, True)}},
+        {"space": {"batch_norm": Categorical(False, True), "batch_size": BATCHES, "depth": Int(1, 2)}},
+        {"options": NORMED, "space": {"batch_size": BATCHES, "depth": Int(1, 3)}, "start": [{"batch_size": 1}]},
+        {
+            "options": NORMED,
+            "space": {"optimizer": Categorical("adam"), "batch_size": Int(1, 2, when={"optimizer": "adam"})},
+        },
+    ],
+)
+def test_batches_of_one_image_are_refused_where_batch_norm_may_meet_them(parts: Any) -> None:
+    message = "family 'f': batch_size must be at least 2 with the batch norm of mlp, which has no spread in one image"
+    assert problem(study_of("mlp", image_size=None, **parts)) == f"{message}, but got 1"
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"options": {"batch_size": 1}},
+        {"options": NORMED | {"batch_size": 2}},
+        {"space": {"batch_norm": Categorical(False, True), "batch_size": Int(1, 9, when={"batch_norm": False})}},
+        {"space": {"batch_size": BATCHES, "batch_norm": Categorical(False, True, when={"batch_size": 32})}},
+    ],
+)
+def test_batches_of_one_image_are_accepted_where_batch_norm_never_meets_them(parts: Any) -> None:
+    check_study(study_of("mlp", image_size=None, **parts))
+
+
+def test_batches_of_one_image_are_refused_where_a_network_leaves_one_value_to_its_batch_norm() -> None:
+    options = {"batch_size": 1}
+    assert "with the batch norm of resnet18" in problem(study_of("resnet18", image_size=32, options=options))
+    check_study(study_of("resnet18", image_size=64, options=options))
+    fixed = {"trainable_blocks": 0} | options  # its batch norms stay in inference
+    check_study(study_of("resnet18", image_size=32, options=fixed))
 
 
 def test_networks_are_checked_without_memory() -> None:

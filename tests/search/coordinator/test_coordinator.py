@@ -105,7 +105,8 @@ class ScriptedLauncher:
             return WorkerDied(key=job.key, reason=f"ended with {value}", is_failure=value != "SIGTERM")
         if value is None:
             return JobFailed(key=job.key, reason="ValueError: no", details="Traceback\nValueError: no")
-        self._turns.append((job, epoch + 1))
+        # As a worker does, a job that has diverged ends by itself.
+        self._turns.append((job, epoch + 1 if math.isfinite(value) else job.epochs + 1))
         return EpochEnded(key=job.key, result=epoch_result(epoch, value))
 
     def answer(self, key: JobKey, *, go_on: bool) -> None:
@@ -519,18 +520,58 @@ def test_a_job_that_fails_before_its_first_epoch_has_no_best_one(stage: Stage) -
 
 @pytest.mark.parametrize("metric", ["val_accuracy", "val_loss"])
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_a_trial_whose_loss_is_no_number_is_pruned_as_diverged(stage: Stage, metric: Any, bad: float) -> None:
-    stage.run(study_of(metric=metric, budget=Budget(trials=1, epochs=3)), lambda _, epoch: bad if epoch > 1 else 0.5)
+def test_a_trial_that_diverges_late_counts_with_its_best_epoch(stage: Stage, metric: Any, bad: float) -> None:
+    study = study_of(metric=metric, budget=Budget(trials=1, epochs=9))
+    stage.run(study, lambda _, epoch: [0.5, 0.25, bad][epoch - 1])
+    [trial] = stage.trials()
+    best = 1 if metric == "val_accuracy" else 2
+    assert (trial.state, trial.value) == (TrialState.COMPLETE, 0.5 / best)
+    assert trial.user_attrs["reason"] == "diverged in epoch 3: the loss is not finite"
+    assert trial.user_attrs["best_epoch"] == best
+    assert len(stage.epochs(0)) == 3
+    [kept] = stage.kept()
+    assert kept["weights"] == b"f 0"
+    assert (kept["configuration"]["value"], kept["configuration"]["epoch"]) == (trial.value, best)
+    assert stage.tracker.ends["f 0"] == ["finished"]
+    assert stage.tracker.runs["f 0"].tags["optrack.reason"] == trial.user_attrs["reason"]
+
+
+def test_a_trial_that_was_interrupted_after_it_diverged_counts_with_its_best_epoch_too(stage: Stage) -> None:
+    study = study_of(budget=Budget(trials=1, epochs=9))
+
+    def curve(_: Job, epoch: int) -> float:
+        return [0.5, math.nan][epoch - 1]
+
+    stage.run_until(study, 2, curve)
+    assert stage.states() == ["WAITING"]
+    stage.run(study, curve)
+    [trial] = stage.trials()
+    assert (trial.state, trial.value) == (TrialState.COMPLETE, 0.5)
+    assert trial.user_attrs["reason"] == "diverged in epoch 2: the loss is not finite"
+    assert len(stage.kept()) == 1
+
+
+@pytest.mark.parametrize("metric", ["val_accuracy", "val_loss"])
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_a_trial_without_an_epoch_of_finite_loss_is_pruned_as_diverged(stage: Stage, metric: Any, epochs: int) -> None:
+    stage.run(study_of(metric=metric, budget=Budget(trials=1, epochs=epochs)), lambda _job, _epoch: math.nan)
     [trial] = stage.trials()
     assert trial.state == TrialState.PRUNED
-    assert trial.user_attrs["reason"] == "diverged in epoch 2: the loss is not finite"
-    assert len(stage.epochs(trial.number)) == 2
+    assert trial.user_attrs["reason"] == "diverged in epoch 1: the loss is not finite"
+    assert trial.user_attrs["best_epoch"] is None
     assert stage.kept() == []
 
 
-def test_a_trial_that_diverges_in_its_last_epoch_is_pruned_too(stage: Stage) -> None:
-    stage.run(study_of(budget=Budget(trials=1, epochs=1)), lambda _job, _epoch: math.nan)
-    assert stage.states() == ["PRUNED"]
+def test_what_really_diverges_in_its_first_epoch_has_no_value_though_its_accuracy_is_a_number(stage: Stage) -> None:
+    options = {"batch_size": 256, "width": 16, "optimizer": "sgd", "lr": 1e9}
+    family = family_of(options=options, space={"depth": Int(3, 4)})
+    study = study_of(families=[family], budget=Budget(trials=2, epochs=3))
+    stage.run(study)
+    assert stage.states() == ["PRUNED", "PRUNED"]
+    assert [epoch["val_accuracy"] > 0 for epoch in stage.epochs(0)] == [True]
+    assert stage.families()[0].all_diverged
+    stage.run(replace(study, budget=Budget(trials=3, epochs=3)), rising)
+    assert not stage.families()[0].all_diverged
 
 
 def test_an_interrupted_trial_waits_and_no_run_is_left_running(stage: Stage) -> None:

@@ -168,3 +168,15 @@ def test_a_loss_that_is_not_finite_is_a_divergence(bad: float, job: Job) -> None
     assert work.divergence is None
     work.add(result_of(2, bad))
     assert work.divergence == "diverged in epoch 2: the loss is not finite"
+
+
+def test_a_job_with_a_reason_to_stop_is_cut_off_unless_it_diverged_with_something_to_keep(job: Job) -> None:
+    cut_off: list[bool] = []
+    for losses in ([0.5, 0.4], [math.nan], [0.5, math.nan]):
+        work = work_of(job)
+        for epoch, loss in enumerate(losses, 1):
+            work.add(result_of(epoch, loss))
+        assert not work.is_cut_off
+        work.reason = "some reason"
+        cut_off.append(work.is_cut_off)
+    assert cut_off == [True, True, False]

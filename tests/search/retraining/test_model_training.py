@@ -457,6 +457,7 @@ def test_a_race_that_diverges_counts_with_what_it_had_reached(workshop: Workshop
     [run] = workshop.record.runs.values()
     assert run.tags["optrack.state"] == "finished"
     assert (run.metrics["best/val_accuracy"], run.metrics["best/epoch"]) == (0.75, 2)
+    assert run.tags["optrack.reason"] == "diverged in epoch 3: the loss is not finite"
 
 
 def test_nothing_is_left_running_when_the_record_does_not_answer(workshop: Workshop) -> None:

@@ -116,7 +116,7 @@ def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
 
 
 def photograph() -> bytes:
-    """So large that it is decoded at a smaller size, and taken with the camera turned."""
+    """Large, and taken with the camera turned."""
     exif = Image.Exif()
     exif[ORIENTATION] = ROTATED
     smooth = noise(12, 9, 3).resize((900, 1200), Image.Resampling.BICUBIC)

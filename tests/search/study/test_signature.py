@@ -70,6 +70,8 @@ def test_type_and_range_are_said_in_words(annotation: Any, words: str) -> None:
         (float, 1, 1.0),
         (Annotated[float, Ge(0)], 0, 0.0),
         (int, 3, 3),
+        (int, 2**53 + 1, 2**53 + 1),
+        (float, 2**60, float(2**60)),
         (bool, True, True),
         (Literal["a", "b"], "b", "b"),
         (POSITIVE_OR_NONE, None, None),
@@ -94,6 +96,8 @@ def test_a_value_is_taken_as_the_type_that_is_asked_for(annotation: Any, value: 
         (Literal["adam", "adamw", "sgd"], "adm", "p should be 'adam', 'adamw' or 'sgd', but got 'adm'"),
         (POSITIVE_OR_NONE, 0, "p should be greater than or equal to 1, but got 0"),
         (int, None, "p should be a valid integer, but got None"),
+        (float, 2**53 + 1, "p must be a number that a float holds exactly, but got 9007199254740993"),
+        (Annotated[float, Ge(0)], 10**400, f"p must be a number that a float holds exactly, but got {10**400}"),
     ],
 )
 def test_a_value_that_is_not_taken_is_told_the_rule_and_then_itself(

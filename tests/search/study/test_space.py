@@ -25,6 +25,10 @@ from optrack.search.study.space import Space, applies, describe, misfit, ordered
         ("0", 1.0, {}, "valid number"),
         (True, 1.0, {}, "valid number"),
         (0.0, 1.0, {"steps": 3}, "[Uu]nexpected"),
+        (2**53 + 1, 1e20, {}, r"must be a number that a float holds exactly, but got 9007199254740993"),
+        (0, 10**20 + 1, {}, r"must be a number that a float holds exactly, but got 100000000000000000001"),
+        (0, 10**400, {}, "must be a number that a float holds exactly, but got 1000"),
+        (0, 2 * (2**53 + 1), {"step": 2**53 + 1}, "must be a number that a float holds exactly"),
     ],
 )
 def test_a_float_that_makes_no_sense_is_refused_with_the_rule(low: Any, high: Any, more: Any, rule: str) -> None:
@@ -42,6 +46,8 @@ def test_a_float_that_makes_no_sense_is_refused_with_the_rule(low: Any, high: An
         (0, 10, {"step": 0}, "greater than or equal to 1"),
         (0, 1.0, {}, "valid integer"),
         (True, 2, {}, "valid integer"),
+        (0, 2**53 + 1, {}, r"less than or equal to 9007199254740992"),
+        (-(2**53) - 1, 0, {}, r"greater than or equal to -9007199254740992"),
     ],
 )
 def test_an_int_that_makes_no_sense_is_refused_with_the_rule(low: Any, high: Any, more: Any, rule: str) -> None:
@@ -75,6 +81,8 @@ def test_a_distribution_cannot_be_changed() -> None:
 @pytest.mark.parametrize(
     ("distribution", "inside", "outside"),
     [
+        (Int(-(2**53), 2**53), [2**53, -(2**53)], [2**53 + 1]),
+        (Float(0, 2**60), [2**53, 2**60], [2**53 + 1, 10**400]),
         (Float(0.5, 1), [0.5, 1, 1.0, 0.7], [0.49, 1.01, True, "1", None, float("nan"), float("inf")]),
         (Float(0, 0.9, step=0.3), [0, 0.3, 0.6, 0.9, 0.1 * 3], [0.1, 0.45, 1.2, -0.3]),
         (Int(1, 9, step=4), [1, 5, 9], [0, 2, 13, 5.0, True, "5", None]),

@@ -1,7 +1,9 @@
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,6 +29,18 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=5,
 )
+
+
+ONE_VALUE = "must be one value (bool, int, float, str or None)"
+KINDS = "must be Float, Int or Categorical"
+
+
+def odd(value: object) -> Any:
+    return value
+
+
+def of(**parts: Any) -> Family:
+    return Family("f", architecture="a", **parts)
 
 
 def smallest(**changes: Any) -> Study:
@@ -239,3 +253,68 @@ def test_a_wrong_argument_is_named_with_the_nearest_one(
     with pytest.raises(ValidationError) as caught:
         made(*given, **named)
     assert first_problem(caught.value).startswith(f"{made.__name__}: {problem}")
+
+
+BOTH = "; Categorical(256, 512) chooses among them"
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: Float(odd((0.1, 0.2)), 1), "Float: low should be a valid number, but got (0.1, 0.2)"),
+        (lambda: Int(256, odd((512,))), "Int: high should be a valid integer, but got (512,)"),
+        (lambda: Categorical(odd((256, 512))), f"Categorical: each choice {ONE_VALUE}, but got (256, 512){BOTH}"),
+        (lambda: Categorical(1, odd([256, 512])), f"Categorical: each choice {ONE_VALUE}, but got [256, 512]{BOTH}"),
+        (lambda: Categorical(1, odd({})), f"Categorical: each choice {ONE_VALUE}, but got {{}}"),
+        (lambda: Categorical(float("nan")), f"Categorical: each choice {ONE_VALUE}, finite, but got nan"),
+        (Categorical, "Categorical: at least one choice is needed"),
+        (lambda: of(options={"width": (256, 512)}), f"Family: options.width {ONE_VALUE}, but got (256, 512){BOTH}"),
+        (lambda: of(options={"width": {"a": 1}}), f"Family: options.width {ONE_VALUE}, but got {{'a': 1}}"),
+        (lambda: of(options={"lr": Float(1, 2)}), f"Family: options.lr {ONE_VALUE}, but got Float(low=1.0, "),
+        (lambda: of(space={"width": (256, 512)}), f"Family: space.width {KINDS}, but got (256, 512){BOTH}"),
+        (lambda: of(space={"width": [256, 512]}), f"Family: space.width {KINDS}, but got [256, 512]{BOTH}"),
+        (lambda: of(space={"width": 256}), f"Family: space.width {KINDS}, but got 256"),
+        (lambda: of(space={"width": Int}), f"Family: space.width {KINDS}, but got <class "),
+        (lambda: of(space={"width": {"low": 1}}), f"Family: space.width {KINDS}, but got {{'low': 1}}"),
+        (lambda: of(space={"width": {"type": "int"}}), f"Family: space.width {KINDS}, but got {{'type': 'int'}}"),
+        (
+            lambda: of(space={"width": Int(1, 999)}, start=[{"width": (256, 512)}]),
+            f"Family: start.width {ONE_VALUE}, but got (256, 512){BOTH}",
+        ),
+        (lambda: of(start={"width": 256}), "Family: start should be a list"),
+        (lambda: of(options=[256]), "Family: options should be a dict, but got [256]"),
+        (lambda: Int(1, 2, when={"a": odd(((1, 2),))}), f"Int: when.a {ONE_VALUE}, but got (1, 2)"),
+        (lambda: Int(1, 2, when=odd(("a", 1))), "Int: when should be a dict, but got ('a', 1)"),
+        (lambda: Sampler("tpe", n=odd((256, 512))), f"Sampler: options.n {ONE_VALUE}, but got (256, 512)"),
+        (lambda: Data(odd(("digits",))), "Data: name should be a valid string, but got ('digits',)"),
+        (lambda: smallest(sampler="tpe"), "Study: sampler should be an instance of Sampler, but got 'tpe'"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_named_with_what_is_allowed(make: Callable[[], object], sentence: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        make()
+    found = first_problem(caught.value)
+    assert found.startswith(sentence)
+    assert ("chooses among" in found) == ("chooses among" in sentence)
+
+
+def test_a_choice_of_several_numbers_is_refused_in_json_in_the_same_words(json_of: Callable[[Study], Any]) -> None:
+    tree = json_of(smallest(families=[of(space={"width": Categorical(1, 2)})]))
+    tree["families"][0]["space"]["width"]["choices"][1] = [256, 512]
+    with pytest.raises(StudyError, match=rf"each choice {re.escape(ONE_VALUE)}, but got \[256, 512\]"):
+        Study.from_json(json.dumps(tree))
+
+
+@pytest.mark.parametrize("number", [2**53 + 1, -(2**53) - 1, 2**63 + 1, 10**30 + 1])
+def test_a_whole_number_is_exact_however_large_it_is(number: int) -> None:
+    study = smallest(families=[of(options={"width": number}, space={"depth": Categorical(number, number + 1)})])
+    back = Study.from_json(study.to_json()).families[0]
+    assert back.options["width"] == number
+    assert back.space["depth"] == Categorical(number, number + 1)
+
+
+def test_numbers_of_numpy_are_taken_as_what_they_are() -> None:
+    options: dict[str, Any] = {"a": np.int64(2**53 + 1), "b": np.float64(0.1), "c": np.float32(0.5), "d": np.uint8(7)}
+    kept = of(options=options).options
+    assert [(type(value), value) for value in kept.values()] == [(int, 2**53 + 1), (float, 0.1), (float, 0.5), (int, 7)]
+    assert Categorical(*np.array([256, 512])) == Categorical(256, 512)

@@ -60,3 +60,10 @@ def test_the_best_epoch_is_the_first_with_the_best_finite_value(
     epochs = [replace(RESULT, epoch=epoch, **{metric: value}) for epoch, value in enumerate(values, start=1)]
     found = best_epoch(epochs, metric)
     assert (found and found.epoch) == best
+
+
+@pytest.mark.parametrize("loss", ["train_loss", "val_loss"])
+def test_an_epoch_whose_loss_is_not_finite_is_never_the_best_one(loss: str) -> None:
+    diverged = replace(RESULT, epoch=2, val_accuracy=1.0, **{loss: math.nan})
+    assert best_epoch([RESULT, diverged], "val_accuracy") == RESULT
+    assert best_epoch([diverged], "val_accuracy") is None

@@ -125,6 +125,15 @@ def test_the_contract_is_checked_at_every_corner_of_the_space() -> None:
         check_models(family(architecture="corner.py:Net", space={"width": Int(1, 9)}), (1, 8, 8), 2)
 
 
+def test_batches_of_one_image_are_refused_where_its_batch_norm_would_meet_them() -> None:
+    head = "nn.Sequential(nn.BatchNorm1d(width), nn.Linear(width, classes))"
+    Path("normed.py").write_text(NET.replace("nn.Linear(width, classes)", head))
+    options = {"batch_size": 1}
+    check_models(family(options=options), (1, 8, 8), 2)
+    with pytest.raises(StudyError, match=r"batch_size must be at least 2 with the batch norm of normed\.py:Net"):
+        check_models(family(architecture="normed.py:Net", options=options), (1, 8, 8), 2)
+
+
 def test_a_champion_is_built_where_its_code_lies_as_it_was_recorded(folder: Path) -> None:
     champion = load_folder(saved(folder / "champion"))
     assert champion.logits(IMAGES).shape == (3, 2)
@@ -187,7 +196,7 @@ def test_mlflow_runs_recorded_code_only_when_its_configuration_or_the_environmen
         else:
             monkeypatch.delenv("OPTRACK_RUN_SOURCE")
         model = load_model(str(folder / "model"), model_config={"run_source": "own_code_net.py"} if named else None)
-        answer = model.predict(IMAGES[:, 0])
+        answer = model.predict(IMAGES.transpose(0, 2, 3, 1))
         assert np.array_equal(np.array(answer["probabilities"].tolist(), dtype=np.float32), expected)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from optrack.search.training import TrainingConfig
@@ -62,32 +62,38 @@ def test_step_is_torchs_step_decay_of_whole_epochs(
     check_equal(ours, [rate for rate in theirs for _ in range(steps_per_epoch)], lr)
 
 
-@given(lengths=LENGTHS, lr=RATES, warmup=st.integers(2, 60))
+def of_torchs_one_cycle(lr: float, steps: int, rise: float) -> list[float]:
+    """The rates of torch's OneCycleLR, which rises for this share of its steps."""
+    make = torch.optim.lr_scheduler.OneCycleLR
+    return of_torch(lambda it: make(it, lr, total_steps=steps, pct_start=rise, cycle_momentum=False), lr, steps)
+
+
+@given(lengths=LENGTHS, lr=RATES)
+@example(lengths=(1, 1), lr=1.0)
+@example(lengths=(2, 1), lr=1.0)
+@example(lengths=(1, 3), lr=1.0)
+@example(lengths=(2, 2), lr=1.0)
+def test_one_cycle_is_torchs_at_every_length(lengths: tuple[int, int], lr: float) -> None:
+    ours = walked(TrainingConfig(lr=lr, schedule="one_cycle"), *lengths)
+    check_equal(ours, of_torchs_one_cycle(lr, math.prod(lengths), 0.3), lr)
+
+
+@given(lengths=LENGTHS, lr=RATES, warmup=st.floats(0.01, 8))
+@example(lengths=(3, 2), lr=1.0, warmup=0.5)
 def test_one_cycle_with_a_warmup_is_torchs_with_a_rise_of_that_length(
-    lengths: tuple[int, int], lr: float, warmup: int
+    lengths: tuple[int, int], lr: float, warmup: float
 ) -> None:
-    steps = math.prod(lengths)
-    assume(warmup < steps)
-    ours = walked(TrainingConfig(lr=lr, schedule="one_cycle", warmup_epochs=warmup / lengths[0]), *lengths)
-    theirs = of_torch(
-        lambda it: torch.optim.lr_scheduler.OneCycleLR(
-            it, lr, total_steps=steps, pct_start=warmup / steps, cycle_momentum=False
-        ),
-        lr,
-        steps - 1,
-    )
-    check_equal(ours[:-1], theirs, lr)
-    assert math.isclose(ours[-1], lr / 25 / 1e4, rel_tol=1e-6)
+    steps_per_epoch, epochs = lengths
+    assume(warmup <= epochs)
+    assume(abs(warmup * steps_per_epoch - 1) > 1e-6)  # torch divides by 0
+    ours = walked(TrainingConfig(lr=lr, schedule="one_cycle", warmup_epochs=warmup), *lengths)
+    check_equal(ours, of_torchs_one_cycle(lr, math.prod(lengths), warmup / epochs), lr)
 
 
-@given(steps_per_epoch=st.integers(1, 12), lr=RATES)
-def test_one_cycle_without_a_warmup_rises_for_thirty_percent_as_torchs(steps_per_epoch: int, lr: float) -> None:
-    steps = 10 * steps_per_epoch
-    ours = walked(TrainingConfig(lr=lr, schedule="one_cycle"), steps_per_epoch, 10)
-    theirs = of_torch(
-        lambda it: torch.optim.lr_scheduler.OneCycleLR(it, lr, total_steps=steps, cycle_momentum=False), lr, steps - 1
-    )
-    check_equal(ours[:-1], theirs, lr)
+def test_one_cycle_that_rises_in_one_step_begins_at_the_peak() -> None:
+    rates = walked(TrainingConfig(lr=1.0, schedule="one_cycle", warmup_epochs=0.25), 4, 1)
+    assert rates == sorted(rates, reverse=True)
+    assert rates[0] == 1.0
 
 
 @given(lengths=LENGTHS, lr=RATES, warmup=st.integers(2, 40))

@@ -11,6 +11,7 @@ from safetensors.torch import load_file  # pyright: ignore[reportUnknownVariable
 from torch import nn
 
 from optrack.architectures import architecture
+from optrack.architectures.transfer import TransferModel
 from optrack.datasets.augmentation import PRESETS
 from optrack.search.training import Job, TrainingConfig, train
 from optrack.search.training.loop import make_optimizer
@@ -42,24 +43,51 @@ def test_a_fixed_extractor_keeps_every_weight_and_every_statistic(job_of: MakeJo
         assert torch.equal(tensor, after[name]) == name.startswith("features"), name
 
 
-def test_features_learn_at_their_own_rate(job_of: MakeJob) -> None:
-    model = fresh(job_of(architecture="resnet18", model={}))
+@pytest.fixture
+def weights_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the place of the published weights: the random ones, which any seed draws again."""
+
+    def loaded(_: TransferModel) -> None:
+        pass
+
+    monkeypatch.setattr(TransferModel, "load_pretrained", loaded)
+
+
+def test_pretrained_features_learn_at_their_own_rate(job_of: MakeJob) -> None:
+    model = fresh(job_of(architecture="resnet18", model={"pretrained": True}))
     head, features = make_optimizer(TrainingConfig(feature_lr_factor=0.1), model).param_groups
     assert (head["lr_factor"], features["lr_factor"]) == (1.0, 0.1)
     assert sum(p.numel() for p in features["params"]) == 11_176_512
     assert sum(p.numel() for p in head["params"]) == 5_130
-    (only,) = make_optimizer(TrainingConfig(), nn.Linear(2, 2)).param_groups
-    assert only["lr_factor"] == 1.0
 
 
-def test_a_feature_rate_next_to_nothing_leaves_the_features_where_they_are(job_of: MakeJob, tmp_path: Path) -> None:
-    shared: dict[str, Any] = {"architecture": "resnet18", "model": {}, "epochs": 1, "batch_size": 512}
-    slow = trained(job_of(**shared, feature_lr_factor=1e-12, weights=tmp_path / "slow.safetensors"))
-    fast = trained(job_of(**shared, weights=tmp_path / "fast.safetensors"))
+def test_without_pretrained_features_the_whole_network_learns_at_one_rate(job_of: MakeJob) -> None:
+    for model in (fresh(job_of(architecture="resnet18", model={"pretrained": False})), nn.Linear(2, 2)):
+        (only,) = make_optimizer(TrainingConfig(feature_lr_factor=0.1), model).param_groups
+        assert only["lr_factor"] == 1.0
+        assert len(only["params"]) == len(list(model.parameters()))
+
+
+@pytest.mark.usefixtures("weights_at_hand")
+def test_a_feature_rate_next_to_nothing_leaves_pretrained_features_alone_where_they_are(
+    job_of: MakeJob, tmp_path: Path
+) -> None:
     name = "features.conv1.weight"
-    before = fresh(job_of(**shared)).state_dict()[name]
-    torch.testing.assert_close(slow[name], before, rtol=0, atol=1e-7)
-    assert (fast[name] - before).abs().max() > 1e-4
+
+    def moved(*, pretrained: bool, factor: float) -> float:
+        job = job_of(
+            architecture="resnet18",
+            model={"pretrained": pretrained},
+            epochs=1,
+            batch_size=512,
+            feature_lr_factor=factor,
+            weights=tmp_path / f"{pretrained} {factor}.safetensors",
+        )
+        return float((trained(job)[name] - fresh(job).state_dict()[name]).abs().max())
+
+    assert moved(pretrained=True, factor=1e-12) < 1e-7
+    assert moved(pretrained=True, factor=1.0) > 1e-4
+    assert moved(pretrained=False, factor=1e-12) > 1e-4
 
 
 @pytest.mark.parametrize("preset", [name for name in PRESETS if name != "none"])
