@@ -86,7 +86,7 @@ def main(
     for row in results:
         shares = [f"{100 * row[name]:.1f}" for name in list(row)[7:]]
         table.add_row(*(f"{row[name]:g}" for name in list(row)[:7]), *shares)
-    Console().print(table)
+    Console(width=180).print(table)
     summary = summed(results)
     Console().print(json.dumps(summary, indent=2))
     Console(stderr=True).print(write_record("verdict", settings={"studies": studies, **summary}, results=results))
