@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from ..errors import TrackingError
 from ..stores import (
+    MLFLOW_STATUS,
     NONE,
     MlflowRuns,
     Params,
@@ -27,15 +28,6 @@ from ..stores import (
 )
 from ..stores import mlflow_names as names
 from ..study import Study
-
-# A pruned trial did what it was meant to do; the tag tells it from one that ran to its end.
-MLFLOW_STATUS: dict[RunState, str] = {
-    "running": "RUNNING",
-    "finished": "FINISHED",
-    "pruned": "FINISHED",
-    "failed": "FAILED",
-    "interrupted": "KILLED",
-}
 
 
 class MlflowTracker(MlflowRuns, Tracker):

@@ -9,6 +9,7 @@ from ..stores import (
     ENVIRONMENT_RECORD,
     FILES_RECORD,
     ID_RECORD,
+    MLFLOW_STATUS,
     NONE,
     STATE_RECORD,
     RunContent,
@@ -168,7 +169,7 @@ class Reconciler:
         tags |= {names.PARENT_TAG: parent}
         run_id = self._create(stored, f"{stored.name} {trial.number}", tags, trial.started)
         tags |= end_tags("running", None)
-        self._known[run_id] = RunContent(params={}, tags=tags, metrics={}, epochs={}, is_running=True)
+        self._known[run_id] = RunContent(params={}, tags=tags, metrics={}, epochs={}, status=MLFLOW_STATUS["running"])
         return run_id
 
     def _write(self, run_id: str, wanted: WantedRun) -> bool:
@@ -187,7 +188,8 @@ class Reconciler:
         is_changed = self._settle(run_id, found, wanted.state, tags, wanted.best, wanted.ended)
         if wanted.state == "running":  # there is more to come
             epochs = {**found.epochs, **wanted.epochs}
-            self._known[run_id] = replace(found, params=wanted.params, tags=tags, epochs=epochs, is_running=True)
+            status = MLFLOW_STATUS[wanted.state]
+            self._known[run_id] = replace(found, params=wanted.params, tags=tags, epochs=epochs, status=status)
         return is_changed or bool(missing)
 
     def _settle(
@@ -202,15 +204,15 @@ class Reconciler:
         """Give a run its state, tags and best metrics; return whether anything was missing but our own notes on it."""
         changed = {name: value for name, value in tags.items() if found.tags.get(name) != value}
         metrics = {name: value for name, value in best.items() if not same(value, found.metrics.get(name))}
-        is_running = state == "running"
+        is_running, is_other = state == "running", found.status != MLFLOW_STATUS[state]
         # Whichever call is the last one to be made, tags that name an end stand with a run that is over.
-        if found.is_running and not is_running:
+        if is_other and not is_running:
             self.tracker.set_status(run_id, state, ended=ended)
         if changed or metrics:
             self.tracker.log(run_id, tags=changed, metrics=metrics, step=int(best.get(BEST_EPOCH, 0)))
-        if is_running and not found.is_running:
+        if is_other and is_running:
             self.tracker.set_status(run_id, state)
-        return bool(changed.keys() - OURS or metrics) or found.is_running != is_running
+        return bool(changed.keys() - OURS or metrics) or is_other
 
     def _log_best(self, stored: StoredFamily, run_id: str, found: RunContent) -> dict[str, str]:
         """Replace the family's best trial by the present one; return the tag that names it."""

@@ -60,6 +60,7 @@ from .records import STUDY_RECORD as STUDY_RECORD
 from .records import Records as Records
 from .records import data_record as data_record
 from .records import remembering as remembering
+from .tracking import MLFLOW_STATUS as MLFLOW_STATUS
 from .tracking import NONE as NONE
 from .tracking import Params as Params
 from .tracking import RunContent as RunContent

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing_extensions import override
 
 from ..errors import TrackingError
-from . import mlflow_names as names
-from .tracking import NONE, Metrics, Params, RunContent, RunState, Tags, Tracker
+from .tracking import MLFLOW_STATUS, NONE, Metrics, Params, RunContent, RunState, Tags, Tracker
 
 
 @dataclass(slots=True, kw_only=True)
@@ -22,6 +21,7 @@ class MemoryRun:
     tags: dict[str, str] = field(default_factory=dict[str, str])
     history: dict[str, list[tuple[int, float]]] = field(default_factory=dict[str, list[tuple[int, float]]])
     files: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    status: str = MLFLOW_STATUS["running"]
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -60,7 +60,7 @@ class MemoryStore(Tracker):
             tags=dict(run.tags),
             metrics=run.metrics,
             epochs=self.epochs(run_id, run.history),
-            is_running=run.tags[names.STATE_TAG] == "running",
+            status=run.status,
         )
 
     @override
@@ -128,7 +128,7 @@ class MemoryStore(Tracker):
 
     @override
     def set_status(self, run_id: str, state: RunState, *, ended: datetime | None = None) -> None:
-        """The tag says it all."""
+        self.runs[run_id].status = MLFLOW_STATUS[state]
 
     @override
     def delete_run(self, run_id: str) -> None:

@@ -245,7 +245,7 @@ class MlflowRuns(RunStore):
             tags=run.data.tags,
             metrics=run.data.metrics,
             epochs=self.epochs(run_id, run.data.metrics),
-            is_running=run.info.status == "RUNNING",
+            status=run.info.status,
         )
 
     @override

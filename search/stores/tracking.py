@@ -17,6 +17,15 @@ from .model_runs import FamilyRun, ModelRun, Stage
 
 RunState = Literal["running", "finished", "pruned", "failed", "interrupted"]
 
+MLFLOW_STATUS: dict[RunState, str] = {
+    "running": "RUNNING",
+    "finished": "FINISHED",
+    "pruned": "FINISHED",  # it did what it was meant to do; the tag tells it from one that ran to its end
+    "failed": "FAILED",
+    "interrupted": "KILLED",
+}
+"""MLflow's words for a run's state."""
+
 Params = Mapping[str, object]
 Tags = Mapping[str, str]
 Metrics = Mapping[str, float]
@@ -32,14 +41,14 @@ class RunContent:
         tags: all of them.
         metrics: last values.
         epochs: what each epoch measured.
-        is_running: whether it is not over.
+        status: in MLflow's word, which may be another one than the tag's where a process died between the two.
     """
 
     params: Mapping[str, str]
     tags: Tags
     metrics: Metrics
     epochs: Mapping[int, Metrics]
-    is_running: bool
+    status: str
 
 
 class RunStore(Protocol):

@@ -12,10 +12,10 @@ from mlflow.entities import Run
 
 from optrack.datasets import Prepared
 from optrack.search import Categorical, Data, Family, Float, Study, TrackingError
-from optrack.search.mirror.mlflow_tracker import MLFLOW_STATUS, MlflowTracker
+from optrack.search.mirror.mlflow_tracker import MlflowTracker
 from optrack.search.stores.mlflow_names import TEXT_LIMIT
 from optrack.search.stores.records import data_record
-from optrack.search.stores.tracking import RunState
+from optrack.search.stores.tracking import MLFLOW_STATUS, RunState
 
 # MLflow 3.17 uses what SQLAlchemy 2.1 has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")

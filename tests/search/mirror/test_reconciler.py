@@ -14,6 +14,7 @@ from optrack.search import Data, Family, Float, Study, TrackingError
 from optrack.search.mirror import BestTrial, Reconciler
 from optrack.search.stores.memory_store import MemoryStore
 from optrack.search.stores.records import FILES_RECORD, ID_RECORD, STATE_RECORD
+from optrack.search.stores.tracking import MLFLOW_STATUS
 from optrack.search.stores.trials import ENDS, StoredFamily, Trial
 from optrack.search.study import EpochResult
 from optrack.search.training import OwnCode
@@ -170,6 +171,14 @@ def test_a_failed_trial_that_is_tried_again_loses_its_reason(place: Mirrored) ->
     assert (tags["optrack.state"], tags["optrack.reason"]) == ("finished", "")
 
 
+@pytest.mark.parametrize("before", ["failed", "waiting"])
+def test_a_run_that_was_over_is_ended_anew_where_nobody_saw_it_running_in_between(before: str, place: Mirrored) -> None:
+    place.mend(family(trial(0, before, [epoch(1)])))
+    assert place.runs.runs["f 0"].status in {"FAILED", "KILLED"}
+    place.mend(family(trial(0, "finished", [epoch(1), epoch(2)])))
+    assert place.runs.runs["f 0"].status == "FINISHED"
+
+
 def test_a_thorough_look_finds_what_a_digest_hides(place: Mirrored) -> None:
     place.mend(family(*MANY))
     place.runs.runs["f 0"].history["val_loss"].pop()
@@ -278,6 +287,7 @@ def test_whatever_was_recorded_before_the_runs_end_equal_to_what_is_stored(steps
         for told in stored.trials:
             run = of_trials[str(told.number)]
             assert run.tags["optrack.seed"] == str(told.seed)
+            assert run.status == MLFLOW_STATUS[run.tags["optrack.state"]]  # pyright: ignore[reportArgumentType]
             recorded = dict(run.history.get("val_loss", ()))
             for each in told.epochs:
                 assert recorded[each.epoch] == each.val_loss or math.isnan(recorded[each.epoch])

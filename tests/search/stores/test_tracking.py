@@ -115,7 +115,7 @@ def test_an_interrupted_model_goes_on_in_its_run_with_its_epochs(place: Place, t
 
 def test_all_that_is_recorded_of_a_run_is_read_at_once(place: Place, tracker: Tracker) -> None:
     run_id = trial_of(tracker, family_of(tracker))
-    assert tracker.content(run_id).is_running
+    assert tracker.content(run_id).status == "RUNNING"
     tracker.log_epochs(run_id, {2: {"val_loss": 0.25}, 1: EPOCH})
     tracker.log(run_id, tags={"mine": "note"}, metrics={"best/val_loss": 0.25}, step=2)
     tracker.close_run(run_id, "pruned", reason="why")
@@ -125,7 +125,7 @@ def test_all_that_is_recorded_of_a_run_is_read_at_once(place: Place, tracker: Tr
     assert expected.items() <= content.tags.items()
     assert content.epochs == {1: EPOCH, 2: {"val_loss": 0.25}}
     assert content.metrics["best/val_loss"] == 0.25
-    assert not content.is_running
+    assert content.status == "FINISHED"
 
 
 def test_parameters_of_a_run_never_change(tracker: Tracker) -> None:
