@@ -26,7 +26,7 @@ SCRIPT = Path(sys.executable).with_name("optrack")
 TORTURE = os.environ.get("OPTRACK_TORTURE")
 """A folder for what all deaths came to; see `make torture`."""
 
-KILLS, EPOCHS = (50, 20) if TORTURE else (4, 5)
+KILLS, EPOCHS = (50, 30) if TORTURE else (4, 5)
 MOMENTS = [round(0.75 * number, 2) for number in range(20)] if TORTURE else [1.0, 4.0]
 """Seconds after the start."""
 
