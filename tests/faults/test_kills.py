@@ -26,7 +26,7 @@ SCRIPT = Path(sys.executable).with_name("optrack")
 TORTURE = os.environ.get("OPTRACK_TORTURE")
 """A folder for what all deaths came to; see `make torture`."""
 
-KILLS, EPOCHS = (50, 30) if TORTURE else (4, 5)
+KILLS, EPOCHS = (50, 40) if TORTURE else (4, 5)
 MOMENTS = [round(0.75 * number, 2) for number in range(20)] if TORTURE else [1.0, 4.0]
 """Seconds after the start."""
 
@@ -156,7 +156,7 @@ def test_each_kill_costs_the_epoch_under_way_and_no_bit(tmp_path: Path, empty_ml
     assert len(through.epochs) == 2 * EPOCHS
     killed = Search.made(tmp_path / "killed", empty_mlflow)
     moments = random.Random(0)  # noqa: S311 - no secret
-    kills = sum(killed.killed(after_seconds=moments.uniform(0, 4)) for _ in range(KILLS))
+    kills = sum(killed.killed(after_seconds=moments.uniform(0, 2)) for _ in range(KILLS))
     killed.completed()
     more = len(killed.epochs) - len(through.epochs)
     equal = killed.table == through.table
