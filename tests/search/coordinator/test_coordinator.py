@@ -46,7 +46,8 @@ class RecordingTracker(MemoryStore):
             raise TrackingError("MLflow does not answer")
         super().log_epochs(run_id, epochs)
 
-    def set_status(self, run_id: str, state: RunState, *, ended: datetime | None = None) -> None:  # noqa: ARG002
+    def set_status(self, run_id: str, state: RunState, *, ended: datetime | None = None) -> None:
+        super().set_status(run_id, state, ended=ended)
         if state != "running":
             self.ends.setdefault(run_id, []).append(state)
 
