@@ -7,5 +7,5 @@ TRACKING_URI = "sqlite:///mlflow.db"
 DATA_DIR = Path("data")
 CACHE_DIR = Path(".optrack/cache")
 
-MARGIN_POINTS = 0.5
-"""The least difference of two families' accuracies that matters, in percentage points."""
+MARGIN = 0.005
+"""The least difference of two families' accuracies that matters, as a share."""

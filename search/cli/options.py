@@ -11,7 +11,7 @@ DEFAULT_STORAGE = defaults.STORAGE
 DEFAULT_TRACKING_URI = defaults.TRACKING_URI
 DEFAULT_DATA_DIR = defaults.DATA_DIR
 DEFAULT_CACHE_DIR = defaults.CACHE_DIR
-DEFAULT_MARGIN_POINTS = defaults.MARGIN_POINTS
+DEFAULT_MARGIN_POINTS = 100 * defaults.MARGIN
 
 DEFAULT_WAIT_SECONDS = 60.0
 """Until a server that was restarted answers again; somebody looks on."""

@@ -1,26 +1,15 @@
 """Check that a study can be trained: every name and value against what samplers, training and architectures accept."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ...architectures import architecture, is_own_architecture
 from ...architectures.transfer import Transferable
 from ...datasets import dataset_infos, is_own_dataset
 from ..errors import StudyError, unknown
-from ..study import (
-    Budget,
-    Categorical,
-    Data,
-    Family,
-    Float,
-    Int,
-    Parameter,
-    Study,
-    applies,
-    keyword_parameters,
-    ordered,
-)
+from ..study import Budget, Data, Family, Parameter, Study, keyword_parameters
 from ..training import split_settings, training_parameters
+from .corners import corners, single_image_corners
 from .strategies import check_strategies
 
 
@@ -56,7 +45,7 @@ def check_models(family: Family, input_shape: tuple[int, int, int], classes: int
 
     build = architecture(family.architecture)
     is_own = is_own_architecture(family.architecture)
-    for settings in _corners(family):
+    for settings in corners(family):
         _, model = split_settings(settings)
         try:
             if is_own:
@@ -67,7 +56,7 @@ def check_models(family: Family, input_shape: tuple[int, int, int], classes: int
         except (ValueError, RuntimeError) as error:
             raise StudyError(f"family {family.name!r}: {error}") from None
     checked: list[Mapping[str, Any]] = []
-    for settings in _of_single_images(family):
+    for settings in single_image_corners(family):
         _, model = split_settings(settings)
         if model in checked:
             continue
@@ -144,56 +133,8 @@ def _check_values(family: Family) -> None:
         if name not in known:
             raise StudyError(f"family {family.name!r}: {unknown('hyperparameter', name, known)}")
     try:
-        for settings in _corners(family):
+        for settings in corners(family):
             for name, value in settings.items():
                 known[name].check(value)
     except StudyError as error:
         raise StudyError(f"family {family.name!r}: {error}") from None
-
-
-def _of_single_images(family: Family) -> Iterator[Mapping[str, Any]]:
-    """Return configurations that the family may draw, and that train on batches of one image.
-
-    They stand for all: each hyperparameter at each of its corners, with the others at their first or last values.
-    """
-    batch_size = family.space.get("batch_size")
-    if batch_size is None and family.options.get("batch_size") != 1:
-        return
-    if batch_size is not None and not batch_size.contains(1):
-        return
-    single = {} if batch_size is None else {"batch_size": 1}
-    for values in _searched_corners(family):
-        if values.get("batch_size", 1) == 1:
-            for end in (0, -1):
-                drawn = _completed(family, {**values, **single}, end)
-                if drawn is not None:
-                    yield {**family.options, **drawn}
-
-
-def _completed(family: Family, values: Mapping[str, Any], end: int) -> Mapping[str, Any] | None:
-    """Return values with all others at an end of their range, conditions met; None if they cannot be drawn together."""
-    space, wanted = family.space, dict(values)
-    for name in reversed(ordered(space)):  # children before what they depend on
-        if name in wanted:
-            for parent, allowed in space[name].when.items():
-                if parent in space:
-                    wanted.setdefault(parent, allowed[0] if isinstance(allowed, tuple) else allowed)
-    drawn: dict[str, Any] = {}
-    for name in ordered(space):
-        if applies(space[name].when, {**family.options, **drawn}):
-            drawn[name] = wanted.pop(name, _ends(space[name])[end])
-    return None if wanted else drawn
-
-
-def _ends(distribution: Float | Int | Categorical) -> Sequence[Any]:
-    return distribution.choices if isinstance(distribution, Categorical) else (distribution.low, distribution.high)
-
-
-def _searched_corners(family: Family) -> list[Mapping[str, Any]]:
-    single = [{name: value} for name, found in family.space.items() for value in _ends(found)]
-    return [dict[str, Any](), *family.start, *single]
-
-
-def _corners(family: Family) -> list[Mapping[str, Any]]:
-    """Return configurations that stand for all: the start ones, and each hyperparameter at each of its corners."""
-    return [{**family.options, **values} for values in _searched_corners(family)]

@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 
 from ..errors import StudyError
 from ..pages import BLUE, GREY, ORANGE, Drawing, Plot, Table, error_bars, escaped_text
-from ..results import FEW_GROUPS, FamilyResult, TestResult, confusion, model_interval, per_class_accuracy, reliability
+from ..results import (
+    FEW_GROUPS,
+    FamilyResult,
+    TestResult,
+    accuracy_interval,
+    confusion,
+    per_class_accuracy,
+    reliability,
+)
 from ..text import listing, percent, plural
 from .charts import accuracy_axis, axis, figure, names_axis, scatter, vertical_line
 
@@ -144,7 +152,9 @@ def _per_class(test: TestResult, counts: NDArray[np.int64]) -> Drawing:
     worst_first: list[int] = tested[np.argsort(accuracy[tested], kind="stable")][:_MOST_CLASSES].tolist()
     of_class = [test.labels == index for index in worst_first]
     groups = [None if test.groups is None else test.groups[mask] for mask in of_class]
-    intervals = [model_interval(test.correct[mask], known) for mask, known in zip(of_class, groups, strict=True)]
+    intervals = [
+        accuracy_interval(test.correct[None, mask], known) for mask, known in zip(of_class, groups, strict=True)
+    ]
     names = [test.classes[index] for index in worst_first]
     values = [float(accuracy[index]) for index in worst_first]
     points = scatter(

@@ -33,7 +33,7 @@ def commands(results: StudyResults, reference: str, *, margin: float) -> Command
     seeds = max((len(family.models) for family in results.families), default=0)
     raced = max((len(family.raced) for family in results.families), default=0)
     retrain = f"optrack retrain {name}{option('--seeds', seeds, 0)}{option('--confirm', raced, 0)}"
-    judged = option("--margin", f"{100 * margin:g}", f"{defaults.MARGIN_POINTS:g}")
+    judged = option("--margin", f"{100 * margin:g}", f"{100 * defaults.MARGIN:g}")
     return Commands(
         run=f"optrack run {name}{_settings(results.study)}{both}",
         retrain=f"{retrain}{both}",

@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from ..defaults import MARGIN_POINTS
+from ..defaults import MARGIN
 from ..importance import figures, importances
 from ..pages import render
 from ..pictures import family_drawings, study_drawings
@@ -20,7 +20,7 @@ from .overview import best_first, judgement, scores, steps
 from .spaces import space_rows
 
 
-def render_report(results: StudyResults, *, reference: str, margin: float = MARGIN_POINTS / 100) -> str:
+def render_report(results: StudyResults, *, reference: str, margin: float = MARGIN) -> str:
     """Render a page about a study, at any moment, as HTML that needs no network.
 
     The reference is how the user names the study on the command line, for the commands that are shown; the margin the

@@ -12,7 +12,7 @@ from .scores import expected_calibration_error as expected_calibration_error
 from .scores import per_class_accuracy as per_class_accuracy
 from .scores import reliability as reliability
 from .uncertainty import FEW_GROUPS as FEW_GROUPS
-from .uncertainty import model_interval as model_interval
+from .uncertainty import accuracy_interval as accuracy_interval
 from .values import FamilyResult as FamilyResult
 from .values import RetrainedModel as RetrainedModel
 from .values import StudyResults as StudyResults

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -21,7 +22,7 @@ SEEDS_WITH_IMAGES = (10, 20, 50)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needed:
-    """What would show a difference as large as the margin, with a probability of 80 %.
+    """What would show a difference as large as the margin, with a probability of 80 %, corrected for all pairs.
 
     Args:
         seeds: for each family; None where no number of them does.
@@ -36,18 +37,19 @@ class Needed:
     together: bool = False
 
     @classmethod
-    def of(cls, found: Estimate, margin: float, *, images: int, groups: int | None) -> Self:
-        """Return what it takes, given an estimate from so many images in so many groups."""
-        seeds = seeds_needed(found, margin) if found.trainings else None
-        times, together = images_needed(found, margin), False
+    def of(cls, pair: "Pair", margin: float, *, level: float) -> Self:
+        """Return what it takes, given two families that were tested, and the level at which they are compared."""
+        found, test = pair.estimate, pair.tests[0][0]
+        seeds = seeds_needed(found, margin, level=level) if found.trainings else None
+        times, together = images_needed(found, margin, level=level), False
         if seeds is None and times is None and found.trainings:
-            both = ((number, images_needed(found.with_seeds(number), margin)) for number in SEEDS_WITH_IMAGES)
+            both = ((each, images_needed(found.with_seeds(each), margin, level=level)) for each in SEEDS_WITH_IMAGES)
             seeds, times = next((each for each in both if each[1] is not None), (None, None))
             together = True
         if times is None:
             return cls(seeds=seeds, images=None, groups=None)
-        in_groups = None if groups is None else round(times * groups)
-        return cls(seeds=seeds, images=_rounded(times * images), groups=in_groups, together=together)
+        groups = None if test.group_count is None else _rounded(times * test.group_count)
+        return cls(seeds=seeds, images=_rounded(times * len(test.labels)), groups=groups, together=together)
 
     def sentence(self, margin: float) -> str:
         """What it takes in words."""
@@ -72,13 +74,13 @@ class Comparison:
         difference: of the mean accuracies, 0 or more.
         interval: its 95 % interval, for other test images of the kind and other trainings; that of champions for other
             test images alone.
-        p_value: of that there is no difference.
+        p_value: against there being no difference.
         p_corrected: the same, corrected for the number of pairs, as are the following two.
-        p_beyond: of that the difference is not more than the margin.
-        p_within: of that it is not less than the margin, in either direction.
+        p_beyond: against a difference of at most the margin.
+        p_within: against a difference of at least the margin, in either direction.
         margin: the least difference that matters, as a share.
         better_alone: number of images that only the better family's champion recognises; `worse_alone` likewise.
-        p_champions: of that the champions, as they are, do not differ; McNemar's exact test on independent images.
+        p_champions: against the champions, as they are, being equally good.
         needed: what would show a difference as large as the margin, where these images do not tell.
     """
 
@@ -98,14 +100,18 @@ class Comparison:
     needed: Needed | None = None
 
     @property
+    def differ(self) -> bool:
+        """Whether one is shown to be better, by however little."""
+        return self.p_corrected < LEVEL and self.interval[0] > 0
+
+    @property
     def finding(self) -> Finding:
         """What the test images show."""
-        better = self.p_corrected < LEVEL and self.interval[0] > 0
-        if better and self.p_beyond < LEVEL:
+        if self.differ and self.p_beyond < LEVEL:
             return "better by more"
         if self.p_within < LEVEL:
             return "practically equal"
-        return "better" if better else "not enough to tell"
+        return "better" if self.differ else "not enough to tell"
 
     @property
     def shown(self) -> bool:
@@ -152,7 +158,7 @@ class Comparison:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Pair:
     """The test results of two families on the same images, their champions' first."""
 
@@ -165,23 +171,35 @@ class Pair:
         return min(map(len, self.tests))
 
     @property
-    def groups(self) -> NDArray[np.int64] | None:
-        """Which images belong together."""
-        return self.tests[0][0].groups
-
     def champions(self) -> "Pair":
-        """Return the same with the champions alone."""
+        """The same with the champions alone."""
         return replace(self, tests=(self.tests[0][:1], self.tests[1][:1]))
 
-    def estimate(self) -> Estimate:
-        """Return the first family's accuracy less the second one's; of their champions where one has a single seed."""
-        first, second = self.champions().tests if self.seeds == 1 else self.tests
-        return difference_estimate(answers(first), answers(second), self.groups)
+    @property
+    def better_first(self) -> "Pair":
+        """The same with the better family first, which stays first where they are equal."""
+        if self.estimate.value >= 0:
+            return self
+        return Pair(names=(self.names[1], self.names[0]), tests=(self.tests[1], self.tests[0]))
 
+    @cached_property
+    def estimate(self) -> Estimate:
+        """The first family's accuracy less the second one's; of their champions where one has a single seed."""
+        first, second = self.champions.tests if self.seeds == 1 else self.tests
+        return difference_estimate(answers(first), answers(second), first[0].groups)
+
+    @property
     def alone(self) -> tuple[int, int]:
-        """Return how many images only the one and only the other champion recognises."""
+        """How many images only the one and only the other champion recognises."""
         first, second = (tests[0].correct for tests in self.tests)
         return int((first & ~second).sum()), int((second & ~first).sum())
+
+    @property
+    def p_value(self) -> float:
+        """The p-value against there being no difference, where the better one comes first."""
+        if self.seeds == 1 and self.tests[0][0].groups is None:  # two models on independent images: it can be exact
+            return mcnemar(*self.alone)
+        return self.estimate.above()
 
 
 def compared(pairs: Sequence[Pair], *, margin: float) -> tuple[Comparison, ...]:
@@ -191,40 +209,38 @@ def compared(pairs: Sequence[Pair], *, margin: float) -> tuple[Comparison, ...]:
         pairs: the family that comes first where they are equal, first.
         margin: the least difference that matters, as a share.
     """
-    pairs = [_better_first(pair) for pair in pairs]
-    found = [pair.estimate() for pair in pairs]
-    p_values = [_p_value(pair) for pair in pairs]
-    comparisons = [
+    pairs = [pair.better_first for pair in pairs]
+    p_values = [pair.p_value for pair in pairs]
+    corrected = zip(
+        holm(p_values),
+        holm([pair.estimate.above(margin) for pair in pairs]),
+        holm([pair.estimate.within(margin) for pair in pairs]),
+        strict=True,
+    )
+    found = [
         Comparison(
             better=pair.names[0],
             worse=pair.names[1],
             seeds=pair.seeds,
-            difference=estimate.value,
-            interval=estimate.interval,
-            p_value=p_value,
+            difference=pair.estimate.value,
+            interval=pair.estimate.interval,
+            p_value=pair.p_value,
             p_corrected=p_corrected,
             p_beyond=p_beyond,
             p_within=p_within,
             margin=margin,
-            better_alone=pair.alone()[0],
-            worse_alone=pair.alone()[1],
-            p_champions=_p_value(_better_first(pair.champions())),
+            better_alone=pair.alone[0],
+            worse_alone=pair.alone[1],
+            p_champions=pair.champions.better_first.p_value,
         )
-        for pair, estimate, p_value, p_corrected, p_beyond, p_within in zip(
-            pairs,
-            found,
-            p_values,
-            holm(p_values),
-            holm([estimate.above(margin) for estimate in found]),
-            holm([estimate.within(margin) for estimate in found]),
-            strict=True,
-        )
+        for pair, (p_corrected, p_beyond, p_within) in zip(pairs, corrected, strict=True)
     ]
+    level = LEVEL / max(len(pairs), 1)
     return tuple(
-        replace(comparison, needed=_needed(pair, estimate, margin))
+        replace(comparison, needed=Needed.of(pair, margin, level=level))
         if comparison.finding == "not enough to tell"
         else comparison
-        for comparison, pair, estimate in zip(comparisons, pairs, found, strict=True)
+        for comparison, pair in zip(found, pairs, strict=True)
     )
 
 
@@ -241,24 +257,6 @@ def margin_text(margin: float) -> str:
     """
     shown = f"{100 * margin:.4g}"
     return f"{shown} {'point' if shown == '1' else 'points'}"
-
-
-def _p_value(pair: Pair) -> float:
-    # Exact where it can be had: of two models on independent images.
-    if pair.seeds == 1 and pair.groups is None:
-        return mcnemar(*pair.alone())
-    return pair.estimate().above()
-
-
-def _needed(pair: Pair, estimate: Estimate, margin: float) -> Needed:
-    test = pair.tests[0][0]
-    return Needed.of(estimate, margin, images=len(test.labels), groups=test.group_count)
-
-
-def _better_first(pair: Pair) -> Pair:
-    if pair.estimate().value >= 0:
-        return pair
-    return Pair(names=(pair.names[1], pair.names[0]), tests=(pair.tests[1], pair.tests[0]))
 
 
 def _rounded(images: float) -> int:

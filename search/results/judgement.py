@@ -4,19 +4,19 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-from ..defaults import MARGIN_POINTS
+from ..defaults import MARGIN
 from ..errors import NothingStoredError, StudyError
 from ..text import listing
 from .comparison import Comparison, Pair, answers, compared
-from .uncertainty import accuracy_estimate, accuracy_interval, model_interval
+from .uncertainty import accuracy_interval
 from .values import TestResult
 
 Standing = Literal["better than", "practically equal to", "not told apart from", "worse than"]
-"""How the winner stands to another family on the test images."""
+"""How the winner stands to another family on the test images, in the order in which it is said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +92,7 @@ class Verdict:
     @property
     def clear(self) -> bool:
         """Whether the winner is shown to be better than every other family; False where there is no other."""
-        standings = self._standings
-        return set(standings.values()) == {"better than"}
+        return set(self._standings.values()) == {"better than"}
 
     @property
     def sentence(self) -> str:
@@ -105,8 +104,8 @@ class Verdict:
             rest = next(iter(others)) if len(others) == 1 else "every other family"
             sentence = f"{self.winner} wins: chosen by validation, and better than {rest} on the test images"
         else:
-            grouped = {standing: [name for name, found in others.items() if found == standing] for standing in _ORDER}
-            parts = [f"{standing} {listing(names)}" for standing, names in grouped.items() if names]
+            named = {each: [name for name, found in others.items() if found == each] for each in get_args(Standing)}
+            parts = [f"{standing} {listing(names)}" for standing, names in named.items() if names]
             sentence = f"{self.winner} is chosen by validation; on the test images it is {listing(parts)}"
         first = self.scores[0].name
         if first != self.winner and others[first] == "not told apart from":
@@ -142,11 +141,8 @@ class Verdict:
         }
 
 
-_ORDER: tuple[Standing, ...] = ("better than", "practically equal to", "not told apart from", "worse than")
-
-
 def verdict(
-    results: Mapping[str, Sequence[TestResult]], *, by_validation: Sequence[str], margin: float = MARGIN_POINTS / 100
+    results: Mapping[str, Sequence[TestResult]], *, by_validation: Sequence[str], margin: float = MARGIN
 ) -> Verdict:
     """Compare all families that were tested.
 
@@ -205,18 +201,14 @@ def _check_same_images(tested: Mapping[str, Sequence[TestResult]]) -> None:
 def _score(name: str, tests: Sequence[TestResult]) -> FamilyScore:
     correct, groups = answers(tests), tests[0].groups
     recognised = [int(count) for count in correct.sum(axis=1)]
-    images = correct.shape[1]
-    independent = tests[0].group_count or images
-    accuracies = [count / images for count in recognised]
-    of_family = accuracy_estimate(correct, groups)
-    interval = accuracy_interval(of_family, answers=correct.size, groups=independent) if len(tests) > 1 else None
+    accuracies = [count / correct.shape[1] for count in recognised]
     return FamilyScore(
         name=name,
         accuracies=tuple(accuracies),
         mean=sum(recognised) / correct.size,  # of whole numbers: equal families have equal means to the last bit
-        interval=interval,
+        interval=accuracy_interval(correct, groups) if len(tests) > 1 else None,
         deviation=float(np.std(accuracies, ddof=1)) if len(tests) > 1 else None,
-        champion_interval=model_interval(correct[0], groups),
+        champion_interval=accuracy_interval(correct[:1], groups),
         mean_loss=float(np.mean([test.loss for test in tests])),
         calibration_error=float(np.mean([test.calibration_error for test in tests])),
         openings=max(test.openings for test in tests),

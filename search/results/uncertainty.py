@@ -78,11 +78,11 @@ class Estimate:
         return max(-1.0, self.value - half), min(1.0, self.value + half)
 
     def above(self, margin: float = 0.0) -> float:
-        """Return the p-value of that the true value is more than `margin`, two-sided: as the interval is."""
+        """Return the p-value against a true value of at most `margin`, two-sided: as the interval is."""
         return self._tail((self.value - margin) / math.sqrt(self.variance))
 
     def within(self, margin: float) -> float:
-        """Return the p-value of that the true value is nearer to 0 than `margin`, two-sided (Schuirmann 1987)."""
+        """Return the p-value against a true value of at least `margin` either way, two-sided (Schuirmann 1987)."""
         return self._tail((margin - abs(self.value)) / math.sqrt(self.variance))
 
     def _tail(self, deviations: float) -> float:
@@ -90,10 +90,9 @@ class Estimate:
 
         return min(1.0, 2 * float(stdtr(self.degrees, -deviations)))
 
-    @property
-    def detectable(self) -> float:
-        """The least true difference that a study of this kind shows with a probability of 80 %."""
-        quantiles = student_quantile(1 - LEVEL / 2, self.degrees) + student_quantile(POWER, self.degrees)
+    def detectable(self, level: float) -> float:
+        """Return the least true difference that a study of this kind shows at a level with a probability of 80 %."""
+        quantiles = student_quantile(1 - level / 2, self.degrees) + student_quantile(POWER, self.degrees)
         return quantiles * math.sqrt(self.variance)
 
     def with_seeds(self, seeds: int) -> "Estimate":
@@ -206,63 +205,52 @@ def _training(correct: NDArray[np.bool_], covariances: NDArray[np.float64]) -> P
     return Part(variance / seeds, seeds - 1, min(variance, by_chance) / seeds)
 
 
-def seeds_needed(found: Estimate, difference: float) -> int | None:
+def seeds_needed(found: Estimate, difference: float, *, level: float) -> int | None:
     """Return how many seeds for each family show a difference on the same images, with a probability of 80 %.
 
     None where even 50 do not.
     """
     numbers = range(2, MOST_SEEDS + 1)
-    place = bisect_left(numbers, True, key=lambda seeds: found.with_seeds(seeds).detectable <= difference)
+    place = bisect_left(numbers, True, key=lambda seeds: found.with_seeds(seeds).detectable(level) <= difference)
     return numbers[place] if place < len(numbers) else None
 
 
-def images_needed(found: Estimate, difference: float) -> float | None:
+def images_needed(found: Estimate, difference: float, *, level: float) -> float | None:
     """Return how many times the images show a difference with the same seeds, with a probability of 80 %.
 
     None where even 1000 times as many do not.
     """
     times = np.geomspace(1, MOST_IMAGES, _STEPS).tolist()
-    place = bisect_left(times, True, key=lambda more: found.with_images(more).detectable <= difference)
+    place = bisect_left(times, True, key=lambda more: found.with_images(more).detectable(level) <= difference)
     return times[place] if place < len(times) else None
 
 
-def accuracy_interval(found: Estimate, *, answers: int, groups: int) -> tuple[float, float]:
+def accuracy_interval(correct: NDArray[np.bool_], groups: NDArray[np.int64] | None = None) -> tuple[float, float]:
     """Return the 95 % interval of an accuracy (Korn and Graubard 1998, Survey Methodology 24).
 
     That is Clopper's and Pearson's exact interval for as many independent images as have the estimate's variance: it
-    holds also near 1, where an interval by Student's t is too short and goes beyond 1.
+    holds also near 1, where an interval by Student's t is too short and goes beyond 1. One model on independent images
+    has Wilson's.
 
     Args:
-        found: an accuracy, in [0, 1].
-        answers: how many were given, of all images and seeds: there are no more independent ones.
-        groups: how many independent groups of images there are.
+        correct: bool [K, N], which images each seed of a family recognises. A single seed means this very model.
+        groups: int64 [N], equal for images that belong together; None where all are independent.
     """
-    from scipy.special import betaincinv
+    if len(correct) == 1 and groups is None:
+        return wilson_interval(int(correct.sum()), correct.size)
+    from scipy.special import betaincinv  # takes a third of a second to import
 
+    found = accuracy_estimate(correct, groups)
     share = found.value
     of_one = share * (1 - share)
-    independent = min(of_one / found.variance, answers) if of_one else groups
+    # Of answers that are all right, or all wrong, the variance is unknown: each group counts once.
+    independent = min(of_one / found.variance, correct.size) if of_one else found.images.degrees + 1
     normal, student = (student_quantile(1 - LEVEL / 2, degrees) for degrees in (math.inf, found.degrees))
     independent *= (normal / student) ** 2
     right = share * independent
     low = betaincinv(right, independent - right + 1, LEVEL / 2) if right > 0 else 0.0
     high = betaincinv(right + 1, independent - right, 1 - LEVEL / 2) if right < independent else 1.0
     return float(low), float(high)
-
-
-def model_interval(correct: NDArray[np.bool_], groups: NDArray[np.int64] | None = None) -> tuple[float, float]:
-    """Return the 95 % interval of one model's accuracy on other test images of the kind.
-
-    Wilson's where images are independent, else that of `accuracy_interval`.
-
-    Args:
-        correct: bool [N], which images it recognises.
-        groups: int64 [N], equal for images that belong together; None where all are independent.
-    """
-    if groups is None:
-        return wilson_interval(int(correct.sum()), len(correct))
-    count = len(np.unique(groups))
-    return accuracy_interval(accuracy_estimate(correct[None], groups), answers=len(correct), groups=count)
 
 
 def student_quantile(share: float, degrees: float) -> float:

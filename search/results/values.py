@@ -3,12 +3,11 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..stores import ModelRun, StoredFamily, Trial
+from ..stores import ModelRun, StoredFamily, Trial, promised
 from ..study import EpochResult, Reference, Study
 
 
@@ -113,10 +112,7 @@ class FamilyResult:
     @property
     def promise(self) -> float | None:
         """The study's metric on validation images: the mean over the race where there was one, else the search's."""
-        if self.candidate is None:
-            return None
-        raced = self.raced.get(self.candidate.number)
-        return fmean(raced) if raced else self.candidate.value
+        return promised(self.candidate.number, self.candidate.value, self.raced) if self.candidate else None
 
     @property
     def promised_accuracy(self) -> float | None:

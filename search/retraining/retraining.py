@@ -30,6 +30,7 @@ from ..stores import (
     owned,
     picked,
     prepared_data,
+    promised,
     race_values,
     relocated,
     shown,
@@ -210,7 +211,9 @@ class Retraining(ModelTrainer):
     def _set_best(self, finished: Mapping[str, ModelRun]) -> None:
         """Mark the family with the best validation metric as the study's best one until there is a verdict."""
         champions = registered(self.tracking_uri, self.study.name).items()
-        values = {name: finished[each.run_id].value for name, each in champions if each.run_id in finished}
+        raced = race_values(self.runs.find("confirm"), self.study.metric)
+        runs = {name: finished[each.run_id] for name, each in champions if each.run_id in finished}
+        values = {name: promised(run.trial, run.value, raced.get(name, {})) for name, run in runs.items()}
         best = self.study.objective.best_of(values, values.get)
         if best is not None:
             set_best(self.tracking_uri, self.study.name, best)

@@ -46,6 +46,7 @@ from .ranking import candidates as candidates
 from .ranking import check_searched as check_searched
 from .ranking import missing_epochs as missing_epochs
 from .ranking import picked as picked
+from .ranking import promised as promised
 from .ranking import replicated as replicated
 from .records import DATA_RECORD as DATA_RECORD
 from .records import ENVIRONMENT_RECORD as ENVIRONMENT_RECORD

@@ -1,6 +1,7 @@
 """The best configurations that a search found, and trials that repeat a configuration."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from optuna.trial import FrozenTrial
@@ -53,6 +54,18 @@ def picked(stored: StoredFamily, raced: Mapping[int, Sequence[float]]) -> Trial 
     means = {trial: sum(values[:seeds]) / seeds for trial, values in raced.items()}
     winner = stored.study.objective.best_of(means, means.get)
     return best if winner is None else candidate_of(stored, winner)
+
+
+def promised(number: int, value: float | None, raced: Mapping[int, Sequence[float]]) -> float | None:
+    """Return the metric on validation images by which families are chosen: a race's mean, else the search's value.
+
+    Args:
+        number: of the trial that was retrained, or is to be.
+        value: that the search found for it.
+        raced: fresh values of the family's race by trial number; empty without one.
+    """
+    fresh = raced.get(number)
+    return fmean(fresh) if fresh else value
 
 
 def candidate_of(stored: StoredFamily, number: int) -> Trial | None:

@@ -369,6 +369,21 @@ def test_a_replicate_that_does_better_needs_no_other_training(retrained: Places)
     assert by_model(retrained)["linear", "1"].data.tags["optrack.trial"] == "2"
 
 
+def test_a_familys_race_decides_on_the_winner_and_not_what_its_search_found(
+    retrained: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    champions = registered(retrained.tracking_uri, "tiny")
+    [better] = [name for name, champion in champions.items() if champion.best]
+    trial = int(by_model(retrained)[better, "1"].data.tags["optrack.trial"])
+
+    def raced(*_: Any) -> dict[str, dict[int, list[float]]]:
+        return {better: {trial: [0.0, 0.1]}}
+
+    monkeypatch.setattr("optrack.search.retraining.retraining.race_values", raced)
+    retrain(retrained, families_of(retrained), seeds=2)
+    assert not registered(retrained.tracking_uri, "tiny")[better].best
+
+
 def test_one_family_alone_does_not_become_the_winner_of_the_study(retrained: Places) -> None:
     champions = registered(retrained.tracking_uri, "tiny")
     [worse] = [name for name, champion in champions.items() if not champion.best]
